@@ -1,0 +1,199 @@
+"""What the commands do once their input is known to be good. The only place that talks to the user at length."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vaestudy import data as datasets
+from vaestudy import design, run, export
+from vaestudy.cli import print_json
+from vaestudy.config import BadInput, RunConfig
+from vaestudy.evaluate import score, score_importance
+from vaestudy.study import Sweep, conduct
+from vaestudy.tracking import Tracker
+from vaestudy.train import Metrics, NonFiniteLoss
+
+TRAIN_EXPERIMENT = "train"
+READING = (
+    "±: standard error over the test images, not over seeds. elbo and iwae_K: lower bounds on log p(x); "
+    "log_likelihood - kl = elbo."
+)
+
+
+def progress(console: Console) -> Progress:
+    """A bar for long work; nothing where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[shown]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
+    """Train, score, track; print the numbers."""
+    run.check_device(config.device)
+    err, out = Console(stderr=True, highlight=False), Console(highlight=False)
+    notes = [note] if note else []
+    for line in notes:
+        err.print(line, style="yellow", soft_wrap=True)
+    tracker = Tracker(uri)
+    experiment = tracker.experiment(TRAIN_EXPERIMENT, "Single runs of `vaestudy train`.")
+    name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
+    run_id = tracker.start(experiment, name, {"role": "train", "config.key": config.key})
+    tracker.params(run_id, config.model_dump(mode="json"))
+    with progress(err) as bar:
+        task = bar.add_task("training", total=config.epochs, shown="")
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            tracker.epoch(run_id, epoch, metrics)
+            split = "valid" if "valid/elbo" in metrics else "train"
+            bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
+
+        def say(line: str) -> None:
+            notes.append(line)
+            err.print(line, style="yellow", soft_wrap=True)
+
+        try:
+            record = run.execute(config, root, on_epoch, say)
+        except KeyboardInterrupt:
+            tracker.close(run_id, "KILLED")
+            raise
+        except Exception as error:
+            tracker.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
+            if not isinstance(error, NonFiniteLoss):
+                raise
+            err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
+            return 1
+    tracker.finish(run_id, record)
+    link = tracker.link(experiment, run_id)
+    if as_json:
+        head = {"run_id": run_id, "status": "FINISHED", "dataset": config.dataset, "config_key": config.key}
+        print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
+        return 0
+    out.print(_score_table(record.metrics, int(record.data["test"]), config))
+    out.print(READING, soft_wrap=True)
+    for line in notes:
+        out.print(line, style="yellow", soft_wrap=True)
+    out.print(f"run {run_id}\n`vaestudy ui`, then {link}", soft_wrap=True)
+    return 0
+
+
+def _score_table(metrics: Metrics, images: int, config: RunConfig) -> Table:
+    """The test scores of one run."""
+    table = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
+    for heading in ("score", "value", "±"):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for key, value in metrics.items():
+        name = key.removeprefix("test/")
+        if key.startswith("test/") and f"{key}_se" in metrics and "/" not in name:
+            table.add_row(name, f"{value:.2f}", f"{metrics[key + '_se']:.2f}")
+    table.add_row("active_units", f"{metrics['test/active_units']:.0f} of {config.latent_dim}", "")
+    return table
+
+
+def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
+    """Score a tracked run again; add what it does not hold yet and touch nothing that it does."""
+    out = Console(highlight=False)
+    tracker = Tracker(uri)
+    held = tracker.get(run_id)
+    model = run.unpack(tracker.read_file(run_id, "weights.safetensors"))
+    config = model.config
+    run.check_device(config.device)
+    datasets.choose(config.dataset, root)
+    data = datasets.prepare(config, root)
+    if data.fingerprint != held.get("tags.data.fingerprint"):
+        raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
+    x, labels = run.test_pixels(config, data)
+    with Console(stderr=True).status("scoring"):
+        if asked is None:
+            found = score(model, x, labels, config.iwae).metrics
+        else:
+            found = score_importance(model, x, asked)
+    found = {f"test/{name}": value for name, value in found.items()}
+    new = {name: value for name, value in found.items() if f"metrics.{name}" not in held}
+    moved = {
+        name: (held[f"metrics.{name}"], value)
+        for name, value in found.items()
+        if name not in new and held[f"metrics.{name}"] != value
+    }
+    tracker.metrics(run_id, new)
+    if as_json:
+        print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(moved)})
+    else:
+        everything = found | {k: v for k, v in _held_metrics(held).items() if k not in found}
+        out.print(_score_table(everything, len(x), config))
+        out.print(READING, soft_wrap=True)
+        out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}", soft_wrap=True)
+    for name, (before, now) in moved.items():
+        line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
+        Console(stderr=True, highlight=False).print(line, style="yellow", soft_wrap=True)
+    return 0
+
+
+def _held_metrics(row: dict[str, Any]) -> Metrics:
+    return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
+
+
+def tables(uri: str, name: str | None) -> int:
+    """Export tables from what is tracked."""
+    out = Console(highlight=False)
+    tracker = Tracker(uri)
+    written = export.export_all(tracker, name)
+    for folder in written:
+        out.print(f"wrote {folder}", soft_wrap=True)
+    if not written:
+        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; run one, e.g. `make study-...`")
+    return 0
+
+
+def study(
+    declared: design.Study,
+    base: RunConfig,
+    *,
+    changed: dict[str, Any],
+    given: design.Levels,
+    root: Path,
+    uri: str,
+    note: str | None,
+    seeds: int | None,
+    workers: int | None,
+    quick: bool,
+    full: bool,
+    fresh: bool,
+) -> int:
+    """Run what is missing of a study, then print its table and where everything is."""
+    run.check_device(base.device)
+    err, out = Console(stderr=True, highlight=False), Console(highlight=False)
+    if note:
+        err.print(note, style="yellow", soft_wrap=True)
+    if quick:
+        err.print("--quick: few images, few epochs, two seeds: a look, not a result", style="yellow")
+        # What was asked for by name is not shrunk.
+        base = design.quick(base).but(**changed)
+    sweep = Sweep(declared, base, changed, quick, note, fresh)
+    levels = declared.levels(full=full, quick=quick, given=given)
+    wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
+    tracker = Tracker(uri)
+    outcome = conduct(sweep, wanted, tracker, root, workers, err)
+    exported = export.export(tracker, outcome.experiment, outcome.parent)
+    out.print(exported.screen)
+    for line in exported.notes:
+        out.print(line, style="yellow", soft_wrap=True)
+    out.print(f"tables    {exported.folder}", soft_wrap=True)
+    out.print(f"in MLflow `vaestudy ui`, then {tracker.link(outcome.experiment, outcome.parent)}", soft_wrap=True)
+    if outcome.crashed:
+        err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
+        return 1
+    return 0

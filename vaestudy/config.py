@@ -1,0 +1,266 @@
+"""What a run is: a frozen, validated configuration, to and from JSON, with one content hash.
+
+Nothing slow is imported here, so a wrong flag is answered at once. The names that a field accepts are read from the
+registries themselves (the dict at the foot of `likelihoods.py`, `sigma.py`, ...) without importing them: adding a
+member there is all it takes for the command line to know it.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PACKAGE = Path(__file__).parent
+
+
+class BadInput(Exception):
+    """The user's input cannot be used; the message is the one line that the user is shown (exit code 2)."""
+
+
+@functools.cache
+def registered(registry: str, module: str) -> tuple[str, ...]:
+    """The keys of the dict `registry` in `vaestudy/<module>.py`, read from the source without importing it."""
+    for node in ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        named = any(isinstance(target, ast.Name) and target.id == registry for target in targets)
+        if named and isinstance(value := getattr(node, "value", None), ast.Dict):
+            return tuple(ast.literal_eval(key) for key in value.keys if key is not None)
+    raise LookupError(f"vaestudy/{module}.py assigns no dict named {registry}")
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """One line for a name that does not exist: the value, the nearest valid one, all valid ones."""
+    valid = list(valid)
+    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
+
+
+class Choice:
+    """A validator for a field that takes one of some names, given outright or read from a registry."""
+
+    def __init__(self, kind: str, *names: str, registry: tuple[str, str] | None = None) -> None:
+        self.kind, self._names, self._registry = kind, names, registry
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names + (registered(*self._registry) if self._registry else ())
+
+    def __call__(self, value: str) -> str:
+        if value not in self.names:
+            raise ValueError(unknown(self.kind, value, self.names))
+        return value
+
+
+def _plain_number(value: Any) -> Any:
+    """Whole numbers only: pydantic would take True for 1 and 1.0 for 1."""
+    if isinstance(value, bool | float):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _device(value: str) -> str:
+    kind, _, index = value.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise ValueError(unknown("device", value, ("cpu", "cuda", "cuda:N", "mps")))
+    return value
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(_plain_number)]
+CountOrZero = Annotated[int, Field(ge=0), BeforeValidator(_plain_number)]
+Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
+
+
+class RunConfig(BaseModel):
+    """Everything that decides the outcome of one run. The same config on the same CPU gives the same bits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=("DATASETS", "data")))] = "auto"
+    """The images; auto is mnist where it is on disk or quickly downloaded, else mnist-5k."""
+    valid_size: CountOrZero | None = None
+    """Train images held out for validation [default: 5,000, or 500 of mnist-5k]."""
+    subset: Count | None = None
+    """Use only this many train images, and at most half as many of valid and of test: a look, not a result."""
+    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=("PIXELS", "pixels")))] = "grey"
+    """How stored bytes become the x that is modelled."""
+    latent_dim: Count = 10
+    """D, the number of latent dimensions."""
+    hidden: Counts = (256,)
+    """Widths of the encoder's hidden layers; the decoder mirrors them."""
+    activation: Annotated[str, AfterValidator(Choice("activation", registry=("ACTIVATIONS", "model")))] = "relu"
+    """The non-linearity of the hidden layers."""
+    init: Annotated[str, AfterValidator(Choice("init", registry=("INITS", "model")))] = "torch"
+    """How weights start: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB paper."""
+    second_biases: bool = False
+    """Give every layer a second bias vector, as the article's script does (changes Adam's step on biases only)."""
+    likelihood: Annotated[str, AfterValidator(Choice("likelihood", registry=("LIKELIHOODS", "likelihoods")))] = (
+        "bernoulli"
+    )
+    """The decoder's distribution p(x|z)."""
+    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "sigma")))] = "log-variance"
+    """How the encoder's head becomes the scale of q(z|x)."""
+    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "estimators")))] = "sgvb-b"
+    """The objective that is trained; every run is scored by the same bounds whatever this is."""
+    minibatch: Count = 100
+    """M, images in a step; the last, smaller minibatch of an epoch is used too."""
+    samples: Count = 1
+    """L, draws of z per image in a step."""
+    reduction: Annotated[str, AfterValidator(Choice("reduction", "mean", "sum"))] = "mean"
+    """The loss over a minibatch: mean over its images, or the article's sum."""
+    log_guard: Guard = 0.0
+    """Added inside the logarithms of the training loss (the article's 1e-8); scoring never uses it."""
+    weight_prior: bool = False
+    """Train under a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
+    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=("OPTIMIZERS", "train")))] = "adam"
+    """The optimiser."""
+    optimizer_epsilon: Rate = 1e-8
+    """The optimiser's epsilon, in the denominator of its step."""
+    learning_rate: Rate = 1e-3
+    """The optimiser's step size."""
+    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "train")))] = "constant"
+    """How the step size changes over the epochs."""
+    epochs: Count | None = None
+    """Passes over the train images [default: 10, or 100 of mnist-5k, about as many updates]."""
+    seed: CountOrZero = 0
+    """Everything random in the run derives from it."""
+    threads: Count = 1
+    """CPU threads; results are bit-identical only for the same number."""
+    device: Annotated[str, AfterValidator(_device)] = "cpu"
+    """Where to compute: cpu, cuda, cuda:N or mps."""
+    iwae: Counts = (1, 10, 100)
+    """The K of each importance-weighted bound L_K scored on test at the end, up to 5,000."""
+    figures: Annotated[
+        tuple[Annotated[str, AfterValidator(Choice("figure", registry=("FIGURES", "figures")))], ...], Field()
+    ] = (
+        "reconstructions",
+        "prior_means",
+        "training_curves",
+        "kl_per_dimension",
+        "latent_means",
+        "manifold",
+        "traversals",
+    )
+    """Pictures to draw of the run; those that need D=2 or D>2 are left out where they do not apply."""
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> RunConfig:
+        """The configuration of a published protocol, with `changes` on top.
+
+        Raises:
+            BadInput: `name` is no preset, or a change is not valid.
+        """
+        if name not in PRESETS:
+            raise BadInput(unknown("preset", name, PRESETS))
+        return checked(cls, PRESETS[name] | changes)
+
+    def but(self, **changes: Any) -> RunConfig:
+        """This configuration with some fields changed, validated again."""
+        return checked(type(self), self.model_dump() | changes)
+
+    @property
+    def key(self) -> str:
+        """A content hash of all fields: 16 hexadecimal digits."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.
+    "article": {
+        "valid_size": 0,
+        "latent_dim": 2,
+        "hidden": (256,),
+        "activation": "relu",
+        "init": "torch",
+        "second_biases": True,
+        "sigma": "raw",
+        "estimator": "sgvb-b",
+        "reduction": "sum",
+        "log_guard": 1e-8,
+        "learning_rate": 1e-3,
+        "epochs": 10,
+    },
+    # Kingma & Welling 2013, section 5 and figure 2: 1e7 images seen, the middle of that figure's axis.
+    "aevb": {
+        "valid_size": 0,
+        "latent_dim": 20,
+        "hidden": (500,),
+        "activation": "tanh",
+        "init": "aevb-normal",
+        "weight_prior": True,
+        "optimizer": "adagrad",
+        "optimizer_epsilon": 1e-10,
+        "learning_rate": 0.02,
+        "epochs": 167,
+    },
+    # Burda, Grosse & Salakhutdinov 2015, section 5: the VAE (k=1) of table 1, one stochastic layer.
+    "iwae": {
+        "valid_size": 0,
+        "pixels": "stochastic",
+        "latent_dim": 50,
+        "hidden": (200, 200),
+        "activation": "tanh",
+        "init": "glorot",
+        "estimator": "sgvb-a",
+        "minibatch": 20,
+        "optimizer_epsilon": 1e-4,
+        "learning_rate": 1e-3,
+        "schedule": "iwae",
+        "epochs": 3280,
+        "iwae": (1, 100, 5000),
+    },
+}
+
+
+def checked(model: type[RunConfig], values: dict[str, Any], name: Callable[[str], str] = str) -> RunConfig:
+    """Validate; the first mistake becomes a `BadInput` of one line. `name` spells a field the way the user did."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(explain(model, first, name)) from None
+
+
+def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
+    """One line for one pydantic error: the field, the value, what it must be."""
+    field = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return unknown("option", name(field), map(name, model.model_fields))
+    shown = error["input"] if isinstance(error["input"], str) else json.dumps(error["input"], default=str)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError) and "choose from" in str(cause):
+        return f"{name(field)}: {cause}"
+    return f"{name(field)} {shown}: must be {expected(model, field)}"
+
+
+def expected(model: type[BaseModel], field: str) -> str:
+    """What a field takes, in words: «a whole number, 1 or more»."""
+    schema = model.model_json_schema()["properties"][field]
+    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    if schema["type"] == "array":
+        return f"one or more, each {_limits(schema['items'])}"
+    return _limits(schema)
+
+
+def _limits(schema: dict[str, Any]) -> str:
+    words = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a name"}
+    text = words[schema["type"]]
+    if not math.isnan(low := schema.get("minimum", math.nan)):
+        text += f", {low:g} or more"
+    if not math.isnan(low := schema.get("exclusiveMinimum", math.nan)):
+        text += f", above {low:g}"
+    if not math.isnan(high := schema.get("exclusiveMaximum", math.nan)):
+        text += f", below {high:g}"
+    return text

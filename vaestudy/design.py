@@ -1,0 +1,144 @@
+"""A study, declared: a question, a base configuration, factors, what to tabulate and draw. Pure data, nothing slow.
+
+Study -> levels(full, quick) -> cells: one per combination of levels, times seeds -> a RunConfig each
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from vaestudy.config import BadInput, Choice, Count, RunConfig, unknown
+
+Level = int | float | str | bool | tuple[int, ...]
+Levels = dict[str, tuple[Level, ...]]
+
+QUICK: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
+QUICK_SEEDS = 2
+QUICK_CELLS = 12
+
+
+class Study(BaseModel):
+    """One question, and the experiment that answers it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    """Its name everywhere: the make target, the MLflow experiment, the folder of its tables."""
+    doc: str
+    """The study file's docstring; its first line is the question."""
+    base: RunConfig
+    """What all cells share."""
+    factors: Levels
+    """Configuration field -> its levels, crossed with each other; seeds are a factor of every study."""
+    full: Levels = {}
+    """Levels that `--full` adds."""
+    baseline: dict[str, Level]
+    """The cell to which the others are compared, seed by seed."""
+    seeds: Count = 3
+    """Default number of seeds, 0 up to it."""
+    tabulate: tuple[str, ...] = ("test/elbo", "test/log_likelihood", "test/kl", "test/iwae_100", "test/active_units")
+    """Metrics with a column each; the first is the one whose difference to the baseline is shown."""
+    figures: tuple[
+        Annotated[str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "study_figures")))], ...
+    ] = ("bound_and_parts",)
+    """Pictures of the whole study."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        fields = set(RunConfig.model_fields) - {"seed"}
+        if strange := (set(self.factors) | set(self.full)) - fields:
+            raise ValueError(unknown("factor", min(strange), sorted(fields)))
+        if set(self.baseline) != set(self.factors) or set(self.full) - set(self.factors):
+            raise ValueError("baseline must give a level for each factor, and full only extend factors")
+        return self
+
+    @property
+    def question(self) -> str:
+        return self.doc.strip().splitlines()[0]
+
+    def levels(self, *, full: bool, quick: bool, given: Levels) -> Levels:
+        """The levels to run: as declared, or as `given` on the command line; few of each if `quick`."""
+        levels = {}
+        for name, declared in self.factors.items():
+            levels[name] = given.get(name, declared + (self.full.get(name, ()) if full else ()))
+        if quick and _product(levels) > QUICK_CELLS:
+            levels = {name: tuple(dict.fromkeys((values[0], values[-1]))) for name, values in levels.items()}
+        return levels
+
+
+def _product(levels: Levels) -> int:
+    total = 1
+    for values in levels.values():
+        total *= len(values)
+    return total
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels and one seed: exactly one run."""
+
+    levels: dict[str, Level]
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        shown = [f"{name}={show(value)}" for name, value in self.levels.items()]
+        return ", ".join([*shown, f"seed={self.config.seed}"])
+
+
+def cells(base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
+    """All cells, one seed after another, so that an interrupted study has whole replicates."""
+    combined = [dict(zip(levels, values, strict=True)) for values in itertools.product(*levels.values())]
+    return [Cell(c, base.but(**c, seed=seed)) for seed in range(seeds) for c in combined]
+
+
+def quick(base: RunConfig) -> RunConfig:
+    """The base shrunk to a look: few images, few epochs."""
+    return base.but(**QUICK)
+
+
+def show(value: Any) -> str:
+    """A level as text, the same in names, tables and file names."""
+    if isinstance(value, tuple | list):
+        return "x".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a study file says of itself, read without running it."""
+
+    name: str
+    path: Path
+    question: str
+    minutes: str
+
+
+def listing(folder: Path) -> list[Listing]:
+    """The studies of a folder."""
+    found = []
+    for path in sorted(folder.glob("[a-z]*.py")):
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        minutes = re.search(r"^Minutes:\s*(.+)$", doc, re.MULTILINE)
+        name = path.stem.replace("_", "-")
+        found.append(Listing(name, path, (doc.splitlines() or ["?"])[0], minutes[1] if minutes else "?"))
+    return found
+
+
+def find(folder: Path, name: str) -> Listing:
+    """The study called `name`.
+
+    Raises:
+        BadInput: there is none; the message lists those there are.
+    """
+    studies = {study.name: study for study in listing(folder)}
+    if name.replace("_", "-") not in studies:
+        raise BadInput(unknown("study", name, studies))
+    return studies[name.replace("_", "-")]

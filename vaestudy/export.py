@@ -1,0 +1,169 @@
+"""Tracked studies -> table files and pictures, under mlruns/tables/ and attached to the study's run.
+
+mlruns/tables/<study>/<sweep>/table.csv .md .tex .html, runs.csv, <figure>.png
+mlruns/tables/<study>/...                the same of the newest sweep; a quick look never replaces a result here
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table as Screen
+
+from vaestudy import study_figures, tables
+from vaestudy.design import Study
+from vaestudy.figures import to_png
+from vaestudy.places import mlruns, slug
+from vaestudy.tracking import NOTE, Tracker
+
+QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs, two seeds."
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and the table for a terminal."""
+
+    folder: Path
+    screen: Screen
+    notes: list[str]
+
+
+def export_all(tracker: Tracker, name: str | None) -> list[Path]:
+    """Export every sweep of every study, or of the one called `name`, oldest first; the folders written."""
+    written = []
+    for experiment_name, experiment in sorted(tracker.experiments().items()):
+        if name is None or experiment_name == name:
+            parents = tracker.runs(experiment, {"role": "study"})
+            for run_id in reversed(parents["run_id"].tolist() if len(parents) else []):
+                written.append(export(tracker, experiment, run_id).folder)
+    return written
+
+
+def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
+    """Write one sweep's tables and pictures and attach them to its run.
+
+    Raises:
+        tables.Incomparable: its runs may not stand in one table.
+    """
+    row = tracker.get(parent)
+    study = Study.model_validate_json(tracker.read_file(parent, "study.json"))
+    children = tracker.runs(experiment, parent=parent)
+    sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
+    notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
+    tidy = tables.tidy(children, study) if len(children) else children
+    if not len(tidy) or not (tidy["status"] == "FINISHED").any():
+        return Exported(_folder(study, sweep), Screen(title="no run has finished"), notes)
+    table = tables.summarise(tidy, study)
+    notes += table.notes
+    title = f"{study.question} ({sweep})"
+    files = {f"tables/{name}": text.encode() for name, text in _texts(table, title, notes).items()}
+    files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
+    for name in study.figures:
+        files[f"figures/{name}.png"] = to_png(study_figures.STUDY_FIGURES[name](tidy, study))
+    folder = _write(files, study, sweep, quick)
+    tracker.files(parent, files)
+    tracker.metrics(parent, _summary(tidy, table))
+    _series(tracker, parent, study, table)
+    tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
+    return Exported(folder, _screen(table, title), notes)
+
+
+def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
+    shown = table.shown
+    markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
+    markdown += "".join(f"* {line}\n" for line in notes)
+    latex = shown.rename(columns=_tex).map(_tex)
+    columns = "l" * (shown.shape[1] - len(shown.columns)) + "r" * len(shown.columns)
+    body = latex.to_latex(index=False, escape=False, column_format=columns)
+    page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
+    style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
+    style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
+    return {
+        "table.csv": table.full.to_csv(index=False),
+        "table.md": markdown,
+        "table.tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
+        "table.html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
+        f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
+    }
+
+
+def _tex(text: str) -> str:
+    for plain, tex in (("_", r"\_"), ("%", r"\%"), (" ± ", r" $\pm$ "), ("Δ", r"$\Delta$")):
+        text = text.replace(plain, tex)
+    return f"${text.replace(' $', '$ $', 1)}" if text[:1] == "-" and " $" in text else text
+
+
+def _comment(text: str) -> str:
+    return text.replace("\n", " ")
+
+
+def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
+    """One row a run, for those who make their own tables."""
+    facts = ["run_id", "status", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
+    metrics = [c for c in tidy if c.startswith(("test/", "valid/", "train/", "seconds"))]
+    return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
+
+
+def _folder(study: Study, sweep: str) -> Path:
+    return mlruns() / "tables" / study.name / slug(sweep)
+
+
+def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Path:
+    """Write a sweep's files to its folder, and to the study's own if it is the one to show there."""
+    folder = _folder(study, sweep)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        target = folder / Path(name).name
+        scratch = target.with_suffix(target.suffix + ".part")
+        scratch.write_bytes(content)
+        scratch.replace(target)
+    results = [path for path in folder.parent.iterdir() if path.is_dir() and not path.name.startswith("quick-")]
+    if quick and results:
+        return folder
+    for name in files:
+        shutil.copyfile(folder / Path(name).name, folder.parent / Path(name).name)
+    return folder.parent
+
+
+def _summary(tidy: pd.DataFrame, table: tables.Table) -> dict[str, float]:
+    """The parent's own metrics, so that it stands in MLflow's lists with numbers of its own."""
+    finished = int((tidy["status"] == "FINISHED").sum())
+    return {
+        "cells": float(len(table.full)),
+        "runs/finished": float(finished),
+        "runs/failed": float(len(tidy) - finished),
+        "seconds/all_runs": float(tidy["seconds/total"].sum()),
+    }
+
+
+def _series(tracker: Tracker, parent: str, study: Study, table: tables.Table) -> None:
+    """Means over seeds as a curve over the factor, where there is one and it is a whole number."""
+    (factor, *others), full = list(study.factors), table.full
+    if not others and pd.api.types.is_integer_dtype(full[factor]):
+        for metric in (name for name in study.tabulate if name in full):
+            points = full[[factor, metric]].dropna()
+            tracker.series(parent, f"mean/{metric}", {int(s): float(v) for s, v in points.itertuples(index=False)})
+
+
+def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> str:
+    """The description that MLflow shows with the run."""
+    head = f"## {study.question}\n\n"
+    body = table.shown.to_markdown(index=False, disable_numparse=True)
+    lines = "".join(f"* {line}\n" for line in notes)
+    levels = {name: list(values) for name, values in study.factors.items()}
+    design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
+    return f"{head}{design}\n\n{body}\n\n{lines}\nFiles and pictures: the Artifacts tab. Single runs: the children.\n"
+
+
+def _screen(table: tables.Table, title: str) -> Screen:
+    screen = Screen(title=title, title_justify="left")
+    for column in table.shown.columns:
+        screen.add_column(column, justify="right", no_wrap=True)
+    for row in table.shown.itertuples(index=False):
+        screen.add_row(*row)
+    return screen

@@ -1,0 +1,227 @@
+"""FIGURES: name -> a picture of one run.
+
+A member takes a `Portrait` and returns a matplotlib figure, or None where it does not apply (a plane needs D=2).
+Digits are drawn dark on white, for paper. The noise of the pictures is fixed, as that of the scores is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from vaestudy.evaluate import ACTIVE_UNIT, Scores
+from vaestudy.model import VAE
+from vaestudy.noise import stream
+
+SIDE = 28
+CLASSES = 10
+TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
+PARTS = {
+    "elbo": "ELBO, the bound (higher is better)",
+    "log_likelihood": "log-likelihood, its reconstruction part",
+    "kl": "KL to the prior, the part it pays",
+}
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What a picture may show: a trained model, the test images x [N, P] with labels [N], and its numbers."""
+
+    model: VAE
+    x: Tensor
+    labels: Tensor
+    history: list[dict[str, float]]
+    scores: Scores
+
+    @property
+    def D(self) -> int:
+        return self.model.config.latent_dim
+
+
+def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
+    """The named figures that apply to this run, as PNG files."""
+    files = {}
+    with torch.no_grad():
+        for name in names:
+            if (figure := FIGURES[name](portrait)) is not None:
+                files[name] = to_png(figure)
+    return files
+
+
+def to_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def reconstructions(p: Portrait) -> Figure:
+    """Two test images of each class over their reconstructions: the decoder's mean at a z drawn from q(z|x)."""
+    found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
+    columns = [rows for rows in found if len(rows) == 2]
+    x = p.x[torch.cat(columns)]
+    q = p.model.encode(x)
+    eps = torch.randn(
+        (1, *q.mu.shape), generator=stream("figures", "reconstructions", device=x.device), device=x.device
+    )
+    back = p.model.likelihood.mean(p.model.decode(q.draw(eps)[0]))
+    pairs = torch.stack((x, back)).unflatten(1, (len(columns), 2))  # [original or back, class, which, P]
+    grid = pairs.permute(2, 0, 1, 3).flatten(0, 1)
+    figure, ax = _sheet(grid, f"Test images (o) and their reconstructions (r), D={p.D}")
+    ax.set_yticks(_centres(4), ["o", "r", "o", "r"], fontsize=12)
+    ax.set_xticks(_centres(len(columns)), [str(int(p.labels[rows[0]])) for rows in columns], fontsize=12)
+    ax.set_xlabel("class")
+    return figure
+
+
+def prior_means(p: Portrait) -> Figure:
+    """Decoder means at 100 draws of z from the prior."""
+    means = p.model.likelihood.mean(p.model.decode(_prior_draws(p)))
+    return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}")[0]
+
+
+def prior_samples(p: Portrait) -> Figure:
+    """Pixels drawn from p(x|z) at the same draws of z."""
+    generator = stream("figures", "pixels", device=p.x.device)
+    samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
+    return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
+
+
+def training_curves(p: Portrait) -> Figure:
+    """The bound and its two parts against epochs; the test value as a point at the end."""
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    epochs = range(1, len(p.history) + 1)
+    dots = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+    for ax, (name, title) in zip(figure.subplots(1, 3), PARTS.items(), strict=True):
+        for split, colour in (("train", TRAIN), ("valid", VALID)):
+            if f"{split}/{name}" in p.history[0]:
+                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=split, **dots)
+        ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
+        # The first epoch's climb would flatten all that follows.
+        _focus(ax, [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h])
+        ax.set(title=title, xlabel="epoch", ylabel="nats per image")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(alpha=0.3)
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def kl_per_dimension(p: Portrait) -> Figure:
+    """Mean KL of each latent dimension over the test images, largest first."""
+    values = np.sort(p.scores.kl_per_dimension)[::-1]
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    ax = figure.subplots()
+    ax.bar(np.arange(1, len(values) + 1), values, color=TRAIN, width=0.85)
+    ax.set(
+        title=f"KL per latent dimension, {p.scores.metrics['active_units']:.0f} of {p.D} active "
+        f"(Cov(E[z|x]) > {ACTIVE_UNIT})",
+        xlabel="dimension, by its KL",
+        ylabel="nats per image",
+    )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def latent_means(p: Portrait) -> Figure | None:
+    """D=2: the mean of q(z|x) of each test image, coloured by class."""
+    if p.D != 2:
+        return None
+    mu = p.model.encode(p.x).mu.cpu().numpy()
+    labels = p.labels.cpu().numpy()
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    ax = figure.subplots()
+    ax.scatter(*mu.T, c=labels, cmap="tab10", s=4, alpha=0.5, vmin=-0.5, vmax=9.5, linewidths=0)
+    for c in np.unique(labels):
+        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
+        ax.text(*np.median(mu[labels == c], axis=0), str(c), ha="center", va="center", weight="bold", bbox=box)
+    # A few far points would shrink the rest; 99.8 % of each axis is shown.
+    low, high = np.percentile(mu, [0.1, 99.9], axis=0)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
+    ax.set_title("Means of q(z|x) of the test images, by class")
+    return figure
+
+
+def manifold(p: Portrait) -> Figure | None:
+    """D=2: decoder means on a grid of the prior's quantiles, so that each tile has the same prior mass."""
+    if p.D != 2:
+        return None
+    n = 20
+    quantiles = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n).float().to(p.x.device)
+    z2, z1 = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    means = p.model.likelihood.mean(p.model.decode(torch.stack((z1, z2), -1)))
+    figure, ax = _sheet(means, "Decoder means over the latent plane, tiles of equal prior mass", tile=0.36)
+    ticks = [0, n // 4, n // 2, 3 * n // 4, n - 1]
+    ax.set_xticks([_centres(n)[i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    ax.set_yticks([_centres(n)[n - 1 - i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    ax.set(xlabel="z1", ylabel="z2")
+    return figure
+
+
+def traversals(p: Portrait) -> Figure | None:
+    """D>2: one dimension at a time moved across the prior, the others held at one test image's posterior mean."""
+    if p.D <= 2:
+        return None
+    dims = torch.tensor(p.scores.kl_per_dimension).argsort(descending=True)[:10].tolist()
+    steps = torch.linspace(-2.5, 2.5, 11, device=p.x.device)
+    z = p.model.encode(p.x[:1]).mu.expand(len(dims), len(steps), -1).clone()
+    for row, d in enumerate(dims):
+        z[row, :, d] = steps
+    title = f"Traversals of the most active dimensions around one test image, D={p.D}"
+    figure, ax = _sheet(p.model.likelihood.mean(p.model.decode(z)), title)
+    ax.set_yticks(_centres(len(dims)), [f"z{d + 1} ({p.scores.kl_per_dimension[d]:.1f} nats)" for d in dims])
+    ax.set_xticks(_centres(len(steps)), [f"{step:g}" for step in steps.tolist()])
+    ax.set_xlabel("value of that dimension (prior: N(0, 1))")
+    return figure
+
+
+def _prior_draws(p: Portrait) -> Tensor:
+    return torch.randn((100, p.D), generator=stream("figures", "prior", device=p.x.device), device=p.x.device)
+
+
+def _centres(count: int) -> list[float]:
+    return [i * (SIDE + 2) + SIDE / 2 + 0.5 for i in range(count)]
+
+
+def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes]:
+    """Images [rows, columns, P] in [0, 1] as one picture with thin gaps."""
+    rows, columns = images.shape[:2]
+    padded = np.zeros((rows, SIDE + 2, columns, SIDE + 2), dtype=np.float32)
+    tiles = images.reshape(rows, columns, SIDE, SIDE).cpu().numpy()
+    padded[:, 1:-1, :, 1:-1] = tiles.transpose(0, 2, 1, 3)
+    figure = Figure(figsize=(max(6.0, tile * columns + 1), tile * rows + 1.1), layout="constrained")
+    ax = figure.subplots()
+    ax.imshow(padded.reshape(rows * (SIDE + 2), -1), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_title(title, fontsize=12)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.tick_params(length=0)
+    return figure, ax
+
+
+def _focus(ax: Axes, values: list[float]) -> None:
+    """Leave the worst tenth of a long history outside the axis."""
+    if len(values) >= 10:
+        low, high = np.percentile(values, [8, 92])
+        margin = 0.6 * (high - low) + 1e-6
+        ax.set_ylim(max(min(values), low - margin), min(max(values), high + margin) + 0.05 * margin)
+
+
+FIGURES: dict[str, Callable[[Portrait], Figure | None]] = {
+    "reconstructions": reconstructions,
+    "prior_means": prior_means,
+    "prior_samples": prior_samples,
+    "training_curves": training_curves,
+    "kl_per_dimension": kl_per_dimension,
+    "latent_means": latent_means,
+    "manifold": manifold,
+    "traversals": traversals,
+}

@@ -1,0 +1,306 @@
+"""A declared study -> trials -> runs. The only importer of optuna, and the only one that asks and tells it.
+
+One driver holds a sweep's lock. For each cell that has no finished run it enqueues and asks a trial, hands the
+configuration to a worker, and at its end first finishes the run in MLflow and only then tells Optuna: so a finished run
+is the one proof that a cell is done, and a driver that died in between is made good by the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from rich.console import Console
+
+from vaestudy import provenance, workers
+from vaestudy.config import BadInput, RunConfig
+from vaestudy.design import Cell, Study, show
+from vaestudy.flags import choices
+from vaestudy.places import database_file, database_uri, mlruns, slug
+from vaestudy.run import Record
+from vaestudy.tracking import NOTE, Tracker
+from vaestudy.workers import Done, Epoch, Failure, Pool
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One study on one data set at one scale: what is resumed, and what no other is mixed with."""
+
+    study: Study
+    base: RunConfig
+    changed: dict[str, Any]
+    """Base fields set on the command line."""
+    quick: bool
+    note: str | None
+    fresh: bool
+
+    @property
+    def stem(self) -> str:
+        parts = ["quick"] if self.quick else []
+        parts.append(self.base.dataset)
+        parts += [f"{name}={show(value)}" for name, value in self.changed.items() if name != "dataset"]
+        return slug("-".join(parts))[:120]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a study's execution is tracked, and how it went."""
+
+    experiment: str
+    parent: str
+    crashed: int
+
+
+def conduct(
+    sweep: Sweep, wanted: list[Cell], tracker: Tracker, root: Path, count: int | None, console: Console
+) -> Outcome:
+    """Run the cells of `wanted` that have no finished run yet.
+
+    Raises:
+        BadInput: another driver holds this sweep, or its base configuration is not the one it was begun with.
+    """
+    folder = _folder(tracker.uri) / sweep.study.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder / f"{sweep.stem}.lock", sweep):
+        name = _generation(folder, sweep)
+        experiment = tracker.experiment(sweep.study.name, _experiment_note(sweep.study))
+        parent = _parent(tracker, experiment, name, sweep)
+        storage = JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+        trials = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )  # fmt: skip
+        ledger = Ledger(trials, tracker, experiment, parent, sweep)
+        finished = ledger.reconcile()
+        missing = [cell for cell in wanted if cell.config.key not in finished]
+        shown = f"{sweep.study.name} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done"
+        console.print(shown)
+        try:
+            crashed = _drive(ledger, missing, root, min(count or workers.cores(), len(missing) or 1), console)
+        except BaseException:
+            tracker.close(parent, "KILLED")
+            console.print("stopped; the same command goes on from here", style="yellow")
+            raise
+        tracker.close(parent, "FINISHED")
+    return Outcome(experiment, parent, crashed)
+
+
+def _folder(uri: str) -> Path:
+    """Where the sweeps tracked at `uri` keep their state: a sweep and its runs must not be parted."""
+    base = mlruns() / "optuna"
+    return base if uri == database_uri(mlruns() / "mlflow.db") else base / slug(str(database_file(uri) or uri))
+
+
+@contextmanager
+def _held(path: Path, sweep: Sweep) -> Iterator[None]:
+    """Hold a sweep's lock, which ends with this process however that ends."""
+    lock, owner = FileLock(path), path.with_suffix(".owner")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
+        raise BadInput(f"study {sweep.study.name} ({sweep.stem}) is being run by {holder}") from None
+    try:
+        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _generation(folder: Path, sweep: Sweep) -> str:
+    """The sweep's name: the newest of its generations, or a further one if it is to be begun anew."""
+    stem = sweep.stem
+    numbers = [1 for _ in folder.glob(f"{stem}.journal")]
+    numbers += [int(path.stem.rsplit("~", 1)[1]) for path in folder.glob(f"{stem}~*.journal")]
+    newest = max(numbers, default=0) + (1 if sweep.fresh or not numbers else 0)
+    return stem if newest == 1 else f"{stem}~{newest}"
+
+
+def _experiment_note(study: Study) -> str:
+    return f"**{study.question}**\n\n`make study-{study.name}`\n\n{_body(study.doc)}"
+
+
+def _body(doc: str) -> str:
+    return "\n".join(doc.strip().splitlines()[1:]).strip()
+
+
+def _parent(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str:
+    """The run of the whole sweep, begun or taken up again.
+
+    Raises:
+        BadInput: the sweep was begun with another base configuration.
+    """
+    base = sweep.base.model_dump(mode="json")
+    found = tracker.runs(experiment, {"role": "study", "sweep": name})
+    declaration = sweep.study.model_dump_json()
+    if found.empty:
+        tags = {
+            "role": "study",
+            "sweep": name,
+            "quick": str(sweep.quick),
+            "note": sweep.note or "",
+            "base": json.dumps(base),
+            "code.revision": provenance.code_revision()[0],
+        }
+        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags)
+    else:
+        parent = str(found.iloc[0]["run_id"])
+        before = json.loads(found.iloc[0]["tags.base"])
+        if differs := {k for k in base.keys() | before.keys() if base.get(k) != before.get(k)}:
+            shown = ", ".join(f"{k} (was {before.get(k)}, is {base.get(k)})" for k in sorted(differs))
+            raise BadInput(f"study {sweep.study.name} was begun with another base: {shown}; --fresh starts anew")
+        tracker.reopen(parent)
+    tracker.files(parent, {"study.json": declaration.encode()})
+    tracker.tag(parent, {NOTE: _experiment_note(sweep.study)})
+    return parent
+
+
+class Ledger:
+    """The two books, Optuna's trials and MLflow's runs, kept in step."""
+
+    def __init__(self, trials: optuna.Study, tracker: Tracker, experiment: str, parent: str, sweep: Sweep) -> None:
+        self.trials, self.tracker, self.sweep = trials, tracker, sweep
+        self.experiment, self.parent = experiment, parent
+        self._open: dict[str, tuple[optuna.Trial, str]] = {}
+
+    def reconcile(self) -> set[str]:
+        """Make good what a driver that died left behind; the keys of the cells that need no run."""
+        runs = self.tracker.runs(self.experiment, parent=self.parent)
+        if runs.empty:
+            runs = pd.DataFrame(columns=["run_id", "status", "tags.config.key", "tags.diverged"])
+        for run_id in runs.loc[runs["status"] == "RUNNING", "run_id"]:
+            self.tracker.close(run_id, "KILLED")  # its driver is gone, as the lock is ours
+        finished = runs[runs["status"] == "FINISHED"].set_index("tags.config.key")
+        for _ in self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.trials.ask()  # enqueued, and then the driver died: taken up, to be told a failure below
+        for trial in self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            key = trial.user_attrs.get("key", "")
+            if key in finished.index:
+                row = finished.loc[[key]].iloc[0]
+                self.trials.tell(trial.number, float(row[f"metrics.{self._objective()}"]))
+            else:
+                self.trials.tell(trial.number, state=TrialState.FAIL)
+        keys = set(finished.index)
+        if "tags.diverged" in runs:
+            keys |= set(runs.loc[runs["tags.diverged"] == "True", "tags.config.key"])
+        return keys
+
+    def _objective(self) -> str:
+        """What Optuna is told of a run: never a number of the test split."""
+        return "valid/elbo" if self.sweep.base.valid_size else "train/elbo"
+
+    def begin(self, cell: Cell) -> None:
+        """Open a trial and a run for a cell."""
+        key = cell.config.key
+        self.trials.enqueue_trial({k: _plain(v) for k, v in self._params(cell).items()}, user_attrs={"key": key})
+        trial = self.trials.ask(self._space(cell))
+        tags = {"role": "trial", "sweep": self.trials.study_name, "config.key": key, "trial": str(trial.number)}
+        run_id = self.tracker.start(self.experiment, cell.name, tags, self.parent)
+        self.tracker.params(run_id, cell.config.model_dump(mode="json"))
+        trial.set_user_attr("run_id", run_id)
+        self._open[key] = (trial, run_id)
+
+    @staticmethod
+    def _params(cell: Cell) -> dict[str, Any]:
+        return {**cell.levels, "seed": cell.config.seed}
+
+    def _space(self, cell: Cell) -> dict[str, BaseDistribution]:
+        """Distributions that hold for all trials of the sweep, whichever levels each execution asks for.
+
+        Optuna refuses a set of choices that changes, so numbers are given a range without end.
+        """
+        space: dict[str, BaseDistribution] = {"seed": IntDistribution(0, LARGEST)}
+        for name, value in cell.levels.items():
+            if isinstance(value, int) and not isinstance(value, bool):
+                space[name] = IntDistribution(0, LARGEST)
+            elif isinstance(value, float):
+                space[name] = FloatDistribution(-LARGEST, LARGEST)
+            else:
+                declared = self.sweep.study.factors[name] + self.sweep.study.full.get(name, ())
+                names = choices(RunConfig.model_fields[name].metadata)
+                space[name] = CategoricalDistribution(names or [_plain(level) for level in declared])
+        return space
+
+    def epoch(self, event: Epoch) -> None:
+        self.tracker.epoch(self._open[event.key][1], event.epoch, event.metrics)
+
+    def end(self, event: Done) -> None:
+        """Close a run in MLflow, then its trial in Optuna."""
+        trial, run_id = self._open.pop(event.key)
+        if isinstance(event.outcome, Failure):
+            self.tracker.tag(run_id, {"diverged": str(event.outcome.diverged)})
+            self.tracker.fail(run_id, event.outcome.reason, event.outcome.traceback)
+            trial.set_user_attr("failure", event.outcome.reason)
+            self.trials.tell(trial, state=TrialState.FAIL)
+        else:
+            self.tracker.finish(run_id, event.outcome)
+            self.trials.tell(trial, event.outcome.history[-1][self._objective()])
+
+    def abandon(self) -> None:
+        """Close what is still open, as the work is being stopped."""
+        for trial, run_id in self._open.values():
+            self.tracker.close(run_id, "KILLED")
+            self.trials.tell(trial, state=TrialState.FAIL)
+        self._open.clear()
+
+
+def _plain(value: Any) -> Any:
+    return show(value) if isinstance(value, tuple) else value
+
+
+def _drive(ledger: Ledger, missing: list[Cell], root: Path, count: int, console: Console) -> int:
+    """Keep `count` workers busy until no cell is missing; the number of runs that crashed."""
+    if not missing:
+        return 0
+    from vaestudy.commands import progress
+
+    names, waiting, crashed = {cell.config.key: cell.name for cell in missing}, list(missing), 0
+    total = sum(cell.config.epochs or 0 for cell in missing)
+    pool = Pool(count)
+    try:
+        with progress(console) as bar:
+            task = bar.add_task("epochs", total=total, shown="")
+            while waiting or pool.busy:
+                while waiting and pool.busy < count:
+                    cell = waiting.pop(0)
+                    ledger.begin(cell)
+                    pool.submit(cell.config, root)
+                for event in pool.news():
+                    if isinstance(event, Epoch):
+                        ledger.epoch(event)
+                        bar.advance(task)
+                        continue
+                    ledger.end(event)
+                    left = len(waiting) + pool.busy
+                    crashed += isinstance(event.outcome, Failure) and not event.outcome.diverged
+                    console.print(_line(len(missing) - left, len(missing), names[event.key], event.outcome))
+    finally:
+        pool.close()
+        ledger.abandon()
+    return crashed
+
+
+def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
+    head = f"[{done:>{len(str(total))}}/{total}] {name:<28}"
+    if isinstance(outcome, Failure):
+        return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
+    m = outcome.metrics
+    error = f"{m['test/elbo']:9.2f} ± {m['test/elbo_se']:.2f}"
+    return f"{head} test elbo {error}  {m['seconds/total']:6.1f} s"

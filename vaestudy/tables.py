@@ -1,0 +1,186 @@
+"""Runs -> one row per cell, with intervals. Pure pandas: nothing is read or written here.
+
+mean ± half-width of the 95 % interval over seeds, by Student's t: it answers «what would other seeds give?»
+difference to the baseline: the mean over seeds of (cell - baseline) at the same seed, with its own interval;
+arms that share a seed share minibatch order and noise, so this is tighter than the two intervals suggest
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from vaestudy.design import Study, show
+from vaestudy.likelihoods import LIKELIHOODS
+
+LEVEL = 0.95
+NATS = ("elbo", "iwae_", "log_likelihood", "kl")
+LABELS = {"elbo": "ELBO", "log_likelihood": "log-lik.", "kl": "KL", "active_units": "active units"}
+BOUNDS = ("elbo", "iwae_")
+
+
+class Incomparable(ValueError):
+    """Runs whose numbers may not stand in one column."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A study's result: `full` for machines, `shown` for people, and the lines that belong beside it."""
+
+    full: pd.DataFrame
+    shown: pd.DataFrame
+    notes: list[str]
+
+
+def tidy(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """One row per cell and seed, factors as typed columns, metrics under their own names.
+
+    Where a cell was run more than once (a crash, then a retry) its finished run counts, else its newest.
+    """
+    rank = {"FINISHED": 0, "FAILED": 1}
+    runs = runs[runs["status"].isin(list(rank))].copy()
+    runs["rank"] = runs["status"].map(rank)
+    runs = runs.sort_values(["rank", "start_time"], ascending=[True, False]).drop_duplicates("tags.config.key")
+    for name in (*study.factors, "seed"):
+        runs[name] = [_level(text) for text in runs[f"params.{name}"]]
+    metrics = {c: c.removeprefix("metrics.") for c in runs.columns if c.startswith("metrics.")}
+    order = [*study.factors, "seed"]
+    return runs.rename(columns=metrics).sort_values(order, kind="stable").reset_index(drop=True)
+
+
+def _level(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Refuse runs whose metrics measure different things.
+
+    Raises:
+        Incomparable: they saw different images or pixel protocols, or nats of different kinds of likelihood meet.
+    """
+    finished = runs[runs["status"] == "FINISHED"]
+    same = {"tags.data.fingerprint": "data sets", "params.subset": "subsets", "params.pixels": "pixel protocols"}
+    for column, words in same.items():
+        if len(found := sorted(finished[column].unique())) > 1:
+            raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
+    families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
+    nats = [metric for metric in metrics if metric.removeprefix("test/").startswith(NATS)]
+    if len(families) > 1 and nats:
+        raise Incomparable(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
+
+
+def interval(values: pd.Series[float]) -> tuple[float, float]:
+    """(mean, half-width of its 95 % interval over the values); the half-width of fewer than two is nan."""
+    n = len(values)
+    if n < 2:
+        return (float(values.mean()) if n else math.nan), math.nan
+    return float(values.mean()), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+
+
+def summarise(runs: pd.DataFrame, study: Study) -> Table:
+    """The table of a study from its tidy runs.
+
+    Raises:
+        Incomparable: see `check_comparable`.
+    """
+    metrics = [name for name in study.tabulate if name in runs]
+    check_comparable(runs, metrics)
+    factors = list(study.factors)
+    finished = runs[runs["status"] == "FINISHED"]
+    base = finished
+    for name, value in study.baseline.items():
+        base = base[base[name] == value]
+    base = base.set_index("seed")
+    rows = []
+    for levels, group in runs.groupby(factors, sort=True):
+        done = group[group["status"] == "FINISHED"]
+        row: dict[str, Any] = dict(zip(factors, levels, strict=True))
+        is_baseline = row == study.baseline
+        for metric in metrics:
+            row[metric], row[f"{metric}_ci95"] = interval(done[metric])
+            paired = (done.set_index("seed")[metric] - base[metric]).dropna()
+            if not is_baseline:
+                row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
+        row["seeds"] = len(done)
+        row["failed"] = len(group) - len(done)
+        row["seconds"] = done["seconds/total"].mean() if len(done) else math.nan
+        row["run_ids"] = " ".join(done["run_id"])
+        rows.append(row)
+    full = pd.DataFrame(rows)
+    if factors == [next(iter(study.baseline))] and len(full) == 1:
+        full = full.reindex(columns=list(rows[0]))
+    return Table(full, _shown(full, study, metrics), _notes(runs, study))
+
+
+def label(metric: str) -> str:
+    """A metric's name for people."""
+    name = metric.removeprefix("test/")
+    return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
+
+
+def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
+    """The table as text, as it is printed."""
+    shown = pd.DataFrame()
+    for name in study.factors:
+        shown[name] = [show(value) for value in full[name]]
+    for metric in metrics:
+        digits = 1 if metric.endswith("active_units") else 2
+        shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", digits)
+        if metric == study.tabulate[0] and f"{metric}_diff" in full:
+            shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", digits, sign="+")
+    shown["seeds"] = full["seeds"].astype(str)
+    shown["failed"] = full["failed"].astype(str)
+    shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
+    return shown
+
+
+def _pairs(full: pd.DataFrame, value: str, half: str, digits: int, sign: str = "") -> list[str]:
+    def pair(mean: float, width: float) -> str:
+        if mean != mean:
+            return ""
+        text = f"{mean:{sign}.{digits}f}"
+        return f"{text} ± {width:.{digits}f}" if width == width else text
+
+    return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
+
+
+def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
+    finished = runs[runs["status"] == "FINISHED"]
+    if finished.empty:
+        return ["No run has finished."]
+    first = finished.iloc[0]
+    sizes = ", ".join(f"{int(first[f'tags.data.{part}']):,} {part}" for part in ("train", "valid", "test"))
+    baseline = ", ".join(f"{name}={show(value)}" for name, value in study.baseline.items())
+    bounds = [label(m) for m in study.tabulate if m.removeprefix("test/").startswith(BOUNDS)]
+    notes = [
+        f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
+        f"fingerprint {first['tags.data.fingerprint'][:12]}.",
+        f"Nats per image on test. {' and '.join(bounds)}: lower bounds on log p(x), higher is better; "
+        "log-lik. and KL are the ELBO's two parts (ELBO = log-lik. - KL), neither is a bound.",
+        "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
+        f"Δ: mean difference to {baseline} at the same seed.",
+    ]
+    errors = finished.get("test/elbo_se")
+    if errors is not None:
+        notes.append(f"Standard error of one run's ELBO over the test images: {errors.mean():.2f}, common to all rows.")
+    if first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
+        notes.append(
+            "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
+            "drawn as Bernoulli(x), and may not be ranked against densities."
+        )
+    if (failed := len(runs) - len(finished)) > 0:
+        notes.append(f"{failed} runs failed and are in no mean.")
+    states = finished[["tags.code.revision", "tags.code.state"]].drop_duplicates()
+    revisions = [f"{revision[:10]} ({state})" for revision, state in states.itertuples(index=False)]
+    notes.append(f"Code: {', '.join(revisions)}.")
+    return notes

@@ -1,0 +1,218 @@
+"""The only importer of mlflow: records go in here, and come out again as data frames.
+
+Every run is addressed by its id through one client, so nothing depends on a current run or a current directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+# Before the import: no telemetry, no chatter, no progress bars for files of a kilobyte.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import pandas as pd
+from filelock import FileLock
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from vaestudy.config import BadInput
+from vaestudy.places import database_file, mlruns, slug
+from vaestudy.run import Record
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+FLUSH_SECONDS = 2.0  # epochs are sent in batches, as a write costs milliseconds whatever its size
+BATCH = 900  # metrics in one request; the tracker takes up to 1000
+TAG = "vaestudy."
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+STAMP = ("mlflow.source.type", "LOCAL")
+
+
+class Tracker:
+    """A tracking store: the SQLite file under mlruns/ or a server."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        if (path := database_file(uri)) is None:
+            self.client = MlflowClient(uri)
+            self._artifacts = mlruns() / "artifacts" if not uri.startswith("http") else None
+        else:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BadInput(f"tracking path {uri}: {path.parent} cannot be made: {error.strerror}") from None
+            self._artifacts = path.parent / "artifacts"
+            with FileLock(f"{path}.setup.lock"):  # two processes that migrate one fresh database both fail
+                fresh = not path.exists()
+                self.client = MlflowClient(uri)
+                self.client.search_experiments(max_results=1)
+                if fresh:
+                    with closing(sqlite3.connect(path)) as connection:
+                        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+        self._pending: dict[str, list[Metric]] = {}
+        self._flushed: dict[str, float] = {}
+
+    def experiment(self, name: str, note: str = "") -> str:
+        """The id of the experiment called `name`, made if need be; its artifacts lie beside the database."""
+        if (found := self.client.get_experiment_by_name(name)) is not None:
+            if found.lifecycle_stage != "active":
+                raise BadInput(f"experiment {name!r} is in MLflow's trash; restore it, or delete it for good")
+            return str(found.experiment_id)
+        location = (self._artifacts / slug(name)).as_uri() if self._artifacts else None
+        tags = {"mlflow.experimentKind": "custom_model_development"} | ({NOTE: note} if note else {})
+        return str(self.client.create_experiment(name, artifact_location=location, tags=tags))
+
+    def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """A new run, RUNNING; its id."""
+        everything = {TAG + key: value for key, value in tags.items()} | dict([STAMP])
+        everything["mlflow.source.name"] = "vaestudy"
+        if commit := tags.get("code.revision"):
+            everything["mlflow.source.git.commit"] = commit
+        if parent:
+            everything[PARENT] = parent
+        return str(self.client.create_run(experiment, run_name=name, tags=everything).info.run_id)
+
+    def reopen(self, run_id: str) -> None:
+        self.client.update_run(run_id, status="RUNNING")
+
+    def params(self, run_id: str, values: Mapping[str, Any]) -> None:
+        shown = [Param(k, v if isinstance(v, str) else json.dumps(v)) for k, v in values.items()]
+        self.client.log_batch(run_id, params=shown)
+
+    def tag(self, run_id: str, values: Mapping[str, str]) -> None:
+        self.client.log_batch(run_id, tags=[RunTag(k if k == NOTE else TAG + k, v) for k, v in values.items()])
+
+    def epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Metrics of one epoch, sent now and then; `finish` and `fail` send what is left."""
+        now = time.time()
+        pending = self._pending.setdefault(run_id, [])
+        pending += [Metric(name, value, int(now * 1000), epoch) for name, value in metrics.items()]
+        if now - self._flushed.setdefault(run_id, now) > FLUSH_SECONDS:
+            self._flush(run_id)
+
+    def _flush(self, run_id: str) -> None:
+        pending = self._pending.pop(run_id, [])
+        self._flushed[run_id] = time.time()
+        for start in range(0, len(pending), BATCH):
+            self.client.log_batch(run_id, metrics=pending[start : start + BATCH])
+
+    def metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
+        """Final metrics. One that is nan is left out: a tracker's search would take it for a small number."""
+        now = int(time.time() * 1000)
+        known = [Metric(name, value, now, step) for name, value in values.items() if value == value]
+        for start in range(0, len(known), BATCH):
+            self.client.log_batch(run_id, metrics=known[start : start + BATCH])
+
+    def series(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
+        """One metric over whole-numbered steps that are no epochs: a latent dimension, a value of D."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(run_id, metrics=[Metric(name, v, now, step) for step, v in values.items()])
+
+    def files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Files at paths within the run."""
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, content in files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(run_id, scratch)
+
+    def dataset(self, run_id: str, data: Mapping[str, str]) -> None:
+        profile = json.dumps({k: int(data[k]) for k in ("train", "valid", "test")})
+        entity = Dataset(data["name"], data["fingerprint"][:32], "local", data["name"], profile=profile)
+        self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
+
+    def finish(self, run_id: str, record: Record) -> None:
+        """Log a record, and only then mark the run FINISHED: a finished run is a whole one."""
+        self._flush(run_id)
+        self.tag(run_id, record.facts)
+        self.dataset(run_id, record.data)
+        self.metrics(run_id, record.metrics)
+        self.series(run_id, "test/kl_per_dimension", dict(enumerate(record.kl_per_dimension)))
+        self.files(run_id, record.files)
+        self.client.set_terminated(run_id, "FINISHED")
+
+    def close(self, run_id: str, status: str = "FINISHED") -> None:
+        self._flush(run_id)
+        self.client.set_terminated(run_id, status)
+
+    def fail(self, run_id: str, reason: str, traceback: str) -> None:
+        """Mark a run FAILED, with why."""
+        self.tag(run_id, {"failure": reason[:4000]})
+        self.files(run_id, {"traceback.txt": traceback.encode()})
+        self.close(run_id, "FAILED")
+
+    def experiments(self) -> dict[str, str]:
+        """Name -> id of each active experiment."""
+        found = self.client.search_experiments()
+        return {e.name: str(e.experiment_id) for e in found}
+
+    def runs(self, experiment: str, tags: Mapping[str, str] | None = None, parent: str | None = None) -> pd.DataFrame:
+        """Runs of an experiment, newest first: run_id, status, start_time, and params.*, metrics.*, tags.* columns."""
+        wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
+        clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items()]
+        rows = [_row(run) for run in self._search(experiment, " AND ".join(clauses))]
+        return pd.DataFrame(rows)
+
+    def _search(self, experiment: str, query: str) -> Iterator[Run]:
+        token: str | None = None
+        while token != "":
+            page = self.client.search_runs([experiment], query, max_results=1000, page_token=token)
+            yield from page
+            token = page.token or ""
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        """One run as a row of `runs`.
+
+        Raises:
+            BadInput: there is no such run.
+        """
+        try:
+            return _row(self.client.get_run(run_id))
+        except MlflowException as error:
+            raise BadInput(f"no run {run_id!r} is tracked at {self.uri}: {str(error).splitlines()[0]}") from None
+
+    def read_file(self, run_id: str, name: str) -> bytes:
+        """The content of one of a run's files.
+
+        Raises:
+            BadInput: the run has no such file.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self.client.download_artifacts(run_id, name, scratch)).read_bytes()
+            except (MlflowException, OSError) as error:
+                raise BadInput(f"run {run_id} holds no {name}: {str(error).splitlines()[0]}") from None
+
+    def link(self, experiment: str, run_id: str) -> str:
+        """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
+        base = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def _row(run: Run) -> dict[str, Any]:
+    info = run.info
+    return {
+        "run_id": info.run_id,
+        "name": info.run_name,
+        "experiment": info.experiment_id,
+        "status": info.status,
+        "start_time": info.start_time,
+        **{f"params.{k}": v for k, v in run.data.params.items()},
+        **{f"metrics.{k}": v for k, v in run.data.metrics.items()},
+        **{f"tags.{k.removeprefix(TAG)}": v for k, v in run.data.tags.items()},
+    }

@@ -1,0 +1,155 @@
+"""train(config, data) -> Result: the loop, top to bottom.
+
+Shapes: L samples, M minibatch, D latent dimensions, P pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn, optim
+
+from vaestudy import evaluate
+from vaestudy.config import RunConfig
+from vaestudy.data import Data
+from vaestudy.estimators import ESTIMATORS, loss, terms
+from vaestudy.model import VAE
+from vaestudy.noise import stream
+from vaestudy.pixels import PIXELS, fixed
+
+Metrics = dict[str, float]
+OnEpoch = Callable[[int, Metrics], None]
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss became nan or infinite: the run has diverged and has no result."""
+
+    def __init__(self, value: float, epoch: int, step: int, log_likelihood: float, kl: float) -> None:
+        self.epoch, self.step = epoch, step
+        super().__init__(
+            f"the loss is {value} in epoch {epoch}, step {step} (log_likelihood {log_likelihood:.6g}, kl {kl:.6g} nats)"
+        )
+
+
+@dataclass
+class Result:
+    """A trained model and how it came to be."""
+
+    model: VAE
+    history: list[Metrics] = field(default_factory=list)
+    """One entry an epoch: train/... averaged over its minibatches while the weights moved, valid/... at its end."""
+    train_seconds: float = 0.0
+    """Time in training steps alone; the clock stands still during validation."""
+
+
+def train(config: RunConfig, data: Data, on_epoch: OnEpoch = lambda epoch, metrics: None) -> Result:
+    """Train a VAE.
+
+    Args:
+        config: a resolved configuration (`data.resolve`).
+        data: its images; only train and valid are touched.
+        on_epoch: called after each epoch with its number, from 1, and its metrics, nats per image.
+
+    Raises:
+        NonFiniteLoss: the run diverged.
+    """
+    torch.set_num_threads(config.threads)
+    device = torch.device(config.device)
+    model = VAE(config).to(device)
+    images = data.train.images.to(device)
+    x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
+    optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
+    schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
+    result = Result(model)
+    for epoch in range(1, epochs + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * schedule(epoch, epochs)
+        started = time.perf_counter()
+        metrics = _train_epoch(model, images, optimizer, epoch)
+        result.train_seconds += time.perf_counter() - started
+        if len(x_valid):
+            b = evaluate.bound(model, x_valid, 1, "valid", epoch)
+            for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
+                metrics[f"valid/{name}"] = values.mean().item()
+        result.history.append(metrics)
+        on_epoch(epoch, metrics)
+    return result
+
+
+def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: int) -> Metrics:
+    """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too."""
+    config, device, N = model.config, images.device, len(images)
+    estimator, pixels = ESTIMATORS[config.estimator], PIXELS[config.pixels]
+    order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
+    pixel_noise = stream(config.seed, "pixels", epoch, device=device)
+    epsilon = stream(config.seed, "epsilon", epoch, device=device)
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    for step, batch in enumerate(order.split(config.minibatch), start=1):
+        x = pixels(images.index_select(0, batch), pixel_noise)
+        eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
+        estimate = estimator(terms(model, x, eps, config.log_guard))
+        value = loss(estimate, config.reduction)
+        parts = torch.stack((estimate.log_likelihood.detach().sum(), estimate.kl.detach().sum()))
+        if not math.isfinite(shown := value.item()):
+            raise NonFiniteLoss(shown, epoch, step, *(parts / len(x)).tolist())
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        sums += parts
+    log_likelihood, kl = (sums / N).tolist()
+    return {"train/elbo": log_likelihood - kl, "train/kl": kl, "train/log_likelihood": log_likelihood}
+
+
+def notices(config: RunConfig, data: Data) -> list[str]:
+    """What the user should know about a run before it starts, a line each."""
+    lines = []
+    if config.minibatch > len(data.train):
+        lines.append(
+            f"--minibatch {config.minibatch} is more than the {len(data.train)} train images: one step an epoch"
+        )
+    return lines
+
+
+def _decay(config: RunConfig, images: int) -> float:
+    """The gradient of -log N(theta; 0, I) / N is theta / N beside a mean over images, M times that beside a sum."""
+    if not config.weight_prior:
+        return 0.0
+    return (config.minibatch if config.reduction == "sum" else 1) / images
+
+
+def _adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+    """Kingma & Ba 2015, beta = (0.9, 0.999)."""
+    decay, eps = _decay(config, images), config.optimizer_epsilon
+    return optim.Adam(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay, fused=True)
+
+
+def _adagrad(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+    """Duchi et al. 2011."""
+    decay, eps = _decay(config, images), config.optimizer_epsilon
+    return optim.Adagrad(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay)
+
+
+def _constant(epoch: int, epochs: int) -> float:
+    return 1.0
+
+
+def _iwae(epoch: int, epochs: int) -> float:
+    """10^(-i/7) in stage i = 0..7, stage i lasting 3^i of 3280 parts of the run (Burda et al. 2015, section 5)."""
+    part = (epoch - 1) * 3280 / epochs
+    stage = next(i for i in range(8) if part < (3 ** (i + 1) - 1) / 2)
+    return float(10 ** (-stage / 7))
+
+
+OPTIMIZERS: dict[str, Callable[[nn.Module, RunConfig, int], optim.Optimizer]] = {
+    "adam": _adam,
+    "adagrad": _adagrad,
+}
+
+SCHEDULES: dict[str, Callable[[int, int], float]] = {
+    "constant": _constant,
+    "iwae": _iwae,
+}
