@@ -1,0 +1,29 @@
+"""vaestudy: variational auto-encoders, trained, scored and compared, with every number tracked.
+
+model = vaestudy.load("0123abcd...")   # a tracked run's VAE, with its configuration in model.config
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vaestudy.model import VAE
+
+
+def load(run: str, tracking_uri: str | None = None) -> VAE:
+    """The trained VAE of a tracked run, or of a weights.safetensors file.
+
+    Raises:
+        BadInput: there is no such run, or its weights cannot be read.
+    """
+    from pathlib import Path
+
+    from vaestudy import places
+    from vaestudy.run import unpack
+
+    if run.endswith(".safetensors"):
+        return unpack(Path(run).read_bytes())
+    from vaestudy.tracking import Tracker
+
+    return unpack(Tracker(places.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -251,9 +250,3 @@ def _count(name: str, text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise BadInput(f"--{name} {text}: must be a whole number, 1 or more")
     return int(text)
-
-
-def print_json(values: dict[str, Any]) -> None:
-    """One object on one line; what is not finite becomes null, as JSON has no such number."""
-    finite = {k: None if isinstance(v, float) and v - v != 0 else v for k, v in values.items()}
-    print(json.dumps(finite))

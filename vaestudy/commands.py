@@ -6,14 +6,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from vaestudy import data as datasets
-from vaestudy import design, run, export
-from vaestudy.cli import print_json
+from vaestudy import design, export, run
 from vaestudy.config import BadInput, RunConfig
+from vaestudy.console import consoles, print_json, progress
 from vaestudy.evaluate import score, score_importance
 from vaestudy.study import Sweep, conduct
 from vaestudy.tracking import Tracker
@@ -26,28 +24,13 @@ READING = (
 )
 
 
-def progress(console: Console) -> Progress:
-    """A bar for long work; nothing where there is no terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[shown]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
 def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
     """Train, score, track; print the numbers."""
     run.check_device(config.device)
-    err, out = Console(stderr=True, highlight=False), Console(highlight=False)
+    err, out = consoles()
     notes = [note] if note else []
     for line in notes:
-        err.print(line, style="yellow", soft_wrap=True)
+        err.print(line, style="yellow")
     tracker = Tracker(uri)
     experiment = tracker.experiment(TRAIN_EXPERIMENT, "Single runs of `vaestudy train`.")
     name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
@@ -63,7 +46,7 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
 
         def say(line: str) -> None:
             notes.append(line)
-            err.print(line, style="yellow", soft_wrap=True)
+            err.print(line, style="yellow")
 
         try:
             record = run.execute(config, root, on_epoch, say)
@@ -83,10 +66,10 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
         print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
         return 0
     out.print(_score_table(record.metrics, int(record.data["test"]), config))
-    out.print(READING, soft_wrap=True)
+    out.print(READING)
     for line in notes:
-        out.print(line, style="yellow", soft_wrap=True)
-    out.print(f"run {run_id}\n`vaestudy ui`, then {link}", soft_wrap=True)
+        out.print(line, style="yellow")
+    out.print(f"run {run_id}\n`vaestudy ui`, then {link}")
     return 0
 
 
@@ -105,7 +88,7 @@ def _score_table(metrics: Metrics, images: int, config: RunConfig) -> Table:
 
 def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
     """Score a tracked run again; add what it does not hold yet and touch nothing that it does."""
-    out = Console(highlight=False)
+    err, out = consoles()
     tracker = Tracker(uri)
     held = tracker.get(run_id)
     model = run.unpack(tracker.read_file(run_id, "weights.safetensors"))
@@ -116,7 +99,7 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
     if data.fingerprint != held.get("tags.data.fingerprint"):
         raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
     x, labels = run.test_pixels(config, data)
-    with Console(stderr=True).status("scoring"):
+    with err.status("scoring"):
         if asked is None:
             found = score(model, x, labels, config.iwae).metrics
         else:
@@ -134,11 +117,11 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
     else:
         everything = found | {k: v for k, v in _held_metrics(held).items() if k not in found}
         out.print(_score_table(everything, len(x), config))
-        out.print(READING, soft_wrap=True)
-        out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}", soft_wrap=True)
+        out.print(READING)
+        out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
     for name, (before, now) in moved.items():
         line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
-        Console(stderr=True, highlight=False).print(line, style="yellow", soft_wrap=True)
+        err.print(line, style="yellow")
     return 0
 
 
@@ -148,11 +131,11 @@ def _held_metrics(row: dict[str, Any]) -> Metrics:
 
 def tables(uri: str, name: str | None) -> int:
     """Export tables from what is tracked."""
-    out = Console(highlight=False)
+    _, out = consoles()
     tracker = Tracker(uri)
     written = export.export_all(tracker, name)
     for folder in written:
-        out.print(f"wrote {folder}", soft_wrap=True)
+        out.print(f"wrote {folder}")
     if not written:
         raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; run one, e.g. `make study-...`")
     return 0
@@ -175,9 +158,9 @@ def study(
 ) -> int:
     """Run what is missing of a study, then print its table and where everything is."""
     run.check_device(base.device)
-    err, out = Console(stderr=True, highlight=False), Console(highlight=False)
+    err, out = consoles()
     if note:
-        err.print(note, style="yellow", soft_wrap=True)
+        err.print(note, style="yellow")
     if quick:
         err.print("--quick: few images, few epochs, two seeds: a look, not a result", style="yellow")
         # What was asked for by name is not shrunk.
@@ -190,9 +173,9 @@ def study(
     exported = export.export(tracker, outcome.experiment, outcome.parent)
     out.print(exported.screen)
     for line in exported.notes:
-        out.print(line, style="yellow", soft_wrap=True)
-    out.print(f"tables    {exported.folder}", soft_wrap=True)
-    out.print(f"in MLflow `vaestudy ui`, then {tracker.link(outcome.experiment, outcome.parent)}", soft_wrap=True)
+        out.print(line, style="yellow")
+    out.print(f"tables    {exported.folder}")
+    out.print(f"in MLflow `vaestudy ui`, then {tracker.link(outcome.experiment, outcome.parent)}")
     if outcome.crashed:
         err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
         return 1

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
 from vaestudy import study_figures, tables
@@ -67,7 +69,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         files[f"figures/{name}.png"] = to_png(study_figures.STUDY_FIGURES[name](tidy, study))
     folder = _write(files, study, sweep, quick)
     tracker.files(parent, files)
-    tracker.metrics(parent, _summary(tidy, table))
+    summary = _summary(tidy, table)
+    tracker.metrics(parent, {k: v for k, v in summary.items() if row.get(f"metrics.{k}") != v})
     _series(tracker, parent, study, table)
     tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
     return Exported(folder, _screen(table, title), notes)
@@ -78,8 +81,7 @@ def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
     markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
     markdown += "".join(f"* {line}\n" for line in notes)
     latex = shown.rename(columns=_tex).map(_tex)
-    columns = "l" * (shown.shape[1] - len(shown.columns)) + "r" * len(shown.columns)
-    body = latex.to_latex(index=False, escape=False, column_format=columns)
+    body = latex.to_latex(index=False, escape=False, column_format="r" * shown.shape[1])
     page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
     style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
     style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
@@ -93,9 +95,12 @@ def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
 
 
 def _tex(text: str) -> str:
-    for plain, tex in (("_", r"\_"), ("%", r"\%"), (" ± ", r" $\pm$ "), ("Δ", r"$\Delta$")):
+    """A heading or a cell for LaTeX: numbers in mathematics, so that minus signs are."""
+    if re.fullmatch(r"[-+]?[\d.]+( ± [\d.]+)?", text):
+        return "$" + text.replace("±", r"\pm") + "$"
+    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$")):
         text = text.replace(plain, tex)
-    return f"${text.replace(' $', '$ $', 1)}" if text[:1] == "-" and " $" in text else text
+    return text
 
 
 def _comment(text: str) -> str:
@@ -161,9 +166,10 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
 
 
 def _screen(table: tables.Table, title: str) -> Screen:
-    screen = Screen(title=title, title_justify="left")
+    screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in table.shown.columns:
-        screen.add_column(column, justify="right", no_wrap=True)
+        screen.add_column(column.replace("_", "\n"), justify="right", no_wrap=True)
     for row in table.shown.itertuples(index=False):
-        screen.add_row(*row)
+        # The interval below its mean: eighty columns hold the whole table, whatever the terminal.
+        screen.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))
     return screen

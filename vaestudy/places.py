@@ -30,7 +30,7 @@ def mlruns() -> Path:
 
 def slug(text: str) -> str:
     """`text` as a file name that cannot leave its folder."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", text).strip("-.") or "-"
+    return re.sub(r"[^A-Za-z0-9._=+~-]+", "-", text).strip("-.") or "-"
 
 
 def database_uri(path: Path) -> str:

@@ -27,6 +27,7 @@ from rich.console import Console
 
 from vaestudy import provenance, workers
 from vaestudy.config import BadInput, RunConfig
+from vaestudy.console import progress
 from vaestudy.design import Cell, Study, show
 from vaestudy.flags import choices
 from vaestudy.places import database_file, database_uri, mlruns, slug
@@ -269,8 +270,6 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, count: int, console:
     """Keep `count` workers busy until no cell is missing; the number of runs that crashed."""
     if not missing:
         return 0
-    from vaestudy.commands import progress
-
     names, waiting, crashed = {cell.config.key: cell.name for cell in missing}, list(missing), 0
     total = sum(cell.config.epochs or 0 for cell in missing)
     pool = Pool(count)

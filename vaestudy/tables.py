@@ -117,8 +117,6 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         row["run_ids"] = " ".join(done["run_id"])
         rows.append(row)
     full = pd.DataFrame(rows)
-    if factors == [next(iter(study.baseline))] and len(full) == 1:
-        full = full.reindex(columns=list(rows[0]))
     return Table(full, _shown(full, study, metrics), _notes(runs, study))
 
 

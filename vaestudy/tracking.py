@@ -118,9 +118,13 @@ class Tracker:
             self.client.log_batch(run_id, metrics=known[start : start + BATCH])
 
     def series(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
-        """One metric over whole-numbered steps that are no epochs: a latent dimension, a value of D."""
-        now = int(time.time() * 1000)
-        self.client.log_batch(run_id, metrics=[Metric(name, v, now, step) for step, v in values.items()])
+        """One metric over whole-numbered steps that are no epochs: a latent dimension, a value of D.
+
+        Points that the run already holds are not logged twice.
+        """
+        now, held = int(time.time() * 1000), {m.step: m.value for m in self.client.get_metric_history(run_id, name)}
+        new = [Metric(name, value, now, step) for step, value in values.items() if held.get(step) != value]
+        self.client.log_batch(run_id, metrics=new)
 
     def files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Files at paths within the run."""

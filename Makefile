@@ -1,0 +1,58 @@
+# Two commands do all the set-up: `make study-latent-dims` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint types check tables ui
+.SUFFIXES:
+
+help:
+	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
+	@echo "make tables                            export every study's tables again from what is tracked"
+	@echo "make ui                                serve MLflow's pages over what is tracked"
+	@echo "make test                              the tests"
+	@echo "make check                             lint, types and tests"
+	@echo
+	@echo "Studies:"
+	@for name in $(STUDIES); do \
+	  file=studies/$$(echo $$name | tr - _).py; \
+	  echo "  study-$$name"; \
+	  sed -n '1s/^"""/      /p; s/^Minutes: */      minutes: /p' $$file; \
+	done
+
+install: $(STAMP)
+
+# Remade only when what is to be installed changes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, $(PYTHON) is {v.major}.{v.minor}; try make PYTHON=python3.11")'
+	@echo "installing into $(VENV); torch is large, so this takes a few minutes" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+study-%:
+	@$(PYTHON) -c 'import difflib, sys; name, *valid = sys.argv[1:]; near = difflib.get_close_matches(name, valid, 1); hint = f" (did you mean {near[0]}?)" if near else ""; sys.exit(0) if name in valid else (print(f"unknown study {name}{hint}; choose from:", *valid, file=sys.stderr), sys.exit(2))' $* $(STUDIES)
+	@$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/python studies/$(subst -,_,$*).py $(ARGS)
+
+tables: $(STAMP)
+	@$(BIN)/vaestudy tables $(ARGS)
+
+ui: $(STAMP)
+	@$(BIN)/vaestudy ui $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+check: lint types test

@@ -1,0 +1,174 @@
+"""The command line: bad input is one line and exit code 2, before anything slow is imported or anything written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vaestudy import cli, places
+from vaestudy.config import PRESETS, RunConfig, registered
+
+ROOT = Path(__file__).parents[1]
+STUDY = [sys.executable, str(ROOT / "studies" / "latent_dims.py")]
+
+# Words -> what the line must name: the value, and the limit or the valid choices.
+BAD = {
+    "train --latent-dim 0": ["--latent-dim 0", "1 or more"],
+    "train --latent-dim -3": ["--latent-dim -3", "1 or more"],
+    "train --latent-dim ten": ["--latent-dim ten", "a whole number"],
+    "train --samples 0": ["--samples 0", "1 or more"],
+    "train --minibatch 0": ["--minibatch 0", "1 or more"],
+    "train --minibatch 2.5": ["--minibatch 2.5", "a whole number"],
+    "train --epochs 0": ["--epochs 0", "1 or more"],
+    "train --epochs nan": ["--epochs nan", "a whole number"],
+    "train --hidden 256 0": ["--hidden 0", "1 or more"],
+    "train --hidden 256,x": ["--hidden x", "a whole number"],
+    "train --iwae 0": ["--iwae 0", "1 or more"],
+    "train --learning-rate -1": ["--learning-rate -1", "above 0"],
+    "train --learning-rate 0": ["--learning-rate 0", "above 0"],
+    "train --learning-rate nan": ["--learning-rate nan", "finite"],
+    "train --learning-rate inf": ["--learning-rate inf", "finite"],
+    "train --likelihood bernouli": [
+        "'bernouli'",
+        "did you mean 'bernoulli'",
+        *registered("LIKELIHOODS", "likelihoods"),
+    ],
+    "train --sigma row": ["'row'", "did you mean 'raw'", *registered("SIGMAS", "sigma")],
+    "train --estimator sgvb-c": ["'sgvb-c'", *registered("ESTIMATORS", "estimators")],
+    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *registered("DATASETS", "data")],
+    "train --preset artcle": ["'artcle'", "did you mean 'article'", *PRESETS],
+    "train --latentdim 3": ["'--latentdim'", "did you mean '--latent-dim'", "--minibatch"],
+    "train --latent-dim": ["--latent-dim", "expected one argument"],
+    "train 5": ["'5'"],
+    "train --dataset mnist --valid-size 60000": ["--valid-size 60000", "below 60000"],
+    "train --dataset mnist-5k --valid-size 4000": ["--valid-size 4000", "below 4000"],
+    "train --data-dir /no/such/folder": ["/no/such/folder", "no such directory"],
+    "train --device gpu": ["'gpu'", "cpu", "cuda"],
+    "train --tracking-uri file:///tmp/x": ["file:///tmp/x", "sqlite://", "http://"],
+    "train --tracking-uri sqlite:////dev/null/x/mlflow.db": ["/dev/null"],
+    "train --tracking-uri http://127.0.0.1:9": ["http://127.0.0.1:9", "no server answers"],
+    "evaluate 0123456789abcdef": ["'0123456789abcdef'"],
+    "evaluate": ["RUN"],
+    "tables latent-dim": ["'latent-dim'", "did you mean 'latent-dims'"],
+    "ui --port 99999": ["--port 99999", "65535"],
+    "trian": ["'trian'", "did you mean 'train'", "evaluate", "tables", "studies", "ui"],
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input(words: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for part in BAD[words]:
+        assert part in err
+    assert not mlruns.exists()
+
+
+@pytest.mark.parametrize("words", ["--seeds 0", "--workers x", "--latent-dim 2 0", "--quik", "--epochs 0", "--seed 4"])
+def test_bad_input_to_a_study(words: str, mlruns: Path) -> None:
+    done = subprocess.run([*STUDY, *words.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("study latent-dims: ")
+    assert not mlruns.exists()
+
+
+def test_unknown_study_to_make() -> None:
+    done = subprocess.run(["make", "study-latentdims"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown study latentdims" in done.stderr
+    assert "did you mean latent-dims" in done.stderr
+
+
+def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert cli.main(["train", "--device", "cuda"]) == 2
+    assert "--device cuda" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "--latent-dim", "0"], ["studies"]])
+def test_answers_without_slow_imports(words: list[str]) -> None:
+    """Import time is the noise-free form of «under 0.5 s»: none of the slow packages may be loaded."""
+    code = (
+        "import sys\nfrom vaestudy.cli import main\n"
+        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        "slow = {'torch', 'mlflow', 'optuna', 'pandas', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    best = 9.0
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        best = min(best, time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+    assert best < 1.0  # 0.2 s on an idle machine
+
+
+def test_help_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for name in RunConfig.model_fields:
+        assert "--" + name.replace("_", "-") in shown
+
+
+def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import vaestudy
+
+    words = "train --dataset mnist-5k --subset 200 --epochs 2 --hidden 32,16 --latent-dim 2 --iwae 1 5 --minibatch 500"
+    assert cli.main([*words.split(), "--json"]) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out.splitlines()[-1])
+    for key in ("run_id", "test/elbo", "test/kl", "test/log_likelihood", "test/iwae_5", "seconds_per_epoch"):
+        assert key in record
+    assert record["test/elbo"] == pytest.approx(record["test/log_likelihood"] - record["test/kl"])
+    assert "one step an epoch" in err
+
+    run_id = record["run_id"]
+    model = vaestudy.load(run_id)
+    assert model.config.hidden == (32, 16)
+    weights = next(mlruns.glob(f"artifacts/*/{run_id}/artifacts/weights.safetensors"))
+    before = weights.read_bytes()
+
+    assert cli.main(["evaluate", run_id[:10], "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["added"] == again["differs_from_record"] == []
+    assert {k: again[k] for k in again if k.startswith("test/")}.items() <= record.items()
+
+    assert cli.main(["evaluate", run_id, "--iwae", "7", "--json"]) == 0
+    more = json.loads(capsys.readouterr().out)
+    assert more["added"] == ["test/ess_7", "test/iwae_7", "test/iwae_7_se"]
+    assert weights.read_bytes() == before
+
+    from vaestudy.tracking import Tracker
+
+    row = Tracker(places.tracking_uri(None)).get(run_id)
+    assert row["metrics.test/iwae_7"] == more["test/iwae_7"]
+    assert row["metrics.test/elbo"] == record["test/elbo"]
+    assert row["status"] == "FINISHED"
+    for fact in ("code.revision", "code.state", "data.fingerprint", "version.torch", "hardware.cpu", "threads"):
+        assert row[f"tags.{fact}"]
+
+
+def test_a_diverged_run_is_tracked_as_failed(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train --dataset mnist-5k --subset 200 --epochs 2 --learning-rate 1e6"
+    assert cli.main(words.split()) == 1
+    assert "diverged: the loss is" in capsys.readouterr().err
+    from vaestudy.tracking import Tracker
+
+    tracker = Tracker(places.tracking_uri(None))
+    (row,) = tracker.runs(tracker.experiments()["train"]).to_dict("records")
+    assert row["status"] == "FAILED"
+    assert "the loss is" in row["tags.failure"]

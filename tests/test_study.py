@@ -1,0 +1,237 @@
+"""A study end to end: --quick, resumed, extended, begun anew, exported again; and a design's cells."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from vaestudy import cli, design, export, places
+from vaestudy.config import BadInput, RunConfig
+from vaestudy.design import Study
+from vaestudy.tracking import Tracker
+from vaestudy.workers import Failure, work
+
+ROOT = Path(__file__).parents[1]
+
+
+def toy(**changes: object) -> Study:
+    base = RunConfig(dataset="mnist-5k", subset=60, epochs=1, hidden=(16,), iwae=(1, 3), figures=(), minibatch=30)
+    fields = {
+        "name": "toy",
+        "doc": "Does a toy work?\n\nMinutes: 0",
+        "base": base,
+        "factors": {"latent_dim": (2, 3)},
+        "full": {"latent_dim": (5,)},
+        "baseline": {"latent_dim": 2},
+        "seeds": 2,
+        "tabulate": ("test/elbo", "test/kl", "test/iwae_3", "test/active_units"),
+    }
+    return Study(**(fields | changes))
+
+
+def conduct(study: Study, *words: str) -> int:
+    return cli.study_main(study, ["--workers", "2", *words])
+
+
+def books(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
+    """(MLflow's children of the sweep, the states of Optuna's trials)."""
+    tracker = Tracker(places.tracking_uri(None))
+    experiment = tracker.experiments()[name]
+    (parent,) = tracker.runs(experiment, {"role": "study", "sweep": sweep})["run_id"]
+    backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / name / f"{sweep}.journal"))
+    trials = optuna.load_study(study_name=sweep, storage=optuna.storages.JournalStorage(backend)).trials
+    return tracker.runs(experiment, parent=parent), [t.state.name for t in trials]
+
+
+def test_quick_study_file_end_to_end(mlruns: Path) -> None:
+    """As a user runs it: its own process, the table read back from what it wrote."""
+    command = [sys.executable, str(ROOT / "studies" / "latent_dims.py"), "--quick", "--dataset", "mnist-5k"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=mlruns.parent)
+    assert done.returncode == 0, done.stderr
+    assert "a look, not a result" in done.stderr
+    folder = mlruns / "tables" / "latent-dims"
+    table = pd.read_csv(folder / "table.csv")
+    assert table["latent_dim"].tolist() == [2, 3, 5, 10, 20, 50]
+    assert table["seeds"].tolist() == [2] * 6
+    assert table["test/elbo"].between(-500, -100).all()
+    assert (table["test/iwae_100"] > table["test/elbo"]).all()
+    for ending in ("md", "tex", "html"):
+        assert "QUICK LOOK" in (folder / f"table.{ending}").read_text()
+    assert r"\toprule" in (folder / "table.tex").read_text()
+    assert (folder / "bound_and_parts.png").stat().st_size > 20_000
+    runs = pd.read_csv(folder / "runs.csv")
+    for row in table.itertuples():
+        mine = runs[runs["latent_dim"] == row.latent_dim]
+        assert set(row.run_ids.split()) == set(mine["run_id"])
+    assert not list(mlruns.parent.glob("mlflow.db"))  # nothing lands in the current directory
+    before = (folder / "table.csv").read_bytes()
+
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "12 runs, 12 done" in again.stderr
+    assert "[" not in again.stderr  # nothing was run
+    assert (folder / "table.csv").read_bytes() == before
+
+    env = os.environ | {"VAESTUDY_MLRUNS": str(mlruns)}
+    done = subprocess.run(
+        [sys.executable, "-m", "vaestudy", "tables"], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "table.csv").read_bytes() == before
+
+
+def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--seeds", "1") == 0
+    first, _ = books(mlruns)
+    assert len(first) == 2
+    assert conduct(toy()) == 0  # two seeds by default
+    assert conduct(toy(), "--full") == 0
+    children, states = books(mlruns)
+    assert children["status"].tolist() == ["FINISHED"] * 6
+    assert children["tags.config.key"].is_unique
+    assert set(first["run_id"]) <= set(children["run_id"])
+    assert states == ["COMPLETE"] * 6
+    assert "6 runs, 4 done" in capsys.readouterr().err
+
+
+def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
+    assert conduct(toy()) == 0
+    assert cli.study_main(toy(), ["--fresh", "--workers", "1"]) == 0
+    (two, _), (one, _) = books(mlruns), books(mlruns, "mnist-5k~2")
+    columns = ["tags.config.key", "metrics.test/elbo", "metrics.test/iwae_3", "metrics.train/elbo"]
+    a, b = (frame[columns].sort_values("tags.config.key").reset_index(drop=True) for frame in (two, one))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+    assert set(two["run_id"]).isdisjoint(one["run_id"])  # --fresh keeps the old
+
+
+def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
+    """A trial RUNNING whose run is FINISHED is adopted; one whose run is RUNNING is killed and run again."""
+    assert conduct(toy()) == 0
+    children, _ = books(mlruns)
+    tracker = Tracker(places.tracking_uri(None))
+    killed = children["run_id"].iloc[0]
+    tracker.reopen(killed)
+    backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / "toy" / "mnist-5k.journal"))
+    trials = optuna.load_study(study_name="mnist-5k", storage=optuna.storages.JournalStorage(backend))
+    trials.enqueue_trial({}, user_attrs={"key": children["tags.config.key"].iloc[1]})
+    trials.ask()
+    trials.enqueue_trial({}, user_attrs={"key": "unheard-of"})
+    assert conduct(toy()) == 0
+    children, states = books(mlruns)
+    assert children["status"].value_counts().to_dict() == {"FINISHED": 4, "KILLED": 1}
+    assert children.loc[children["status"] == "FINISHED", "tags.config.key"].is_unique
+    assert sorted(states) == ["COMPLETE"] * 6 + ["FAIL"]
+
+
+def test_a_diverging_cell_ends_alone_and_is_not_repeated(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = toy(factors={"learning_rate": (1e-3, 1e6)}, full={}, baseline={"learning_rate": 1e-3}, seeds=1)
+    base = study.base.but(epochs=3, subset=200)
+    study = study.model_copy(update={"base": base})
+    assert conduct(study) == 0
+    children, states = books(mlruns)
+    assert sorted(children["status"]) == ["FAILED", "FINISHED"]
+    assert sorted(states) == ["COMPLETE", "FAIL"]
+    table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
+    assert table["failed"].tolist() == [0, 1]
+    assert conduct(study) == 0
+    assert "2 runs, 2 done" in capsys.readouterr().err
+
+
+def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--seeds", "1") == 0
+    changed = toy(base=toy().base.but(hidden=(17,)))
+    assert conduct(changed) == 2
+    err = capsys.readouterr().err
+    assert "hidden (was [16], is [17])" in err
+    assert "--fresh" in err
+    assert conduct(changed, "--seeds", "1", "--fresh") == 0
+    assert conduct(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
+    names = {path.name for path in (mlruns / "tables" / "toy").iterdir() if path.is_dir()}
+    assert names == {"mnist-5k", "mnist-5k~2", "mnist-5k-epochs=2"}
+
+
+def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
+    assert conduct(toy()) == 0
+    shown = mlruns / "tables" / "toy" / "table.csv"
+    before = shown.read_bytes()
+    assert conduct(toy(), "--quick") == 0
+    assert shown.read_bytes() == before
+    assert (mlruns / "tables" / "toy" / "quick-mnist-5k" / "table.csv").exists()
+
+
+def test_a_sweep_that_is_held_is_left_alone(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from filelock import FileLock
+
+    folder = mlruns / "optuna" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "mnist-5k.owner").write_text("process 4711 on somewhere")
+    with FileLock(folder / "mnist-5k.lock"):
+        assert conduct(toy()) == 2
+    assert "process 4711 on somewhere" in capsys.readouterr().err
+
+
+def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("vaestudy.workers.execute", broken)
+    outcome = work(tiny, Path())
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "MemoryError: no room"
+    assert "broken" in outcome.traceback
+    assert not outcome.diverged
+
+
+def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
+    assert conduct(toy()) == 0
+    tracker = Tracker(places.tracking_uri(None))
+    experiment = tracker.experiments()["toy"]
+    (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
+    assert row["metrics.runs/finished"] == 4
+    assert row["metrics.mean/test/elbo"] < 0
+    note = row["tags.mlflow.note.content"]
+    assert note.startswith("## Does a toy work?")
+    assert "| latent_dim   | ELBO" in note
+    text = tracker.read_file(row["run_id"], "tables/table.tex").decode()
+    assert r"\toprule" in text
+    assert r"\pm" in text
+    assert export.export(tracker, experiment, row["run_id"]).folder == mlruns / "tables" / "toy"
+
+
+class TestDesign:
+    def test_cells_are_the_product_with_seeds_outermost(self) -> None:
+        study = toy()
+        cells = design.cells(study.base, study.levels(full=True, quick=False, given={}), 2)
+        assert [(c.levels["latent_dim"], c.config.seed) for c in cells] == [(D, s) for s in (0, 1) for D in (2, 3, 5)]
+        assert len({c.config.key for c in cells}) == 6
+
+    def test_quick_keeps_few_cells(self) -> None:
+        study = toy(factors={"latent_dim": (1, 2, 3, 4, 5), "samples": (1, 2, 3)}, full={},
+                    baseline={"latent_dim": 1, "samples": 1})  # fmt: skip
+        levels = study.levels(full=False, quick=True, given={})
+        assert levels == {"latent_dim": (1, 5), "samples": (1, 3)}
+
+    def test_given_levels(self) -> None:
+        assert toy().levels(full=False, quick=False, given={"latent_dim": (7,)}) == {"latent_dim": (7,)}
+
+    @pytest.mark.parametrize("changes", [{"factors": {"nope": (1,)}}, {"baseline": {}}, {"name": "../up"}])
+    def test_a_wrong_declaration_is_refused(self, changes: dict) -> None:
+        with pytest.raises(ValueError, match=r"nope|baseline|name"):
+            toy(**changes)
+
+    def test_every_study_file_says_its_question_and_minutes(self) -> None:
+        found = design.listing(ROOT / "studies")
+        assert [s.name for s in found]
+        for study in found:
+            assert study.question.endswith("?")
+            assert study.minutes != "?"
+
+    def test_find(self) -> None:
+        assert design.find(ROOT / "studies", "latent_dims").name == "latent-dims"
+        with pytest.raises(BadInput, match="did you mean 'latent-dims'"):
+            design.find(ROOT / "studies", "latent-dim")

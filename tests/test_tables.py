@@ -1,0 +1,137 @@
+"""Tables: intervals against a textbook, pairing by seed, and what may not share a column."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vaestudy import tables
+from vaestudy.config import RunConfig
+from vaestudy.design import Study
+
+STUDY = Study(
+    name="toy",
+    doc="Does it?",
+    base=RunConfig(),
+    factors={"latent_dim": (2, 10)},
+    baseline={"latent_dim": 2},
+    tabulate=("test/elbo", "test/kl"),
+)
+
+
+def runs(values: dict[tuple[int, int], float], **changes: str) -> pd.DataFrame:
+    """Tracked runs as the tracker returns them."""
+    rows = [
+        {
+            "run_id": f"r{D}{seed}",
+            "status": "FINISHED",
+            "start_time": 10 * D + seed,
+            "params.latent_dim": str(D),
+            "params.seed": str(seed),
+            "params.pixels": "grey",
+            "params.subset": "null",
+            "params.likelihood": "bernoulli",
+            "tags.config.key": f"{D}-{seed}",
+            "tags.data.fingerprint": "f" * 64,
+            "tags.data.name": "toy",
+            "tags.data.train": "10",
+            "tags.data.valid": "0",
+            "tags.data.test": "5",
+            "tags.code.revision": "abc",
+            "tags.code.state": "clean",
+            "metrics.test/elbo": value,
+            "metrics.test/kl": 1.0,
+            "metrics.seconds/total": 2.0,
+            **changes,
+        }
+        for (D, seed), value in values.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+VALUES = {(2, 0): -150.0, (2, 1): -152.0, (2, 2): -151.0, (10, 0): -110.0, (10, 1): -111.0, (10, 2): -112.0}
+
+
+def test_interval_of_a_textbook() -> None:
+    """Three values with mean 2 and standard deviation 1: 2 ± 4.3027 / sqrt 3."""
+    mean, half = tables.interval(pd.Series([1.0, 2.0, 3.0]))
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert math.isnan(tables.interval(pd.Series([1.0]))[1])
+    assert math.isnan(tables.interval(pd.Series([], dtype=float))[0])
+
+
+def test_the_interval_covers_at_its_rate() -> None:
+    draws = np.random.default_rng(1).normal(5, 2, size=(4000, 3))
+    covered = [abs(m - 5) <= h for m, h in (tables.interval(pd.Series(d)) for d in draws)]
+    assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_one_row_a_cell() -> None:
+    full = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
+    assert full["test/elbo"].tolist() == [-151.0, -111.0]
+    assert full["seeds"].tolist() == [3, 3]
+    assert full["failed"].tolist() == [0, 0]
+    assert full.loc[10, "test/elbo_diff"] == 40
+    paired = pd.Series([40.0, 41.0, 39.0])
+    assert full.loc[10, "test/elbo_diff_ci95"] == pytest.approx(tables.interval(paired)[1])
+    assert math.isnan(full.loc[2, "test/elbo_diff"])
+    assert full.loc[10, "run_ids"] == "r100 r101 r102"
+
+
+def test_pairs_only_seeds_that_both_have() -> None:
+    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
+    full = tables.summarise(tables.tidy(runs(values), STUDY), STUDY).full.set_index("latent_dim")
+    assert full.loc[10, "test/elbo_diff"] == 40.5
+    assert full["seeds"].tolist() == [2, 3]
+
+
+def test_failed_runs_are_counted_and_in_no_mean() -> None:
+    table = runs(VALUES)
+    table.loc[table["run_id"] == "r101", ["status", "metrics.test/elbo"]] = ["FAILED", 1e9]
+    summary = tables.summarise(tables.tidy(table, STUDY), STUDY)
+    row = summary.full.set_index("latent_dim").loc[10]
+    assert (row["seeds"], row["failed"], row["test/elbo"]) == (2, 1, -111.0)
+    assert any("1 runs failed" in line for line in summary.notes)
+
+
+def test_a_retried_cell_counts_once() -> None:
+    crashed = runs({(10, 0): -999.0})
+    crashed["status"], crashed["run_id"] = "FAILED", "old"
+    tidy = tables.tidy(pd.concat([crashed, runs(VALUES)]), STUDY)
+    assert len(tidy) == 6
+    assert "old" not in set(tidy["run_id"])
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("tags.data.fingerprint", "data sets"), ("params.subset", "subsets"), ("params.pixels", "pixel protocols")],
+)
+def test_what_may_not_be_mixed(column: str, words: str) -> None:
+    table = runs(VALUES)
+    table.loc[0, column] = "other"
+    with pytest.raises(tables.Incomparable, match=words):
+        tables.summarise(tables.tidy(table, STUDY), STUDY)
+
+
+def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other:
+        family = "density"
+
+    monkeypatch.setitem(tables.LIKELIHOODS, "other", Other())
+    table = runs(VALUES)
+    table.loc[0, "params.likelihood"] = "other"
+    with pytest.raises(tables.Incomparable, match="bernoulli and density"):
+        tables.check_comparable(table, ["test/elbo"])
+    tables.check_comparable(table, ["test/active_units"])
+
+
+def test_shown_table() -> None:
+    shown = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY).shown
+    assert list(shown) == ["latent_dim", "ELBO", "Δ ELBO", "KL", "seeds", "failed", "s/run"]
+    assert shown.loc[0, "ELBO"] == "-151.00 ± 2.48"
+    assert shown.loc[0, "Δ ELBO"] == ""
+    assert shown.loc[1, "Δ ELBO"].startswith("+40.00 ± ")
