@@ -58,7 +58,7 @@ class TestMnist5k:
 class TestResolve:
     def test_fills_in_the_defaults_of_the_set(self) -> None:
         config = resolved()
-        assert (config.valid_size, config.epochs) == (500, 100)
+        assert (config.valid_size, config.epochs) == (500, 75)
 
     @pytest.mark.parametrize("size", [4000, 4001, 10**9])
     def test_refuses_to_hold_out_everything(self, size: int) -> None:
@@ -133,10 +133,10 @@ class TestFiles:
             entry.verify(tmp_path)
 
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(BadInput, match="--data-dir .*nowhere: no such directory"):
+        with pytest.raises(BadInput, match=r"--data-dir .*nowhere: no such directory"):
             data.data_root(tmp_path / "nowhere")
         monkeypatch.setenv("VAESTUDY_DATA_DIR", str(tmp_path / "gone"))
-        with pytest.raises(BadInput, match="VAESTUDY_DATA_DIR .*gone: no such directory"):
+        with pytest.raises(BadInput, match=r"VAESTUDY_DATA_DIR .*gone: no such directory"):
             data.data_root(None)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -112,17 +112,17 @@ class TestPPCA:
         basis = torch.linalg.qr(torch.randn(self.n, self.n, generator=g, dtype=torch.float64))[0]
         x = torch.randn(self.N, self.n, generator=g, dtype=torch.float64) * scale @ basis.T
         self.x = x - x.mean(0)
-        self.l, U = (t.flip(-1) for t in torch.linalg.eigh(self.x.T @ self.x / self.N))
-        self.s2 = self.l[self.k :].mean().item()
-        self.root = U[:, : self.k] * (self.l[: self.k] - self.s2).sqrt()
+        self.eigenvalues, U = (t.flip(-1) for t in torch.linalg.eigh(self.x.T @ self.x / self.N))
+        self.s2 = self.eigenvalues[self.k :].mean().item()
+        self.root = U[:, : self.k] * (self.eigenvalues[: self.k] - self.s2).sqrt()
         self.rotation = torch.linalg.qr(torch.randn(self.k, self.k, generator=g, dtype=torch.float64))[0]
 
     def model(self, rotated: bool) -> LinearVAE:
         return LinearVAE(self.root @ self.rotation if rotated else self.root, math.sqrt(self.s2))
 
     def test_maximal_log_likelihood(self) -> None:
-        n, k, l, s2 = self.n, self.k, self.l, self.s2
-        exact = -0.5 * (l[:k].log().sum() + (n - k) * math.log(s2) + n * math.log(2 * math.pi) + n)
+        n, k, eigenvalues, s2 = self.n, self.k, self.eigenvalues, self.s2
+        exact = -0.5 * (eigenvalues[:k].log().sum() + (n - k) * math.log(s2) + n * math.log(2 * math.pi) + n)
         for rotated in (False, True):
             assert self.model(rotated).log_px(self.x).mean() == pytest.approx(exact.item(), rel=1e-12)
 
@@ -165,9 +165,9 @@ class TestPPCA:
 
     def test_a_direction_is_active_iff_its_eigenvalue_exceeds_the_noise(self) -> None:
         """With s^2 between the second and the third eigenvalue, two of three directions are active."""
-        s2 = (self.l[1] + self.l[2]).item() / 2
+        s2 = (self.eigenvalues[1] + self.eigenvalues[2]).item() / 2
         U = self.root / self.root.norm(dim=0)
-        W = U * (self.l[: self.k] - s2).clamp_min(0).sqrt()
+        W = U * (self.eigenvalues[: self.k] - s2).clamp_min(0).sqrt()
         model = LinearVAE(W, math.sqrt(s2))
         scores = evaluate.score(model, self.x, torch.zeros(self.N, dtype=torch.int64), (1,))
         assert scores.metrics["active_units"] == 2

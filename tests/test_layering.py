@@ -11,10 +11,23 @@ import vaestudy
 from vaestudy.config import registered
 
 PACKAGE = Path(vaestudy.__file__).parent
-ORDER = """
-    config noise places provenance console flags pixels sigma likelihoods data model estimators evaluate train figures
-    run design tracking tables study_figures export workers study commands cli
-""".split()
+ORDER = [
+    *("config", "noise", "places", "provenance", "console", "flags"),
+    *(
+        "pixels",
+        "sigma",
+        "likelihoods",
+        "data",
+        "model",
+        "estimators",
+        "backend",
+        "evaluate",
+        "train",
+        "figures",
+        "run",
+    ),
+    *("design", "tracking", "tables", "study_figures", "export", "workers", "study", "commands", "cli"),
+]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 OWNERS = {"mlflow": "tracking", "optuna": "study"}
 

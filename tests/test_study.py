@@ -193,10 +193,10 @@ def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
     experiment = tracker.experiments()["toy"]
     (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
     assert row["metrics.runs/finished"] == 4
-    assert row["metrics.mean/test/elbo"] < 0
+    assert row["metrics.by_latent_dim/test/elbo"] < 0
     note = row["tags.mlflow.note.content"]
     assert note.startswith("## Does a toy work?")
-    assert "| latent_dim   | ELBO" in note
+    assert "\u00a0latent_dim\u00a0" in note
     text = tracker.read_file(row["run_id"], "tables/table.tex").decode()
     assert r"\toprule" in text
     assert r"\pm" in text

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from vaestudy import backend, design, export, run
 from vaestudy import data as datasets
-from vaestudy import design, export, run
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, progress
 from vaestudy.evaluate import score, score_importance
@@ -94,6 +94,7 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
     model = run.unpack(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
     run.check_device(config.device)
+    backend.prepare(config)
     datasets.choose(config.dataset, root)
     data = datasets.prepare(config, root)
     if data.fingerprint != held.get("tags.data.fingerprint"):

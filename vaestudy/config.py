@@ -132,7 +132,7 @@ class RunConfig(BaseModel):
     schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "train")))] = "constant"
     """How the step size changes over the epochs."""
     epochs: Count | None = None
-    """Passes over the train images [default: 10, or 100 of mnist-5k, about as many updates]."""
+    """Passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
     seed: CountOrZero = 0
     """Everything random in the run derives from it."""
     threads: Count = 1

@@ -137,7 +137,7 @@ class Mnist5k:
     per_class: int = 400
     train_size: int = 4_000
     valid_size: int = 500
-    epochs: int = 100
+    epochs: int = 75
 
     def present(self, root: Path) -> bool:
         return True

@@ -23,6 +23,7 @@ from vaestudy.figures import to_png
 from vaestudy.places import mlruns, slug
 from vaestudy.tracking import NOTE, Tracker
 
+DATA = ("name", "fingerprint", "train", "valid", "test")
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs, two seeds."
 
 
@@ -72,6 +73,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     summary = _summary(tidy, table)
     tracker.metrics(parent, {k: v for k, v in summary.items() if row.get(f"metrics.{k}") != v})
     _series(tracker, parent, study, table)
+    first = tidy[tidy["status"] == "FINISHED"].iloc[0]
+    tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
     tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
     return Exported(folder, _screen(table, title), notes)
 
@@ -110,7 +113,7 @@ def _comment(text: str) -> str:
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     """One row a run, for those who make their own tables."""
     facts = ["run_id", "status", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
-    metrics = [c for c in tidy if c.startswith(("test/", "valid/", "train/", "seconds"))]
+    metrics = [c for c in map(str, tidy) if c.startswith(("test/", "valid/", "train/", "seconds"))]
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
 
@@ -152,23 +155,30 @@ def _series(tracker: Tracker, parent: str, study: Study, table: tables.Table) ->
     if not others and pd.api.types.is_integer_dtype(full[factor]):
         for metric in (name for name in study.tabulate if name in full):
             points = full[[factor, metric]].dropna()
-            tracker.series(parent, f"mean/{metric}", {int(s): float(v) for s, v in points.itertuples(index=False)})
+            values = {int(level): float(mean) for level, mean in points.itertuples(index=False)}
+            tracker.series(parent, f"by_{factor}/{metric}", values)
 
 
 def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> str:
     """The description that MLflow shows with the run."""
     head = f"## {study.question}\n\n"
-    body = table.shown.to_markdown(index=False, disable_numparse=True)
+    # MLflow's page gives cells no padding and breaks lines anywhere: hard spaces do both.
+    hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
+        lambda text: text.replace("± ", "±\u00a0")
+    )
+    body = hard.to_markdown(index=False, disable_numparse=True)
     lines = "".join(f"* {line}\n" for line in notes)
     levels = {name: list(values) for name, values in study.factors.items()}
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
-    return f"{head}{design}\n\n{body}\n\n{lines}\nFiles and pictures: the Artifacts tab. Single runs: the children.\n"
+    curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
+    tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
+    return f"{head}{design}\n\n{body}\n\n{lines}\n{tail}\n"
 
 
 def _screen(table: tables.Table, title: str) -> Screen:
-    screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     for column in table.shown.columns:
-        screen.add_column(column.replace("_", "\n"), justify="right", no_wrap=True)
+        screen.add_column(re.sub("[_ ]", "\n", column), justify="right", no_wrap=True)
     for row in table.shown.itertuples(index=False):
         # The interval below its mean: eighty columns hold the whole table, whatever the terminal.
         screen.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))

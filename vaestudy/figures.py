@@ -25,9 +25,9 @@ SIDE = 28
 CLASSES = 10
 TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
 PARTS = {
-    "elbo": "ELBO, the bound (higher is better)",
-    "log_likelihood": "log-likelihood, its reconstruction part",
-    "kl": "KL to the prior, the part it pays",
+    "elbo": "ELBO = log-likelihood - KL",
+    "log_likelihood": "log-likelihood (reconstruction)",
+    "kl": "KL to the prior",
 }
 
 
@@ -74,8 +74,8 @@ def reconstructions(p: Portrait) -> Figure:
     back = p.model.likelihood.mean(p.model.decode(q.draw(eps)[0]))
     pairs = torch.stack((x, back)).unflatten(1, (len(columns), 2))  # [original or back, class, which, P]
     grid = pairs.permute(2, 0, 1, 3).flatten(0, 1)
-    figure, ax = _sheet(grid, f"Test images (o) and their reconstructions (r), D={p.D}")
-    ax.set_yticks(_centres(4), ["o", "r", "o", "r"], fontsize=12)
+    figure, ax = _sheet(grid, f"Test images and their reconstructions, D={p.D}")
+    ax.set_yticks(_centres(4), ["original", "reconstruction"] * 2, fontsize=11)
     ax.set_xticks(_centres(len(columns)), [str(int(p.labels[rows[0]])) for rows in columns], fontsize=12)
     ax.set_xlabel("class")
     return figure
@@ -100,9 +100,9 @@ def training_curves(p: Portrait) -> Figure:
     epochs = range(1, len(p.history) + 1)
     dots = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
     for ax, (name, title) in zip(figure.subplots(1, 3), PARTS.items(), strict=True):
-        for split, colour in (("train", TRAIN), ("valid", VALID)):
+        for split, colour, words in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
             if f"{split}/{name}" in p.history[0]:
-                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=split, **dots)
+                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=words, **dots)
         ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
         # The first epoch's climb would flatten all that follows.
         _focus(ax, [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h])
@@ -127,6 +127,7 @@ def kl_per_dimension(p: Portrait) -> Figure:
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", alpha=0.3)
+    ax.set_axisbelow(True)
     return figure
 
 
@@ -138,10 +139,11 @@ def latent_means(p: Portrait) -> Figure | None:
     labels = p.labels.cpu().numpy()
     figure = Figure(figsize=(7, 7), layout="constrained")
     ax = figure.subplots()
-    ax.scatter(*mu.T, c=labels, cmap="tab10", s=4, alpha=0.5, vmin=-0.5, vmax=9.5, linewidths=0)
+    ax.scatter(mu[:, 0], mu[:, 1], c=labels, cmap="tab10", s=4, alpha=0.5, vmin=-0.5, vmax=9.5, linewidths=0)
     for c in np.unique(labels):
         box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
-        ax.text(*np.median(mu[labels == c], axis=0), str(c), ha="center", va="center", weight="bold", bbox=box)
+        z1, z2 = np.median(mu[labels == c], axis=0)
+        ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
     # A few far points would shrink the rest; 99.8 % of each axis is shown.
     low, high = np.percentile(mu, [0.1, 99.9], axis=0)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")

@@ -51,7 +51,7 @@ class _BernoulliLogProb(torch.autograd.Function):
         return (x * a).sub_(softplus).sum(-1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         x, a = ctx.saved_tensors
         return None, (x - a.sigmoid()).mul_(grad.unsqueeze(-1))
@@ -69,7 +69,7 @@ class _GuardedBernoulliLogProb(torch.autograd.Function):
         return torch.addcmul(off, x, on.sub_(off)).sum(-1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
         x, y = ctx.saved_tensors
         off = 1 - y
@@ -90,9 +90,10 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """log p(x|z); with a `log_guard` above 0 the article's guarded logarithms instead, for training only."""
-        if log_guard:
-            return _GuardedBernoulliLogProb.apply(x, head, log_guard)  # type: ignore[no-any-return, no-untyped-call]
-        return _BernoulliLogProb.apply(x, head)  # type: ignore[no-any-return, no-untyped-call]
+        value: Tensor = (
+            _GuardedBernoulliLogProb.apply(x, head, log_guard) if log_guard else _BernoulliLogProb.apply(x, head)
+        )
+        return value
 
     def mean(self, head: Tensor) -> Tensor:
         return head.sigmoid()

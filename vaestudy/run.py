@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from vaestudy import backend, evaluate, figures, provenance
 from vaestudy import data as datasets
-from vaestudy import evaluate, figures, provenance
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.data import Data
 from vaestudy.model import VAE
@@ -48,10 +48,9 @@ def check_device(device: str) -> None:
         BadInput: no such device in this machine, or torch was built without it.
     """
     kind, _, index = device.partition(":")
-    there = {"cpu": lambda: 1, "cuda": torch.cuda.device_count, "mps": lambda: int(torch.backends.mps.is_available())}
-    count = there[kind]()
-    if int(index or 0) >= count:
-        valid = ", ".join(name for name, found in there.items() if found())
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}
+    if int(index or 0) >= there[kind]:
+        valid = ", ".join(name for name, count in there.items() if count)
         raise BadInput(f"--device {device}: this machine has none that torch can use; choose from: {valid}")
 
 
@@ -64,7 +63,6 @@ def execute(
         NonFiniteLoss: the run diverged.
     """
     check_device(config.device)
-    torch.set_num_threads(config.threads)
     clock = [time.perf_counter()]
     data = datasets.prepare(config, root)
     for line in notices(config, data):
@@ -116,6 +114,7 @@ def facts(config: RunConfig, data: Data) -> dict[str, str]:
         "code.state": state,
         "config.key": config.key,
         "threads": str(config.threads),
+        "backend": backend.prepare(config),
         **{f"data.{name}": value for name, value in describe(data).items()},
         **{f"version.{name}": value for name, value in provenance.versions().items()},
         **{f"hardware.{name}": value for name, value in provenance.hardware().items()},

@@ -39,7 +39,7 @@ BATCH = 900  # metrics in one request; the tracker takes up to 1000
 TAG = "vaestudy."
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
-STAMP = ("mlflow.source.type", "LOCAL")
+SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}
 
 
 class Tracker:
@@ -78,8 +78,7 @@ class Tracker:
 
     def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """A new run, RUNNING; its id."""
-        everything = {TAG + key: value for key, value in tags.items()} | dict([STAMP])
-        everything["mlflow.source.name"] = "vaestudy"
+        everything = {TAG + key: value for key, value in tags.items() if value} | SOURCE
         if commit := tags.get("code.revision"):
             everything["mlflow.source.git.commit"] = commit
         if parent:
@@ -205,7 +204,7 @@ class Tracker:
     def link(self, experiment: str, run_id: str) -> str:
         """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
         base = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
 def _row(run: Run) -> dict[str, Any]:

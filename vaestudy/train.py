@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn, optim
 
-from vaestudy import evaluate
+from vaestudy import backend, evaluate
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, loss, terms
@@ -57,7 +57,7 @@ def train(config: RunConfig, data: Data, on_epoch: OnEpoch = lambda epoch, metri
     Raises:
         NonFiniteLoss: the run diverged.
     """
-    torch.set_num_threads(config.threads)
+    backend.prepare(config)
     device = torch.device(config.device)
     model = VAE(config).to(device)
     images = data.train.images.to(device)
@@ -97,7 +97,7 @@ def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: 
         if not math.isfinite(shown := value.item()):
             raise NonFiniteLoss(shown, epoch, step, *(parts / len(x)).tolist())
         optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         sums += parts
     log_likelihood, kl = (sums / N).tolist()

@@ -73,9 +73,13 @@ def _enter(events: Queue[Any]) -> None:
     """Set up a worker: where its news goes, and that it ends when the driver does, however that ended."""
     global _events
     _events = events
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        threading.Thread(target=lambda: (driver.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    if (driver := multiprocessing.parent_process()) is not None:
+        driver.join()
+        os._exit(1)
 
 
 class Pool:
