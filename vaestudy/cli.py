@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:
-    """Run `work`, turning what the user can mend into one line on stderr."""
+    """Run `work`, turning what the user can mend into one line on stderr. SIGTERM ends it as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return work()
     except BadInput as error:

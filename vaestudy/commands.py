@@ -69,8 +69,12 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
     out.print(READING)
     for line in notes:
         out.print(line, style="yellow")
-    out.print(f"run {run_id}\n`vaestudy ui`, then {link}")
+    out.print(f"run       {run_id}\n{_where(tracker, link)}")
     return 0
+
+
+def _where(tracker: Tracker, link: str) -> str:
+    return f"in MLflow {link}" if tracker.has_server else f"in MLflow `make ui` or `vaestudy ui`, then {link}"
 
 
 def _score_table(metrics: Metrics, images: int, config: RunConfig) -> Table:
@@ -163,7 +167,7 @@ def study(
     if note:
         err.print(note, style="yellow")
     if quick:
-        err.print("--quick: few images, few epochs, two seeds: a look, not a result", style="yellow")
+        err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
         # What was asked for by name is not shrunk.
         base = design.quick(base).but(**changed)
     sweep = Sweep(declared, base, changed, quick, note, fresh)
@@ -176,7 +180,7 @@ def study(
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
-    out.print(f"in MLflow `vaestudy ui`, then {tracker.link(outcome.experiment, outcome.parent)}")
+    out.print(_where(tracker, tracker.link(outcome.experiment, outcome.parent)))
     if outcome.crashed:
         err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
         return 1

@@ -24,7 +24,7 @@ from vaestudy.places import mlruns, slug
 from vaestudy.tracking import NOTE, Tracker
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
-QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs, two seeds."
+QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,10 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
 
 def _screen(table: tables.Table, title: str) -> Screen:
     screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
-    for column in table.shown.columns:
+    shown = table.shown.drop(columns="failed") if (table.full["failed"] == 0).all() else table.shown
+    for column in shown.columns:
         screen.add_column(re.sub("[_ ]", "\n", column), justify="right", no_wrap=True)
-    for row in table.shown.itertuples(index=False):
+    for row in shown.itertuples(index=False):
         # The interval below its mean: eighty columns hold the whole table, whatever the terminal.
         screen.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))
     return screen

@@ -49,7 +49,7 @@ class Tracker:
         self.uri = uri
         if (path := database_file(uri)) is None:
             self.client = MlflowClient(uri)
-            self._artifacts = mlruns() / "artifacts" if not uri.startswith("http") else None
+            self._artifacts = mlruns() / "artifacts" if not self.has_server else None
         else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,9 +201,13 @@ class Tracker:
             except (MlflowException, OSError) as error:
                 raise BadInput(f"run {run_id} holds no {name}: {str(error).splitlines()[0]}") from None
 
+    @property
+    def has_server(self) -> bool:
+        return self.uri.startswith("http")
+
     def link(self, experiment: str, run_id: str) -> str:
         """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
-        base = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        base = self.uri if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
