@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -38,7 +38,9 @@ class Record:
     """Path within the run -> content: weights, configuration, scores, figures."""
     facts: dict[str, str]
     """Code revision, versions, hardware, data fingerprint and sizes."""
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str]
+    notices: tuple[str, ...] = ()
+    """What the user should know of this run, a line each."""
 
 
 def check_device(device: str) -> None:
@@ -55,7 +57,10 @@ def check_device(device: str) -> None:
 
 
 def execute(
-    config: RunConfig, root: Path, on_epoch: OnEpoch = lambda epoch, metrics: None, say: Callable[[str], None] = print
+    config: RunConfig,
+    root: Path,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Record:
     """Run a resolved configuration on the data under `root`.
 
@@ -65,7 +70,8 @@ def execute(
     check_device(config.device)
     clock = [time.perf_counter()]
     data = datasets.prepare(config, root)
-    for line in notices(config, data):
+    lines = notices(config, data)
+    for line in lines:
         say(line)
     result = train(config, data, on_epoch)
     clock.append(time.perf_counter())
@@ -92,7 +98,8 @@ def execute(
         "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
-    return Record(config, metrics, result.history, scores.kl_per_dimension, files, facts(config, data), describe(data))
+    about = facts(config, data) | ({"notices": " ".join(lines)} if lines else {})
+    return Record(config, metrics, result.history, scores.kl_per_dimension, files, about, describe(data), tuple(lines))
 
 
 def test_pixels(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:

@@ -302,4 +302,4 @@ def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
     m = outcome.metrics
     error = f"{m['test/elbo']:9.2f} ± {m['test/elbo_se']:.2f}"
-    return f"{head} test elbo {error}  {m['seconds/total']:6.1f} s"
+    return "\n".join((f"{head} test elbo {error}  {m['seconds/total']:6.1f} s", *outcome.notices))

@@ -176,6 +176,8 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
             "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
             "drawn as Bernoulli(x), and may not be ranked against densities."
         )
+    if "tags.notices" in finished:
+        notes += [str(line) for line in finished["tags.notices"].dropna().unique()]
     if (failed := len(runs) - len(finished)) > 0:
         notes.append(f"{failed} runs failed and are in no mean.")
     states = finished[["tags.code.revision", "tags.code.state"]].drop_duplicates()

@@ -62,7 +62,7 @@ def work(config: RunConfig, root: Path) -> Record | Failure:
             _events.put(Epoch(config.key, epoch, metrics))
 
     try:
-        return execute(config, root, on_epoch, say=lambda line: None)
+        return execute(config, root, on_epoch)
     except NonFiniteLoss as error:
         return Failure(str(error), traceback.format_exc(), diverged=True)
     except Exception as error:
