@@ -11,7 +11,7 @@ from rich.table import Table
 from vaestudy import backend, design, export, run
 from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
-from vaestudy.console import consoles, print_json, progress
+from vaestudy.console import consoles, print_json, print_whole, progress
 from vaestudy.evaluate import score, score_importance
 from vaestudy.study import Sweep, conduct
 from vaestudy.tracking import Tracker
@@ -176,7 +176,7 @@ def study(
     tracker = Tracker(uri)
     outcome = conduct(sweep, wanted, tracker, root, workers, err)
     exported = export.export(tracker, outcome.experiment, outcome.parent)
-    out.print(exported.screen)
+    print_whole(out, exported.screen)
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 
 def consoles() -> tuple[Console, Console]:
@@ -27,6 +28,12 @@ def progress(console: Console) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table at its natural width: a narrow terminal wraps its lines, but nothing is cut off."""
+    wide = Console(width=1_000, highlight=False)
+    Console(width=max(wide.measure(table).maximum, console.width), highlight=False).print(table)
 
 
 def print_json(values: dict[str, Any]) -> None:

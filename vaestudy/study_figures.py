@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,79 +12,95 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.design import Study, show
-from vaestudy.tables import interval, label
+from vaestudy.tables import interval, label, rank
 
 PANELS = (
-    ("bounds", ("test/elbo", "test/iwae_100"), "Bounds on log p(x)", "nats per image, higher is better"),
-    ("reconstruction", ("test/log_likelihood",), "Reconstruction, E[log p(x|z)]", "nats per image"),
-    ("kl", ("test/kl",), "KL to the prior", "nats per image"),
-    ("active", ("test/active_units",), "Active units", "dimensions"),
+    (("test/elbo", "test/iwae_100"), "Bounds on log p(x)", "nats per image, higher is better"),
+    (("test/log_likelihood",), "Reconstruction, E[log p(x|z)]", "nats per image"),
+    (("test/kl",), "KL to the prior", "nats per image"),
+    (("test/active_units",), "Active units", "dimensions"),
 )
 
 
 def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
-    """Bounds, reconstruction, KL and active units against the first factor: means with intervals, and every run."""
+    """Bounds, reconstruction, KL and active units against a factor: means with intervals, and every run.
+
+    The factor is the first that is a number, else the first; a colour for each combination of the others.
+    """
     finished = runs[runs["status"] == "FINISHED"]
-    factor, *others = study.factors
-    numeric = pd.api.types.is_numeric_dtype(finished[factor])
+    numbers = [name for name in study.factors if pd.api.types.is_numeric_dtype(finished[name])]
+    factor = (numbers or list(study.factors))[0]
+    others = [name for name in study.factors if name != factor]
+    levels = sorted(finished[factor].unique(), key=lambda level: rank(level, factor, study))
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.95):
-        figure = Figure(figsize=(11, 7.4), layout="constrained")
-        for ax, (_, metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-            present = [m for m in metrics if m in finished]
-            long = finished.melt([factor, *others, "seed"], present, "metric", "value")
-            long["arm"] = _arms(long, others, with_metric=len(present) > 1)
-            if not numeric:
-                long[factor] = long[factor].map(show)
-            _panel(ax, long, factor)
-            ax.set(title=title, xlabel=factor, ylabel=unit)
-            if numeric:
-                _number_axis(ax, sorted(finished[factor].unique()))
+        figure = Figure(figsize=(11, 7.6), layout="constrained")
+        for ax, (metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+            # With several arms one bound is enough; the table has the other.
+            present = [m for m in metrics if m in finished][: 1 if others else None]
+            arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
+                arm: group.assign(value=group[present[0]]) for arm, group in _arms(finished, others, study)
+            }  # fmt: skip
+            _panel(ax, arms, factor, levels, numeric=bool(numbers))
+            ax.set(title=f"{title} ({label(present[0])})" if others and len(metrics) > 1 else title)
+            ax.set(xlabel=factor, ylabel=unit)
             if metrics == ("test/active_units",) and factor == "latent_dim":
-                top = sorted(finished[factor].unique())
-                ax.plot(top, top, color="0.6", linestyle=":", linewidth=1.2)
-                ax.annotate("all active", (top[-1], top[-1]), (-6, -2), textcoords="offset points", ha="right",
-                            va="top", color="0.4", fontsize=9)  # fmt: skip
+                _all_active(ax, levels)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        if others:
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
+        elif len(labels) > 1:
+            figure.axes[0].legend(handles, labels, frameon=False, loc="lower right")
         quick = "   QUICK LOOK, NOT A RESULT" if _text(finished, "params.subset") not in ("", "null") else ""
-        seeds = finished["seed"].nunique()
         figure.suptitle(
-            f"{study.question}\n{_text(finished, 'tags.data.name')}, {seeds} seeds: "
+            f"{study.question}\n{_text(finished, 'tags.data.name')}, {finished['seed'].nunique()} seeds: "
             f"dots are runs, bars 95 % intervals over seeds{quick}",
             fontsize=12,
         )
     return figure
 
 
-def _arms(long: pd.DataFrame, others: list[str], with_metric: bool) -> list[str]:
-    """What a line stands for: the metric where a panel has several, and the levels of the other factors."""
-    metric = long["metric"].map(label) if with_metric else pd.Series([""] * len(long))
-    parts = [metric.tolist()] + [[f"{name}={show(v)}" for v in long[name]] for name in others]
-    return [", ".join(filter(None, row)) for row in zip(*parts, strict=True)]
+def _arms(runs: pd.DataFrame, others: list[str], study: Study) -> list[tuple[str, pd.DataFrame]]:
+    """(name, its runs) of each combination of the other factors' levels, in the order of the declaration."""
+    groups = list(runs.groupby(others, sort=False))
+    groups.sort(key=lambda item: [rank(level, name, study) for level, name in zip(item[0], others, strict=True)])
+    named = []
+    for levels, group in groups:
+        named.append((", ".join(f"{n}={show(level)}" for n, level in zip(others, levels, strict=True)), group))
+    return named
 
 
-def _panel(ax: Axes, long: pd.DataFrame, factor: str) -> None:
-    many = long["arm"].nunique() > 1
-    sns.lineplot(
-        long, x=factor, y="value", hue="arm" if many else None, errorbar=_bounds, err_style="bars",
-        err_kws={"capsize": 3, "linewidth": 1.2}, linewidth=1.4, ax=ax,
-    )  # fmt: skip
-    sns.scatterplot(
-        long, x=factor, y="value", hue="arm" if many else None, s=22, alpha=0.55, linewidth=0, legend=False, ax=ax
-    )
-    if many:
-        ax.legend(title=None, frameon=False)
-
-
-def _bounds(values: pd.Series[float]) -> tuple[float, float]:
-    mean, half = interval(values)
-    return (mean - half, mean + half) if half == half else (mean, mean)
-
-
-def _number_axis(ax: Axes, levels: list[float]) -> None:
-    """Ticks at the levels that were run; a logarithmic axis where they span more than a decade."""
-    if levels[0] > 0 and levels[-1] / levels[0] > 10:
+def _panel(ax: Axes, arms: dict[str, pd.DataFrame], factor: str, levels: list[Any], numeric: bool) -> None:
+    """Means with intervals and the runs, arms side by side; levels that are no numbers are not joined by lines."""
+    log = numeric and levels[0] > 0 and levels[-1] / levels[0] > 10
+    places = np.array(levels, dtype=float) if numeric else np.arange(len(levels), dtype=float)
+    colours = sns.color_palette(n_colors=len(arms))
+    for index, (name, runs) in enumerate(arms.items()):
+        shift = index - (len(arms) - 1) / 2
+        x = places * 1.025**shift if log else places + shift * 0.02 * max(float(np.ptp(places)), 1.0)
+        groups = [runs.loc[[level == mine for mine in runs[factor]], "value"] for level in levels]
+        means, halves = zip(*map(interval, groups), strict=True)
+        style = "-" if numeric else "none"
+        ax.errorbar(x, means, yerr=np.nan_to_num(halves), linestyle=style, marker="_", markersize=9, linewidth=1.4,
+                    elinewidth=1.1, capsize=3, color=colours[index], label=name)  # fmt: skip
+        for place, values in zip(x, groups, strict=True):
+            ax.scatter([place] * len(values), values, s=20, alpha=0.5, linewidths=0, color=colours[index])
+    values = pd.concat([runs["value"] for runs in arms.values()])
+    low, high = values.min(), values.max()
+    room = 0.3 * (high - low) or 1.0
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(max(bottom, low - room), min(top, high + room))  # an interval of few seeds would flatten the rest
+    if log:
         ax.set_xscale("log")
-    ax.set_xticks(levels, [show(level) for level in levels])
+    ax.set_xticks(places, [show(level) for level in levels])
     ax.set_xticks([], minor=True)
+    if not log:
+        ax.set_xlim(places[0] - 0.15 * max(np.ptp(places), 1.0), places[-1] + 0.15 * max(np.ptp(places), 1.0))
+
+
+def _all_active(ax: Axes, levels: list[int]) -> None:
+    ax.plot(levels, levels, color="0.6", linestyle=":", linewidth=1.2)
+    ax.text(levels[-1], levels[-1], "all active  ", color="0.4", fontsize=9, ha="right", va="top")
+    ax.set_ylim(top=max(ax.get_ylim()[1], 1.05 * levels[-1]))
 
 
 def _text(frame: pd.DataFrame, column: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -102,7 +103,9 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         base = base[base[name] == value]
     base = base.set_index("seed")
     rows = []
-    for levels, group in runs.groupby(factors, sort=True):
+    groups = dict(list(runs.groupby(factors, sort=False)))
+    for levels in sorted(groups, key=lambda key: [rank(v, name, study) for v, name in zip(key, factors, strict=True)]):
+        group = groups[levels]
         done = group[group["status"] == "FINISHED"]
         row: dict[str, Any] = dict(zip(factors, levels, strict=True))
         is_baseline = row == study.baseline
@@ -118,6 +121,14 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         rows.append(row)
     full = pd.DataFrame(rows)
     return Table(full, _shown(full, study, metrics), _notes(runs, study))
+
+
+def rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
+    """Where a level stands among a factor's: numbers by their size, others in the order of the declaration."""
+    if isinstance(level, int | float | np.number):
+        return float(level), ""
+    known = [*study.factors[factor], *study.full.get(factor, ())]
+    return (known.index(level) if level in known else len(known)), str(level)
 
 
 def label(metric: str) -> str:
