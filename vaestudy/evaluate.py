@@ -86,14 +86,15 @@ def importance(model: VAE, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
     bounds, sizes = [], []
     for block, xs in enumerate(x.split(IMAGES_PER_BLOCK)):
         generator = stream("score", "iwae", K, block, device=x.device)
-        log_w = []
+        # Filled in place: small tensors kept between passes would pin the large ones' memory where it is.
+        log_w, done = torch.empty((K, len(xs)), dtype=torch.float64, device=x.device), 0
         for count in _passes(K, len(xs)):
             t = terms(model, xs, _eps(count, len(xs), model, generator))
-            log_w.append((t.log_px_z + t.log_pz - t.log_qz_x).double())
-        log_ws = torch.cat(log_w)
-        total = log_ws.logsumexp(0)
+            log_w[done : done + count] = t.log_px_z + t.log_pz - t.log_qz_x
+            done += count
+        total = log_w.logsumexp(0)
         bounds.append(total - math.log(K))
-        sizes.append((2 * total - (2 * log_ws).logsumexp(0)).exp())
+        sizes.append((2 * total - (2 * log_w).logsumexp(0)).exp())
     return torch.cat(bounds), torch.cat(sizes)
 
 
