@@ -104,8 +104,8 @@ def training_curves(p: Portrait) -> Figure:
             if f"{split}/{name}" in p.history[0]:
                 ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=words, **dots)
         ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
-        # The first epoch's climb would flatten all that follows.
-        _focus(ax, [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h])
+        values = [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h]
+        _focus(ax, values, p.scores.metrics[name])
         ax.set(title=title, xlabel="epoch", ylabel="nats per image")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
@@ -209,12 +209,13 @@ def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes
     return figure, ax
 
 
-def _focus(ax: Axes, values: list[float]) -> None:
-    """Leave the worst tenth of a long history outside the axis."""
+def _focus(ax: Axes, values: list[float], test: float) -> None:
+    """Leave the first epochs' climb, which would flatten all that follows, outside the axis of a long history."""
     if len(values) >= 10:
         low, high = np.percentile(values, [8, 92])
         margin = 0.6 * (high - low) + 1e-6
-        ax.set_ylim(max(min(values), low - margin), min(max(values), high + margin) + 0.05 * margin)
+        bottom, top = max(min(values), low - margin), min(max(values), high + margin) + 0.05 * margin
+        ax.set_ylim(min(bottom, test - 0.1 * margin), max(top, test + 0.1 * margin))
 
 
 FIGURES: dict[str, Callable[[Portrait], Figure | None]] = {
