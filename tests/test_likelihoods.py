@@ -59,7 +59,7 @@ class TestEveryLikelihood:
         assert ((draws.mean(0) - mean).abs() < 4.5 * error).all()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=300, derandomize=True)
 @given(a=st.floats(-60, 60, width=32), x=st.floats(0, 1, width=32))
 def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     head, pixel = torch.tensor([[[a]]], requires_grad=True), torch.tensor([[x]])
@@ -68,7 +68,9 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     wide = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     exact = x * torch.nn.functional.logsigmoid(wide) + (1 - x) * torch.nn.functional.logsigmoid(-wide)
     exact.backward()
-    assert value.item() == pytest.approx(exact.item(), rel=3e-6, abs=3e-7)
+    rounding = 2**-24  # of 1 + e^-|a|, and, unless x is 0 or 1, of x a and a, which nearly cancel
+    cancelled = 0 if x in (0, 1) else 2 * abs(a)
+    assert abs(value.item() - exact.item()) <= rounding * (2 + cancelled + abs(exact.item()))
     assert head.grad is not None
     assert wide.grad is not None
     assert head.grad.item() == pytest.approx(wide.grad.item(), rel=1e-5, abs=3e-7)

@@ -47,8 +47,9 @@ class _BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
         ctx.save_for_backward(x, a)
-        softplus = a.abs().neg_().exp_().add_(1).log_().add_(a.clamp_min(0))
-        return (x * a).sub_(softplus).sum(-1)
+        rest = a.abs().neg_().exp_().add_(1).log_()
+        # In this order x a - max(a, 0) is exact for x of 0 or 1, where the two would cancel later.
+        return (x * a).sub_(a.clamp_min(0)).sub_(rest).sum(-1)
 
     @staticmethod
     @once_differentiable
