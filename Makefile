@@ -7,7 +7,7 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint types check tables ui
+.PHONY: help install test test-faults lint types check tables ui
 .SUFFIXES:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make tables                            export every study's tables again from what is tracked"
 	@echo "make ui                                serve MLflow's pages over what is tracked"
 	@echo "make test                              the tests"
+	@echo "make test-faults                       200 kills of a study under way, then a count"
 	@echo "make check                             lint, types and tests"
 	@echo
 	@echo "Studies:"
@@ -47,6 +48,9 @@ ui: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(STAMP)
+	$(BIN)/python tests/faults.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

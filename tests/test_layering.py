@@ -21,6 +21,7 @@ ORDER = [
         "model",
         "estimators",
         "backend",
+        "checkpoint",
         "evaluate",
         "train",
         "figures",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,11 @@ from vaestudy import design, places
 from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, unknown
 from vaestudy.flags import Parser, add_fields, flag, split_lists
 
+TLS = {
+    "tls_ca": "Certificate authority of a tls:// scheduler",
+    "tls_cert": "Our certificate for a tls:// scheduler",
+    "tls_key": "The key of that certificate",
+}
 PLACES = {
     "data_dir": "Folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache]",
     "tracking_uri": "Where runs are tracked [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db]",
@@ -212,7 +218,11 @@ def _study(study: design.Study, words: list[str]) -> int:
     group.add_argument("--full", action="store_true", help="Add the costly levels")
     group.add_argument("--fresh", action="store_true", help="Start anew; what is recorded is kept")
     group.add_argument("--seeds", metavar="N", help=f"Number of seeds [default: {study.seeds}]")
-    group.add_argument("--workers", metavar="N", help="Runs at a time, a process each [default: the cores]")
+    group.add_argument("--workers", metavar="N", help="Processes, a run each [default: the cores; 0: this process]")
+    group.add_argument("--retries", metavar="N", help="How often a crashed run is tried again [default: 1]")
+    group.add_argument("--scheduler", metavar="URI", help="A Dask cluster that stands: tcp://HOST:PORT or tls://...")
+    for name, text in TLS.items():
+        group.add_argument(flag(name), metavar="FILE", help=text)
     factors = ", ".join(map(flag, study.factors))
     title = f"configuration (overrides the study's base; of its factors, {factors}, several values may be given)"
     add_fields(parser, RunConfig, title, leave={"seed", *study.factors})
@@ -221,7 +231,10 @@ def _study(study: design.Study, words: list[str]) -> int:
     _add_places(parser, "data_dir", "tracking_uri")
     values = split_lists(parser.parse(words))
     options = {name: values.pop(name, False) for name in ("quick", "full", "fresh")}
-    numbers = {name: _count(name, values.pop(name)) for name in ("seeds", "workers") if name in values}
+    least = {"seeds": 1, "workers": 0, "retries": 0}
+    numbers = {name: _count(name, values.pop(name), low) for name, low in least.items() if name in values}
+    cluster = {name: values.pop(name) for name in ("scheduler", *TLS) if name in values}
+    _check_cluster(cluster)
     root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None))
     given: design.Levels = {}
     for name in study.factors:
@@ -245,12 +258,28 @@ def _study(study: design.Study, words: list[str]) -> int:
         uri=uri,
         note=note,
         seeds=numbers.get("seeds"),
-        workers=numbers.get("workers"),
+        crew=commands.crew(numbers.get("workers"), numbers.get("retries", 1), cluster),
         **options,
     )
 
 
-def _count(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise BadInput(f"--{name} {text}: must be a whole number, 1 or more")
+def _count(name: str, text: str, least: int) -> int:
+    if not text.isdigit() or int(text) < least:
+        raise BadInput(f"--{name} {text}: must be a whole number, {least} or more")
     return int(text)
+
+
+def _check_cluster(given: dict[str, str]) -> None:
+    """Refuse what cannot be a scheduler's address, and files that are not there.
+
+    Raises:
+        BadInput: one of these.
+    """
+    address = given.get("scheduler")
+    if address is not None and not re.fullmatch(r"(tcp|tls)://[^/]+:\d+", address):
+        raise BadInput(f"--scheduler {address}: must be tcp://HOST:PORT or tls://HOST:PORT")
+    for name in TLS.keys() & given.keys():
+        if address is None or not address.startswith("tls://"):
+            raise BadInput(f"{flag(name)} {given[name]}: goes with --scheduler tls://HOST:PORT")
+        if not Path(given[name]).is_file():
+            raise BadInput(f"{flag(name)} {given[name]}: no such file")

@@ -13,9 +13,10 @@ from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, print_whole, progress
 from vaestudy.evaluate import score, score_importance
-from vaestudy.study import Sweep, conduct
+from vaestudy.study import Crew, Sweep, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
+from vaestudy.workers import Cluster
 
 TRAIN_EXPERIMENT = "train"
 READING = (
@@ -146,6 +147,12 @@ def tables(uri: str, name: str | None) -> int:
     return 0
 
 
+def crew(workers: int | None, retries: int, cluster: dict[str, str]) -> Crew:
+    """Who does the work, from the command line's words."""
+    named = {key: cluster.get(key) for key in ("tls_ca", "tls_cert", "tls_key")}
+    return Crew(workers, Cluster(cluster["scheduler"], **named) if "scheduler" in cluster else None, retries)
+
+
 def study(
     declared: design.Study,
     base: RunConfig,
@@ -156,7 +163,7 @@ def study(
     uri: str,
     note: str | None,
     seeds: int | None,
-    workers: int | None,
+    crew: Crew,
     quick: bool,
     full: bool,
     fresh: bool,
@@ -174,7 +181,7 @@ def study(
     levels = declared.levels(full=full, quick=quick, given=given)
     wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
     tracker = Tracker(uri)
-    outcome = conduct(sweep, wanted, tracker, root, workers, err)
+    outcome = conduct(sweep, wanted, tracker, root, crew, err)
     exported = export.export(tracker, outcome.experiment, outcome.parent)
     print_whole(out, exported.screen)
     for line in exported.notes:

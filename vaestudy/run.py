@@ -18,6 +18,7 @@ from safetensors.torch import save as save_tensors
 
 from vaestudy import backend, evaluate, figures, provenance
 from vaestudy import data as datasets
+from vaestudy.checkpoint import Keeper
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.data import Data
 from vaestudy.model import VAE
@@ -61,6 +62,7 @@ def execute(
     root: Path,
     on_epoch: OnEpoch = lambda epoch, metrics: None,
     say: Callable[[str], None] = lambda line: None,
+    keeper: Keeper | None = None,
 ) -> Record:
     """Run a resolved configuration on the data under `root`.
 
@@ -73,7 +75,8 @@ def execute(
     lines = notices(config, data)
     for line in lines:
         say(line)
-    result = train(config, data, on_epoch)
+    result = train(config, data, on_epoch, keeper)
+    lines += keeper.remarks if keeper else []
     clock.append(time.perf_counter())
     x, labels = test_pixels(config, data)
     scores = evaluate.score(result.model, x, labels, config.iwae)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from rich.console import Console
 
-from vaestudy import provenance, workers
+from vaestudy import provenance
+from vaestudy.checkpoint import Keeper
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import progress
 from vaestudy.design import Cell, Study, show
@@ -33,7 +35,7 @@ from vaestudy.flags import choices
 from vaestudy.places import database_file, database_uri, mlruns, slug
 from vaestudy.run import Record
 from vaestudy.tracking import NOTE, Tracker
-from vaestudy.workers import Done, Epoch, Failure, Pool
+from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints, cores
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 LARGEST = 2**31 - 1
@@ -60,6 +62,21 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """Who does the work: processes here (None: one a core; 0: this one), or a cluster; how often a cell is retried."""
+
+    workers: int | None = None
+    cluster: Cluster | None = None
+    retries: int = 1
+
+    def pool(self, runs: int) -> Pool:
+        if self.workers == 0 and self.cluster is None:
+            return InlinePool()
+        count = cores() if self.workers is None else self.workers
+        return DaskPool(min(count, runs), self.retries, self.cluster)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Where a study's execution is tracked, and how it went."""
 
@@ -68,9 +85,7 @@ class Outcome:
     crashed: int
 
 
-def conduct(
-    sweep: Sweep, wanted: list[Cell], tracker: Tracker, root: Path, count: int | None, console: Console
-) -> Outcome:
+def conduct(sweep: Sweep, wanted: list[Cell], tracker: Tracker, root: Path, crew: Crew, console: Console) -> Outcome:
     """Run the cells of `wanted` that have no finished run yet.
 
     Raises:
@@ -82,7 +97,9 @@ def conduct(
         name = _generation(folder, sweep)
         experiment = tracker.experiment(sweep.study.name, _experiment_note(sweep.study))
         parent = _parent(tracker, experiment, name, sweep)
-        storage = JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+        if (remark := _mend(journal := folder / f"{name}.journal")) is not None:
+            console.print(remark, style="yellow")
+        storage = JournalStorage(JournalFileBackend(str(journal)))
         trials = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(seed=0),
@@ -93,7 +110,7 @@ def conduct(
         shown = f"{sweep.study.name} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done"
         console.print(shown)
         try:
-            crashed = _drive(ledger, missing, root, min(count or workers.cores(), len(missing) or 1), console)
+            crashed = _drive(ledger, missing, root, crew, console) if missing else 0
         except BaseException:
             tracker.close(parent, "KILLED")
             console.print("stopped; the same command goes on from here", style="yellow")
@@ -123,6 +140,38 @@ def _held(path: Path, sweep: Sweep) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _mend(journal: Path) -> str | None:
+    """Cut off what a kill or a full disk left half written at a journal's end; the line to show if there was any.
+
+    What is cut is kept beside it. Nothing is lost by it: a cell whose end was cut is found finished in MLflow.
+    """
+    # Optuna's own lock, left by a kill -9, would stall us for half a minute; the sweep's, which we hold, guards both.
+    journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
+    content = journal.read_bytes() if journal.exists() else b""
+    good = len(content)
+    while good and not _is_entry(content[:good]):
+        good = content.rfind(b"\n", 0, good - 1) + 1
+    if good == len(content):
+        return None
+    with journal.with_suffix(".torn").open("ab") as kept:
+        kept.write(content[good:])
+    scratch = journal.with_suffix(".mended")
+    scratch.write_bytes(content[:good])
+    scratch.replace(journal)
+    return f"{journal} was torn; went back to its last whole entry ({len(content) - good} bytes cut off and kept)"
+
+
+def _is_entry(content: bytes) -> bool:
+    """Whether the last line is whole and is JSON."""
+    if not content.endswith(b"\n"):
+        return False
+    try:
+        json.loads(content[content.rfind(b"\n", 0, len(content) - 1) + 1 :])
+    except ValueError:
+        return False
+    return True
 
 
 def _generation(folder: Path, sweep: Sweep) -> str:
@@ -253,6 +302,7 @@ class Ledger:
         else:
             self.tracker.finish(run_id, event.outcome)
             self.trials.tell(trial, event.outcome.history[-1][self._objective()])
+            Keeper(checkpoints(), event.key).clear()
 
     def abandon(self) -> None:
         """Close what is still open, as the work is being stopped."""
@@ -266,19 +316,17 @@ def _plain(value: Any) -> Any:
     return show(value) if isinstance(value, tuple) else value
 
 
-def _drive(ledger: Ledger, missing: list[Cell], root: Path, count: int, console: Console) -> int:
-    """Keep `count` workers busy until no cell is missing; the number of runs that crashed."""
-    if not missing:
-        return 0
-    names, waiting, crashed = {cell.config.key: cell.name for cell in missing}, list(missing), 0
-    total = sum(cell.config.epochs or 0 for cell in missing)
-    pool = Pool(count)
+def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> int:
+    """Keep the crew busy until no cell is missing; the number of cells that crashed more often than they may."""
+    cells, waiting, crashes = {cell.config.key: cell for cell in missing}, deque(missing), Counter[str]()
+    total, done = sum(cell.config.epochs or 0 for cell in missing), 0
+    pool = crew.pool(len(missing))
     try:
         with progress(console) as bar:
             task = bar.add_task("epochs", total=total, shown="")
             while waiting or pool.busy:
-                while waiting and pool.busy < count:
-                    cell = waiting.pop(0)
+                while waiting and pool.busy < pool.count:
+                    cell = waiting.popleft()
                     ledger.begin(cell)
                     pool.submit(cell.config, root)
                 for event in pool.news():
@@ -287,13 +335,18 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, count: int, console:
                         bar.advance(task)
                         continue
                     ledger.end(event)
-                    left = len(waiting) + pool.busy
-                    crashed += isinstance(event.outcome, Failure) and not event.outcome.diverged
-                    console.print(_line(len(missing) - left, len(missing), names[event.key], event.outcome))
+                    if isinstance(event.outcome, Failure) and not event.outcome.diverged:
+                        crashes[event.key] += 1
+                        if crashes[event.key] <= crew.retries:
+                            console.print(f"{cells[event.key].name} crashed ({event.outcome.reason}); trying again")
+                            waiting.append(cells[event.key])
+                            continue
+                    done += 1
+                    console.print(_line(done, len(missing), cells[event.key].name, event.outcome))
     finally:
         pool.close()
         ledger.abandon()
-    return crashed
+    return sum(count > crew.retries for count in crashes.values())
 
 
 def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:

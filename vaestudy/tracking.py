@@ -29,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from vaestudy.config import BadInput
-from vaestudy.places import database_file, mlruns, slug
+from vaestudy.places import database_file, database_uri, mlruns, slug
 from vaestudy.run import Record
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -57,14 +57,12 @@ class Tracker:
                 raise BadInput(f"tracking path {uri}: {path.parent} cannot be made: {error.strerror}") from None
             self._artifacts = path.parent / "artifacts"
             with FileLock(f"{path}.setup.lock"):  # two processes that migrate one fresh database both fail
-                fresh = not path.exists()
+                if not path.exists():
+                    _make_database(path)
                 self.client = MlflowClient(uri)
-                self.client.search_experiments(max_results=1)
-                if fresh:
-                    with closing(sqlite3.connect(path)) as connection:
-                        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
         self._pending: dict[str, list[Metric]] = {}
         self._flushed: dict[str, float] = {}
+        self._told: dict[str, int] = {}
 
     def experiment(self, name: str, note: str = "") -> str:
         """The id of the experiment called `name`, made if need be; its artifacts lie beside the database."""
@@ -97,6 +95,9 @@ class Tracker:
 
     def epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Metrics of one epoch, sent now and then; `finish` and `fail` send what is left."""
+        if epoch <= self._told.get(run_id, 0):
+            return  # a worker was lost, and the next tells again what its checkpoint brought back
+        self._told[run_id] = epoch
         now = time.time()
         pending = self._pending.setdefault(run_id, [])
         pending += [Metric(name, value, int(now * 1000), epoch) for name, value in metrics.items()]
@@ -141,6 +142,8 @@ class Tracker:
 
     def finish(self, run_id: str, record: Record) -> None:
         """Log a record, and only then mark the run FINISHED: a finished run is a whole one."""
+        for epoch, metrics in enumerate(record.history, start=1):
+            self.epoch(run_id, epoch, metrics)  # those that came too late, or were lost with their worker
         self._flush(run_id)
         self.tag(run_id, record.facts)
         self.dataset(run_id, record.data)
@@ -209,6 +212,16 @@ class Tracker:
         """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
         base = self.uri if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+
+
+def _make_database(path: Path) -> None:
+    """Make and migrate a database under another name first: a kill in the midst leaves nothing half made."""
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    MlflowClient(database_uri(scratch)).search_experiments(max_results=1)
+    scratch.replace(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn, optim
 
-from vaestudy import backend, evaluate
+from vaestudy import backend, checkpoint, evaluate
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, loss, terms
@@ -46,13 +46,20 @@ class Result:
     """Time in training steps alone; the clock stands still during validation."""
 
 
-def train(config: RunConfig, data: Data, on_epoch: OnEpoch = lambda epoch, metrics: None) -> Result:
+def train(
+    config: RunConfig,
+    data: Data,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
+    keeper: checkpoint.Keeper | None = None,
+) -> Result:
     """Train a VAE.
 
     Args:
         config: a resolved configuration (`data.resolve`).
         data: its images; only train and valid are touched.
-        on_epoch: called after each epoch with its number, from 1, and its metrics, nats per image.
+        on_epoch: called after each epoch with its number, from 1, and its metrics, nats per image; epochs that a
+            checkpoint brings back are told again.
+        keeper: where the run under way is kept; what it holds is gone on from, with the same bits.
 
     Raises:
         NonFiniteLoss: the run diverged.
@@ -65,7 +72,9 @@ def train(config: RunConfig, data: Data, on_epoch: OnEpoch = lambda epoch, metri
     optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
     schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
     result = Result(model)
-    for epoch in range(1, epochs + 1):
+    if keeper is not None:
+        _resume(keeper, result, optimizer, on_epoch)
+    for epoch in range(len(result.history) + 1, epochs + 1):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(epoch, epochs)
         started = time.perf_counter()
@@ -77,7 +86,21 @@ def train(config: RunConfig, data: Data, on_epoch: OnEpoch = lambda epoch, metri
                 metrics[f"valid/{name}"] = values.mean().item()
         result.history.append(metrics)
         on_epoch(epoch, metrics)
+        if keeper is not None and keeper.due():
+            extra = {"history": result.history, "train_seconds": result.train_seconds}
+            keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
     return result
+
+
+def _resume(keeper: checkpoint.Keeper, result: Result, optimizer: optim.Optimizer, on_epoch: OnEpoch) -> None:
+    """Go back to where `keeper` saw the run last."""
+    if (state := keeper.load()) is None:
+        return
+    checkpoint.restore(state.tensors, result.model, optimizer)
+    result.train_seconds = state.extra["train_seconds"]
+    for epoch, metrics in enumerate(state.extra["history"], start=1):
+        result.history.append(metrics)
+        on_epoch(epoch, metrics)
 
 
 def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: int) -> Metrics:

@@ -1,25 +1,32 @@
-"""Workers: a configuration in, a record out, in processes of their own. They write nothing and know no tracker."""
+"""Workers: a configuration in, a record out. They track nothing, and a run is safe to execute twice.
+
+    DaskPool      processes on this machine (a Dask cluster on the loopback interface), or a cluster that stands
+    InlinePool    one run at a time in this process, for debugging
+
+A worker keeps a checkpoint of the run under way, so that whoever executes it next goes on from its last epoch.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import logging
 import os
 import queue
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import uuid
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from vaestudy.config import RunConfig
+from vaestudy.checkpoint import Keeper
+from vaestudy.config import BadInput, RunConfig
+from vaestudy.places import mlruns
 from vaestudy.run import Record, execute
-from vaestudy.train import Metrics, NonFiniteLoss
+from vaestudy.train import Metrics, NonFiniteLoss, OnEpoch
 
 POLL_SECONDS = 0.2
-_events: Queue[Any] | None = None
+CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -49,82 +56,180 @@ class Done:
     outcome: Record | Failure
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A Dask cluster that already stands: the scheduler's address and, for tls://, the files that open it."""
+
+    address: str
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
+class Pool(Protocol):
+    """Runs configurations; `news` tells of epochs and ends as they come."""
+
+    count: int
+
+    def submit(self, config: RunConfig, root: Path) -> None: ...
+
+    @property
+    def busy(self) -> int: ...
+
+    def news(self) -> Iterator[Epoch | Done]: ...
+
+    def close(self) -> None: ...
+
+
 def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def work(config: RunConfig, root: Path) -> Record | Failure:
+def checkpoints() -> Path:
+    """Where runs under way are kept on this machine."""
+    return mlruns() / "checkpoints"
+
+
+def work(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Failure:
     """Execute one run; an exception becomes a `Failure`, so that it ends this run and no other."""
-
-    def on_epoch(epoch: int, metrics: Metrics) -> None:
-        if _events is not None:
-            _events.put(Epoch(config.key, epoch, metrics))
-
     try:
-        return execute(config, root, on_epoch)
+        return execute(config, root, on_epoch, keeper=Keeper(checkpoints(), config.key))
     except NonFiniteLoss as error:
         return Failure(str(error), traceback.format_exc(), diverged=True)
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
 
 
-def _enter(events: Queue[Any]) -> None:
-    """Set up a worker: where its news goes, and that it ends when the driver does, however that ended."""
-    global _events
-    _events = events
-    threading.Thread(target=_end_with_driver, daemon=True).start()
+def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | Failure:
+    from distributed import get_worker
+
+    worker = get_worker()
+    return work(config, root, lambda epoch, metrics: worker.log_event(topic, (config.key, epoch, metrics)))
 
 
-def _end_with_driver() -> None:
-    if (driver := multiprocessing.parent_process()) is not None:
-        driver.join()
-        os._exit(1)
+class InlinePool:
+    """One run at a time, here."""
 
+    count = 1
 
-class Pool:
-    """Processes that run configurations; `news` tells of epochs and ends as they come."""
-
-    def __init__(self, count: int) -> None:
-        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-        self._events: Queue[Any] = context.Queue()
-        self._pool = ProcessPoolExecutor(count, context, initializer=_enter, initargs=(self._events,))
-        self._futures: dict[Future[Record | Failure], str] = {}
-        self.count = count
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[RunConfig, Path]] = deque()
 
     def submit(self, config: RunConfig, root: Path) -> None:
-        self._futures[self._pool.submit(work, config, root)] = config.key
+        self._waiting.append((config, root))
+
+    @property
+    def busy(self) -> int:
+        return len(self._waiting)
+
+    def news(self) -> Iterator[Epoch | Done]:
+        config, root = self._waiting[0]
+        epochs: list[Epoch] = []
+        outcome = work(config, root, lambda epoch, metrics: epochs.append(Epoch(config.key, epoch, metrics)))
+        self._waiting.popleft()
+        yield from epochs
+        yield Done(config.key, outcome)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class DaskPool:
+    """Processes of a Dask cluster: `count` of them here on the loopback interface, or one that stands.
+
+    Raises:
+        BadInput: no scheduler answers at the given address.
+    """
+
+    def __init__(self, count: int, retries: int, cluster: Cluster | None = None) -> None:
+        import dask
+        from distributed import Client, LocalCluster
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": retries,  # how often a task may take its worker with it
+                "distributed.worker.daemon": True,
+                "distributed.admin.tick.limit": "1h",
+                "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+            }
+        )
+        self._cluster: Any = None
+        if cluster is None:
+            self._cluster = LocalCluster(
+                n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+            self._client = Client(self._cluster, set_as_default=False)
+        else:
+            try:
+                self._client = Client(cluster.address, security=_security(cluster), set_as_default=False,
+                                      timeout=CONNECT_SECONDS)  # fmt: skip
+            except (OSError, ValueError) as error:
+                raise BadInput(f"--scheduler {cluster.address}: no scheduler answers there ({error})") from None
+            count = max(1, sum(self._client.nthreads().values()))
+        self.count = count
+        self._topic = f"vaestudy-{uuid.uuid4().hex}"
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._futures: dict[str, Any] = {}
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(Epoch(*event[1])))
+
+    def submit(self, config: RunConfig, root: Path) -> None:
+        name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
+        future = self._client.submit(_dask_work, config, root, self._topic, key=name, pure=False)
+        self._futures[config.key] = future
+        future.add_done_callback(lambda _, key=config.key: self._news.put(key))
 
     @property
     def busy(self) -> int:
         return len(self._futures)
 
     def news(self) -> Iterator[Epoch | Done]:
-        """What happened since the last call, waiting a little for the first."""
-        done, _ = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        yield from self._epochs()
-        for future in done:
-            key = self._futures.pop(future)
-            error = future.exception()
-            if error is None:
-                yield Done(key, future.result())
-            else:  # the process itself died: out of memory, killed
-                reason = f"the worker process died: {error or type(error).__name__}"
-                yield Done(key, Failure(reason, "".join(traceback.format_exception(error)), diverged=False))
-
-    def _epochs(self) -> Sequence[Epoch]:
-        found = []
+        timeout = POLL_SECONDS
         while True:
             try:
-                found.append(self._events.get_nowait())
+                event = self._news.get(timeout=timeout)
             except queue.Empty:
-                return found
+                return
+            timeout = 0.0
+            if isinstance(event, Epoch):
+                if event.key in self._futures:  # what comes late stands in the record
+                    yield event
+            elif (future := self._futures.pop(event, None)) is not None:
+                yield Done(event, _outcome(future))
 
     def close(self) -> None:
-        """End the processes, whatever they are doing."""
-        processes = list((getattr(self._pool, "_processes", None) or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(5)
+        """End the processes, whatever they are doing; a cluster that stood before goes on without our tasks."""
+        if self._cluster is None:
+            self._client.cancel(list(self._futures.values()), force=True)
+        else:
+            for nanny in list(self._cluster.workers.values()):
+                if (process := getattr(nanny.process, "process", None)) is not None:
+                    process._process.kill()  # a task under way would be waited for
+        self._futures.clear()
+        self._client.close(timeout=2)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
+
+
+def _outcome(future: Any) -> Record | Failure:
+    """What became of a task: its own word, or that its process died too often."""
+    try:
+        result: Record | Failure = future.result(timeout=CONNECT_SECONDS)
+    except Exception as error:
+        return Failure(f"the worker was lost: {type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
+    return result
+
+
+def _security(cluster: Cluster) -> Any:
+    from distributed.security import Security
+
+    if not cluster.address.startswith("tls://"):
+        return None
+    return Security(
+        tls_ca_file=cluster.tls_ca,
+        tls_client_cert=cluster.tls_cert,
+        tls_client_key=cluster.tls_key,
+        require_encryption=True,
+    )
