@@ -168,6 +168,18 @@ def tables(words: list[str]) -> int:
     return commands.tables(uri, values.get("study"))
 
 
+def sync(words: list[str]) -> int:
+    """deliver results that wait on disk for a tracker that was out of reach"""
+    parser = Parser("vaestudy sync", "Deliver results that wait on disk for a tracker that was out of reach.")
+    _add_places(parser, "tracking_uri")
+    values = parser.parse(words)
+    named = values.get("tracking_uri")
+    uri = places.tracking_uri(named) if named else None
+    from vaestudy import commands
+
+    return commands.sync(uri)
+
+
 def studies(words: list[str]) -> int:
     """list the studies, their questions and expected minutes"""
     Parser("vaestudy studies", "List the studies.").parse(words)
@@ -199,6 +211,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "tables": tables,
+    "sync": sync,
     "studies": studies,
     "ui": ui,
 }
@@ -235,7 +248,7 @@ def _study(study: design.Study, words: list[str]) -> int:
     numbers = {name: _count(name, values.pop(name), low) for name, low in least.items() if name in values}
     cluster = {name: values.pop(name) for name in ("scheduler", *TLS) if name in values}
     _check_cluster(cluster)
-    root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None))
+    root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
     given: design.Levels = {}
     for name in study.factors:
         if name in values:

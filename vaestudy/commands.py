@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from vaestudy import backend, design, export, run
+from vaestudy import backend, delivery, design, export, run
 from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, print_whole, progress
 from vaestudy.evaluate import score, score_importance
-from vaestudy.study import Crew, Sweep, conduct
+from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
 from vaestudy.workers import Cluster
@@ -147,6 +147,14 @@ def tables(uri: str, name: str | None) -> int:
     return 0
 
 
+def sync(uri: str | None) -> int:
+    """Deliver what waits in the spool."""
+    err, out = consoles()
+    delivered, left = delivery.sync(uri, lambda line: err.print(line, style="yellow"))
+    out.print(f"{delivered} results delivered, {left} waiting")
+    return 1 if left else 0
+
+
 def crew(workers: int | None, retries: int, cluster: dict[str, str]) -> Crew:
     """Who does the work, from the command line's words."""
     named = {key: cluster.get(key) for key in ("tls_ca", "tls_cert", "tls_key")}
@@ -177,17 +185,20 @@ def study(
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
         # What was asked for by name is not shrunk.
         base = design.quick(base).but(**changed)
-    sweep = Sweep(declared, base, changed, quick, note, fresh)
+    sweep = design.Sweep(declared, base, changed, quick, note, fresh)
     levels = declared.levels(full=full, quick=quick, given=given)
     wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
-    tracker = Tracker(uri)
-    outcome = conduct(sweep, wanted, tracker, root, crew, err)
-    exported = export.export(tracker, outcome.experiment, outcome.parent)
+    outcome = conduct(sweep, wanted, uri, root, crew, err)
+    if outcome.waiting:
+        err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
+        return 1
+    tracker, experiment, parent = outcome.delivery.home()
+    exported = export.export(tracker, experiment, parent)
     print_whole(out, exported.screen)
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
-    out.print(_where(tracker, tracker.link(outcome.experiment, outcome.parent)))
+    out.print(_where(tracker, tracker.link(experiment, parent)))
     if outcome.crashed:
         err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
         return 1

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import BadInput, Choice, Count, RunConfig, unknown
+from vaestudy.places import slug
 
 Level = int | float | str | bool | tuple[int, ...]
 Levels = dict[str, tuple[Level, ...]]
@@ -109,6 +110,31 @@ def show(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "x".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One study on one data set at one scale: what is resumed, and what no other is mixed with."""
+
+    study: Study
+    base: RunConfig
+    changed: dict[str, Any]
+    """Base fields set on the command line."""
+    quick: bool
+    note: str | None
+    fresh: bool
+
+    @property
+    def objective(self) -> str:
+        """What Optuna is told of a run: never a number of the test split."""
+        return "valid/elbo" if self.base.valid_size else "train/elbo"
+
+    @property
+    def stem(self) -> str:
+        parts = ["quick"] if self.quick else []
+        parts.append(self.base.dataset)
+        parts += [f"{name}={show(value)}" for name, value in self.changed.items() if name != "dataset"]
+        return slug("-".join(parts))[:120]
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,10 @@ def database_uri(path: Path) -> str:
     return f"sqlite:///{quote(str(path))}"
 
 
-def tracking_uri(named: str | None) -> str:
+def tracking_uri(named: str | None, must_answer: bool = True) -> str:
     """`named`, else MLFLOW_TRACKING_URI, else the SQLite file under mlruns/; checked, since a wrong one hangs later.
+
+    A study need not have its server answer: its results wait on disk until one does.
 
     Raises:
         BadInput: it cannot be written, does not answer, or is of no kind that tracking knows.
@@ -49,7 +51,8 @@ def tracking_uri(named: str | None) -> str:
     if scheme == "sqlite":
         check_file(database_file(uri) or Path(), uri)
     elif scheme in SERVERS:
-        _check_server(uri)
+        if must_answer:
+            _check_server(uri)
     elif scheme not in DATABASES:
         valid = ", ".join(f"{kind}://" for kind in ("sqlite", *SERVERS, *DATABASES))
         raise BadInput(f"--tracking-uri {uri}: not a kind that can be used; choose from: {valid}")

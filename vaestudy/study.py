@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
@@ -26,39 +25,18 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from rich.console import Console
 
-from vaestudy import provenance
 from vaestudy.checkpoint import Keeper
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import progress
-from vaestudy.design import Cell, Study, show
+from vaestudy.delivery import Delivery
+from vaestudy.design import Cell, Sweep, show
 from vaestudy.flags import choices
 from vaestudy.places import database_file, database_uri, mlruns, slug
 from vaestudy.run import Record
-from vaestudy.tracking import NOTE, Tracker
 from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints, cores
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 LARGEST = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One study on one data set at one scale: what is resumed, and what no other is mixed with."""
-
-    study: Study
-    base: RunConfig
-    changed: dict[str, Any]
-    """Base fields set on the command line."""
-    quick: bool
-    note: str | None
-    fresh: bool
-
-    @property
-    def stem(self) -> str:
-        parts = ["quick"] if self.quick else []
-        parts.append(self.base.dataset)
-        parts += [f"{name}={show(value)}" for name, value in self.changed.items() if name != "dataset"]
-        return slug("-".join(parts))[:120]
 
 
 @dataclass(frozen=True)
@@ -78,45 +56,50 @@ class Crew:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a study's execution is tracked, and how it went."""
+    """How a study's execution went, and its way to the tracker."""
 
-    experiment: str
-    parent: str
+    delivery: Delivery
     crashed: int
+    waiting: int
+    """Results that the tracker has not taken yet."""
 
 
-def conduct(sweep: Sweep, wanted: list[Cell], tracker: Tracker, root: Path, crew: Crew, console: Console) -> Outcome:
+def conduct(sweep: Sweep, wanted: list[Cell], uri: str, root: Path, crew: Crew, console: Console) -> Outcome:
     """Run the cells of `wanted` that have no finished run yet.
 
     Raises:
-        BadInput: another driver holds this sweep, or its base configuration is not the one it was begun with.
+        BadInput: another driver holds this sweep, its base configuration is not the one it was begun with, or nothing
+            can be written under mlruns/.
     """
-    folder = _folder(tracker.uri) / sweep.study.name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(uri) / sweep.study.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be made: {error.strerror}") from None
     with _held(folder / f"{sweep.stem}.lock", sweep):
         name = _generation(folder, sweep)
-        experiment = tracker.experiment(sweep.study.name, _experiment_note(sweep.study))
-        parent = _parent(tracker, experiment, name, sweep)
         if (remark := _mend(journal := folder / f"{name}.journal")) is not None:
             console.print(remark, style="yellow")
+        delivery = Delivery(uri, sweep, name, lambda line: console.print(line, style="yellow"))
+        before = delivery.known()
         storage = JournalStorage(JournalFileBackend(str(journal)))
         trials = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(seed=0),
         )  # fmt: skip
-        ledger = Ledger(trials, tracker, experiment, parent, sweep)
-        finished = ledger.reconcile()
+        ledger = Ledger(trials, delivery)
+        finished = ledger.reconcile(before)
         missing = [cell for cell in wanted if cell.config.key not in finished]
         shown = f"{sweep.study.name} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done"
         console.print(shown)
         try:
             crashed = _drive(ledger, missing, root, crew, console) if missing else 0
         except BaseException:
-            tracker.close(parent, "KILLED")
+            delivery.close("KILLED")
             console.print("stopped; the same command goes on from here", style="yellow")
             raise
-        tracker.close(parent, "FINISHED")
-    return Outcome(experiment, parent, crashed)
+        delivery.close("FINISHED")
+        return Outcome(delivery, crashed, len(delivery.spooled()))
 
 
 def _folder(uri: str) -> Path:
@@ -183,89 +166,37 @@ def _generation(folder: Path, sweep: Sweep) -> str:
     return stem if newest == 1 else f"{stem}~{newest}"
 
 
-def _experiment_note(study: Study) -> str:
-    return f"**{study.question}**\n\n`make study-{study.name}`\n\n{_body(study.doc)}"
-
-
-def _body(doc: str) -> str:
-    return "\n".join(doc.strip().splitlines()[1:]).strip()
-
-
-def _parent(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str:
-    """The run of the whole sweep, begun or taken up again.
-
-    Raises:
-        BadInput: the sweep was begun with another base configuration.
-    """
-    base = sweep.base.model_dump(mode="json")
-    found = tracker.runs(experiment, {"role": "study", "sweep": name})
-    declaration = sweep.study.model_dump_json()
-    if found.empty:
-        tags = {
-            "role": "study",
-            "sweep": name,
-            "quick": str(sweep.quick),
-            "note": sweep.note or "",
-            "base": json.dumps(base),
-            "code.revision": provenance.code_revision()[0],
-        }
-        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags)
-    else:
-        parent = str(found.iloc[0]["run_id"])
-        before = json.loads(found.iloc[0]["tags.base"])
-        if differs := {k for k in base.keys() | before.keys() if base.get(k) != before.get(k)}:
-            shown = ", ".join(f"{k} (was {before.get(k)}, is {base.get(k)})" for k in sorted(differs))
-            raise BadInput(f"study {sweep.study.name} was begun with another base: {shown}; --fresh starts anew")
-        tracker.reopen(parent)
-    tracker.files(parent, {"study.json": declaration.encode()})
-    tracker.tag(parent, {NOTE: _experiment_note(sweep.study)})
-    return parent
-
-
 class Ledger:
-    """The two books, Optuna's trials and MLflow's runs, kept in step."""
+    """The two books, Optuna's trials and MLflow's runs, kept in step: MLflow first, as a finished run is the proof."""
 
-    def __init__(self, trials: optuna.Study, tracker: Tracker, experiment: str, parent: str, sweep: Sweep) -> None:
-        self.trials, self.tracker, self.sweep = trials, tracker, sweep
-        self.experiment, self.parent = experiment, parent
-        self._open: dict[str, tuple[optuna.Trial, str]] = {}
+    def __init__(self, trials: optuna.Study, delivery: Delivery) -> None:
+        self.trials, self.delivery, self.sweep = trials, delivery, delivery.sweep
+        self._open: dict[str, optuna.Trial] = {}
 
-    def reconcile(self) -> set[str]:
+    def reconcile(self, known: tuple[dict[str, float], set[str]] | None) -> set[str]:
         """Make good what a driver that died left behind; the keys of the cells that need no run."""
-        runs = self.tracker.runs(self.experiment, parent=self.parent)
-        if runs.empty:
-            runs = pd.DataFrame(columns=["run_id", "status", "tags.config.key", "tags.diverged"])
-        for run_id in runs.loc[runs["status"] == "RUNNING", "run_id"]:
-            self.tracker.close(run_id, "KILLED")  # its driver is gone, as the lock is ours
-        finished = runs[runs["status"] == "FINISHED"].set_index("tags.config.key")
         for _ in self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             self.trials.ask()  # enqueued, and then the driver died: taken up, to be told a failure below
+        values, diverged = known or ({}, set())
+        values = self.delivery.spooled() | values
         for trial in self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            key = trial.user_attrs.get("key", "")
-            if key in finished.index:
-                row = finished.loc[[key]].iloc[0]
-                self.trials.tell(trial.number, float(row[f"metrics.{self._objective()}"]))
+            if (value := values.get(trial.user_attrs.get("key", ""))) is not None:
+                self.trials.tell(trial.number, float(value))
             else:
                 self.trials.tell(trial.number, state=TrialState.FAIL)
-        keys = set(finished.index)
-        if "tags.diverged" in runs:
-            keys |= set(runs.loc[runs["tags.diverged"] == "True", "tags.config.key"])
-        return keys
-
-    def _objective(self) -> str:
-        """What Optuna is told of a run: never a number of the test split."""
-        return "valid/elbo" if self.sweep.base.valid_size else "train/elbo"
+        if known is None:  # MLflow is out of reach: Optuna's word must do
+            complete = self.trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            return set(values) | {trial.user_attrs["key"] for trial in complete}
+        return set(values) | diverged
 
     def begin(self, cell: Cell) -> None:
         """Open a trial and a run for a cell."""
         key = cell.config.key
         self.trials.enqueue_trial({k: _plain(v) for k, v in self._params(cell).items()}, user_attrs={"key": key})
         trial = self.trials.ask(self._space(cell))
-        tags = {"role": "trial", "sweep": self.trials.study_name, "config.key": key, "trial": str(trial.number)}
-        run_id = self.tracker.start(self.experiment, cell.name, tags, self.parent)
-        self.tracker.params(run_id, cell.config.model_dump(mode="json"))
-        trial.set_user_attr("run_id", run_id)
-        self._open[key] = (trial, run_id)
+        if run_id := self.delivery.begin(cell, {"trial": str(trial.number)}):
+            trial.set_user_attr("run_id", run_id)
+        self._open[key] = trial
 
     @staticmethod
     def _params(cell: Cell) -> dict[str, Any]:
@@ -288,26 +219,21 @@ class Ledger:
                 space[name] = CategoricalDistribution(names or [_plain(level) for level in declared])
         return space
 
-    def epoch(self, event: Epoch) -> None:
-        self.tracker.epoch(self._open[event.key][1], event.epoch, event.metrics)
-
     def end(self, event: Done) -> None:
         """Close a run in MLflow, then its trial in Optuna."""
-        trial, run_id = self._open.pop(event.key)
+        trial = self._open.pop(event.key)
         if isinstance(event.outcome, Failure):
-            self.tracker.tag(run_id, {"diverged": str(event.outcome.diverged)})
-            self.tracker.fail(run_id, event.outcome.reason, event.outcome.traceback)
+            self.delivery.fail(event.key, event.outcome)
             trial.set_user_attr("failure", event.outcome.reason)
             self.trials.tell(trial, state=TrialState.FAIL)
         else:
-            self.tracker.finish(run_id, event.outcome)
-            self.trials.tell(trial, event.outcome.history[-1][self._objective()])
+            self.delivery.finish(event.key, event.outcome)
+            self.trials.tell(trial, event.outcome.history[-1][self.sweep.objective])
             Keeper(checkpoints(), event.key).clear()
 
     def abandon(self) -> None:
-        """Close what is still open, as the work is being stopped."""
-        for trial, run_id in self._open.values():
-            self.tracker.close(run_id, "KILLED")
+        """Tell Optuna of what is still open, as the work is being stopped."""
+        for trial in self._open.values():
             self.trials.tell(trial, state=TrialState.FAIL)
         self._open.clear()
 
@@ -331,7 +257,7 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
                     pool.submit(cell.config, root)
                 for event in pool.news():
                     if isinstance(event, Epoch):
-                        ledger.epoch(event)
+                        ledger.delivery.epoch(event)
                         bar.advance(task)
                         continue
                     ledger.end(event)

@@ -21,12 +21,15 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default is minutes; results are spooled instead
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import pandas as pd
 from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from vaestudy.config import BadInput
 from vaestudy.places import database_file, database_uri, mlruns, slug
@@ -37,6 +40,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 FLUSH_SECONDS = 2.0  # epochs are sent in batches, as a write costs milliseconds whatever its size
 BATCH = 900  # metrics in one request; the tracker takes up to 1000
 TAG = "vaestudy."
+TROUBLE = (MlflowException, SQLAlchemyError, OSError)  # how a tracker out of reach shows: no server, lock, full disk
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}

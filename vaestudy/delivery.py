@@ -1,0 +1,219 @@
+"""The way of a sweep's runs to the tracker. While that is out of reach, results wait in the spool and nothing stops.
+
+The order is what makes it safe to be killed anywhere: a record is in the spool before delivery begins; its run is
+marked FINISHED last of all; then the spool's copy goes. Whoever comes next sees a finished run or a spooled record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vaestudy import provenance, spool
+from vaestudy.config import BadInput
+from vaestudy.design import Cell, Study, Sweep
+from vaestudy.run import Record
+from vaestudy.tracking import NOTE, TROUBLE, Tracker
+from vaestudy.workers import Epoch, Failure
+
+
+class Delivery:
+    """One sweep's runs, from their begin to their end, in MLflow."""
+
+    def __init__(self, uri: str, sweep: Sweep, name: str, say: Callable[[str], None]) -> None:
+        self.uri, self.sweep, self.name, self._say = uri, sweep, name, say
+        self._home: tuple[Tracker, str, str] | None = None
+        self._open: dict[str, tuple[Cell, str | None]] = {}
+        self._up = True
+
+    def home(self) -> tuple[Tracker, str, str]:
+        """(tracker, experiment, the sweep's own run), made if need be.
+
+        Raises:
+            TROUBLE: the tracker is out of reach.
+            BadInput: the sweep was begun with another base configuration.
+        """
+        if self._home is None:
+            tracker = Tracker(self.uri)
+            experiment = tracker.experiment(self.sweep.study.name, experiment_note(self.sweep.study))
+            self._home = tracker, experiment, sweep_run(tracker, experiment, self.name, self.sweep)
+        return self._home
+
+    def known(self) -> tuple[dict[str, float], set[str]] | None:
+        """(what Optuna is to be told of each finished cell, the diverged cells); None if the tracker is out of reach.
+
+        Runs that a driver left RUNNING are marked KILLED: the caller holds the sweep, so that driver is gone.
+        """
+        try:
+            self.deliver_spooled()
+            tracker, experiment, parent = self.home()
+            runs = tracker.runs(experiment, parent=parent)
+            if runs.empty:
+                return {}, set()
+            for run_id in runs.loc[runs["status"] == "RUNNING", "run_id"]:
+                tracker.close(run_id, "KILLED")
+        except TROUBLE as error:
+            self._trouble(error)
+            return None
+        done = runs[runs["status"] == "FINISHED"]
+        values = dict(zip(done["tags.config.key"], done.get(f"metrics.{self.sweep.objective}", []), strict=False))
+        failed = runs[runs["tags.diverged"] == "True"] if "tags.diverged" in runs else runs[:0]
+        return values, set(failed["tags.config.key"])
+
+    def begin(self, cell: Cell, tags: Mapping[str, str]) -> str | None:
+        """Open a run; None while the tracker is out of reach."""
+        run_id = None
+        try:
+            run_id = self._start(cell.name, cell.config.key, cell.config.model_dump(mode="json"), tags)
+        except TROUBLE as error:
+            self._trouble(error)
+        self._open[cell.config.key] = cell, run_id
+        return run_id
+
+    def _start(self, name: str, key: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
+        tracker, experiment, parent = self.home()
+        about = {"role": "trial", "sweep": self.name, "config.key": key} | dict(tags)
+        run_id = tracker.start(experiment, name, about, parent)
+        tracker.params(run_id, params)
+        return run_id
+
+    def epoch(self, event: Epoch) -> None:
+        """Live curves: let go while the tracker is out of reach, as the record holds them too."""
+        _, run_id = self._open[event.key]
+        if run_id is not None and self._up:
+            try:
+                self.home()[0].epoch(run_id, event.epoch, event.metrics)
+            except TROUBLE as error:
+                self._trouble(error)
+
+    def finish(self, key: str, record: Record) -> None:
+        """Keep a record, deliver it, drop what was kept."""
+        cell, run_id = self._open.pop(key)
+        sweep = self.sweep
+        entry = spool.Entry(self.uri, self.name, cell.name, sweep.study, sweep.base, sweep.quick, sweep.note, record)
+        try:
+            kept: Path | None = spool.keep(entry)
+        except OSError:
+            kept = None  # no disk takes it: the tracker must, or the driver stops
+        try:
+            if run_id is None:
+                run_id = self._start(cell.name, key, record.config.model_dump(mode="json"), {})
+            self.home()[0].finish(run_id, record)
+        except TROUBLE as error:
+            if kept is None:
+                raise
+            self._trouble(error)
+            return
+        self._up = True
+        if kept is not None:
+            spool.drop(kept)
+
+    def fail(self, key: str, failure: Failure) -> None:
+        """Mark a run FAILED, with why. A failure that cannot be tracked is not kept: its cell will be run again."""
+        _, run_id = self._open.pop(key)
+        if run_id is not None:
+            try:
+                self.home()[0].tag(run_id, {"diverged": str(failure.diverged)})
+                self.home()[0].fail(run_id, failure.reason, failure.traceback)
+            except TROUBLE as error:
+                self._trouble(error)
+
+    def close(self, status: str) -> None:
+        """Close what is open, as KILLED, and the sweep's own run."""
+        try:
+            for _, run_id in self._open.values():
+                if run_id is not None:
+                    self.home()[0].close(run_id, "KILLED")
+            if self._home is not None:
+                self._home[0].close(self._home[2], status)
+        except TROUBLE as error:
+            self._trouble(error)
+        self._open.clear()
+
+    def deliver_spooled(self) -> int:
+        """Deliver this sweep's waiting results; how many there were.
+
+        Raises:
+            TROUBLE: the tracker is out of reach.
+        """
+        waiting = spool.waiting(self.uri, self.name, self.sweep.study.name)
+        if not waiting:
+            return 0
+        tracker, experiment, parent = self.home()
+        runs = tracker.runs(experiment, parent=parent)
+        done = set(runs.loc[runs["status"] == "FINISHED", "tags.config.key"]) if len(runs) else set()
+        for folder, entry in waiting:
+            if entry.key not in done:
+                run_id = self._start(entry.cell, entry.key, entry.record.config.model_dump(mode="json"), {})
+                tracker.finish(run_id, entry.record)
+            spool.drop(folder)
+        self._up = True
+        return len(waiting)
+
+    def spooled(self) -> dict[str, float]:
+        """What Optuna is to be told of each cell whose result waits."""
+        waiting = spool.waiting(self.uri, self.name, self.sweep.study.name)
+        return {entry.key: entry.record.history[-1][self.sweep.objective] for _, entry in waiting}
+
+    def _trouble(self, error: BaseException) -> None:
+        if self._up:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            self._say(
+                f"tracking is out of reach ({reason}); results are kept on disk, and `vaestudy sync` "
+                "or the next run of the study delivers them"
+            )
+        self._up = False
+
+
+def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str:
+    """The run of the whole sweep, begun or taken up again.
+
+    Raises:
+        BadInput: the sweep was begun with another base configuration.
+    """
+    base = sweep.base.model_dump(mode="json")
+    found = tracker.runs(experiment, {"role": "study", "sweep": name})
+    if found.empty:
+        tags = {
+            "role": "study",
+            "sweep": name,
+            "quick": str(sweep.quick),
+            "note": sweep.note or "",
+            "base": json.dumps(base),
+            "code.revision": provenance.code_revision()[0],
+        }
+        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags)
+    else:
+        parent = str(found.iloc[0]["run_id"])
+        before = json.loads(found.iloc[0]["tags.base"])
+        if differs := {k for k in base.keys() | before.keys() if base.get(k) != before.get(k)}:
+            shown = ", ".join(f"{k} (was {before.get(k)}, is {base.get(k)})" for k in sorted(differs))
+            raise BadInput(f"study {sweep.study.name} was begun with another base: {shown}; --fresh starts anew")
+        tracker.reopen(parent)
+    tracker.files(parent, {"study.json": sweep.study.model_dump_json().encode()})
+    tracker.tag(parent, {NOTE: experiment_note(sweep.study)})
+    return parent
+
+
+def experiment_note(study: Study) -> str:
+    """What MLflow shows above a study's runs."""
+    body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
+    return f"**{study.question}**\n\n`make study-{study.name}`\n\n{body}"
+
+
+def sync(uri: str | None, say: Callable[[str], None]) -> tuple[int, int]:
+    """Deliver every waiting result, or one tracker's: (delivered, still waiting). Doing it twice does no more."""
+    groups: dict[tuple[str, str, str], spool.Entry] = {}
+    for _, entry in spool.waiting(uri):
+        groups.setdefault((entry.uri, entry.study.name, entry.sweep), entry)
+    delivered = 0
+    for entry in groups.values():
+        sweep = Sweep(entry.study, entry.base, {}, entry.quick, entry.note, False)
+        delivery = Delivery(entry.uri, sweep, entry.sweep, say)
+        try:
+            delivered += delivery.deliver_spooled()
+            delivery.close("FINISHED")
+        except TROUBLE as error:
+            say(f"{entry.uri} is out of reach: {(str(error).splitlines() or [''])[0]}")
+    return delivered, len(spool.waiting(uri))
