@@ -15,6 +15,7 @@ ORDER = [
     "config",
     "noise",
     "places",
+    "books",
     "provenance",
     "console",
     "flags",

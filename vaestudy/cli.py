@@ -234,6 +234,7 @@ def _study(study: design.Study, words: list[str]) -> int:
     group.add_argument("--workers", metavar="N", help="Processes, a run each [default: the cores; 0: this process]")
     group.add_argument("--retries", metavar="N", help="How often a crashed run is tried again [default: 1]")
     group.add_argument("--scheduler", metavar="URI", help="A Dask cluster that stands: tcp://HOST:PORT or tls://...")
+    group.add_argument("--storage", metavar="URI", help="Optuna's trials in postgresql://... [default: under mlruns/]")
     for name, text in TLS.items():
         group.add_argument(flag(name), metavar="FILE", help=text)
     factors = ", ".join(map(flag, study.factors))
@@ -248,6 +249,7 @@ def _study(study: design.Study, words: list[str]) -> int:
     numbers = {name: _count(name, values.pop(name), low) for name, low in least.items() if name in values}
     cluster = {name: values.pop(name) for name in ("scheduler", *TLS) if name in values}
     _check_cluster(cluster)
+    storage = places.storage_uri(values.pop("storage", None))
     root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
     given: design.Levels = {}
     for name in study.factors:
@@ -269,6 +271,7 @@ def _study(study: design.Study, words: list[str]) -> int:
         given=given,
         root=root,
         uri=uri,
+        storage=storage,
         note=note,
         seeds=numbers.get("seeds"),
         crew=commands.crew(numbers.get("workers"), numbers.get("retries", 1), cluster),

@@ -169,6 +169,7 @@ def study(
     given: design.Levels,
     root: Path,
     uri: str,
+    storage: str | None,
     note: str | None,
     seeds: int | None,
     crew: Crew,
@@ -188,7 +189,7 @@ def study(
     sweep = design.Sweep(declared, base, changed, quick, note, fresh)
     levels = declared.levels(full=full, quick=quick, given=given)
     wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
-    outcome = conduct(sweep, wanted, uri, root, crew, err)
+    outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
     if outcome.waiting:
         err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
         return 1

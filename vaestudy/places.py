@@ -33,6 +33,22 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=+~-]+", "-", text).strip("-.") or "-"
 
 
+def public(text: str) -> str:
+    """`text` without the user and password of any URI in it, for messages and file names."""
+    return re.sub(r"://[^@/\s]*@", "://", text)
+
+
+def storage_uri(named: str | None) -> str | None:
+    """Where Optuna keeps trials: None for journals under mlruns/, or a PostgreSQL database.
+
+    Raises:
+        BadInput: it is neither. SQLite is refused, as it lets two drivers run one trial.
+    """
+    if named is not None and urlsplit(named).scheme.split("+")[0] != "postgresql":
+        raise BadInput(f"--storage {public(named)}: must be postgresql://... (or leave it out, for mlruns/)")
+    return named
+
+
 def database_uri(path: Path) -> str:
     """The SQLite URI of a file, safe with spaces, % and # in its path."""
     return f"sqlite:///{quote(str(path))}"

@@ -7,31 +7,26 @@ is the one proof that a cell is done, and a driver that died in between is made 
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from rich.console import Console
 
+from vaestudy.books import Books, DatabaseBooks, JournalBooks, generation
 from vaestudy.checkpoint import Keeper
-from vaestudy.config import BadInput, RunConfig
+from vaestudy.config import RunConfig
 from vaestudy.console import progress
 from vaestudy.delivery import Delivery
 from vaestudy.design import Cell, Sweep, show
 from vaestudy.flags import choices
-from vaestudy.places import database_file, database_uri, mlruns, slug
+from vaestudy.places import database_file, database_uri, mlruns, public, slug
 from vaestudy.run import Record
 from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints, cores
 
@@ -64,34 +59,27 @@ class Outcome:
     """Results that the tracker has not taken yet."""
 
 
-def conduct(sweep: Sweep, wanted: list[Cell], uri: str, root: Path, crew: Crew, console: Console) -> Outcome:
+def conduct(
+    sweep: Sweep, wanted: list[Cell], uri: str, storage: str | None, root: Path, crew: Crew, console: Console
+) -> Outcome:
     """Run the cells of `wanted` that have no finished run yet.
 
     Raises:
-        BadInput: another driver holds this sweep, its base configuration is not the one it was begun with, or nothing
-            can be written under mlruns/.
+        BadInput: another driver holds this sweep, its base configuration is not the one it was begun with, or the
+            place for Optuna's trials cannot be used.
     """
-    folder = _folder(uri) / sweep.study.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be made: {error.strerror}") from None
-    with _held(folder / f"{sweep.stem}.lock", sweep):
-        name = _generation(folder, sweep)
-        if (remark := _mend(journal := folder / f"{name}.journal")) is not None:
+    study, stem = sweep.study.name, sweep.stem
+    books: Books = DatabaseBooks(storage, study) if storage else JournalBooks(_folder(uri) / study)
+    with books.held(stem):
+        name = generation(books.names(stem), stem, sweep.fresh)
+        if (remark := books.mend(name)) is not None:
             console.print(remark, style="yellow")
         delivery = Delivery(uri, sweep, name, lambda line: console.print(line, style="yellow"))
         before = delivery.known()
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        trials = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True,
-            sampler=optuna.samplers.RandomSampler(seed=0),
-        )  # fmt: skip
-        ledger = Ledger(trials, delivery)
+        ledger = Ledger(_trials(*books.address(name)), delivery)
         finished = ledger.reconcile(before)
         missing = [cell for cell in wanted if cell.config.key not in finished]
-        shown = f"{sweep.study.name} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done"
-        console.print(shown)
+        console.print(f"{study} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done")
         try:
             crashed = _drive(ledger, missing, root, crew, console) if missing else 0
         except BaseException:
@@ -103,67 +91,22 @@ def conduct(sweep: Sweep, wanted: list[Cell], uri: str, root: Path, crew: Crew, 
 
 
 def _folder(uri: str) -> Path:
-    """Where the sweeps tracked at `uri` keep their state: a sweep and its runs must not be parted."""
+    """Where the sweeps tracked at `uri` keep their journals: a sweep and its runs must not be parted."""
     base = mlruns() / "optuna"
-    return base if uri == database_uri(mlruns() / "mlflow.db") else base / slug(str(database_file(uri) or uri))
+    return base if uri == database_uri(mlruns() / "mlflow.db") else base / slug(public(str(database_file(uri) or uri)))
 
 
-@contextmanager
-def _held(path: Path, sweep: Sweep) -> Iterator[None]:
-    """Hold a sweep's lock, which ends with this process however that ends."""
-    lock, owner = FileLock(path), path.with_suffix(".owner")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        raise BadInput(f"study {sweep.study.name} ({sweep.stem}) is being run by {holder}") from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def _mend(journal: Path) -> str | None:
-    """Cut off what a kill or a full disk left half written at a journal's end; the line to show if there was any.
-
-    What is cut is kept beside it. Nothing is lost by it: a cell whose end was cut is found finished in MLflow.
-    """
-    # Optuna's own lock, left by a kill -9, would stall us for half a minute; the sweep's, which we hold, guards both.
-    journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
-    content = journal.read_bytes() if journal.exists() else b""
-    good = len(content)
-    while good and not _is_entry(content[:good]):
-        good = content.rfind(b"\n", 0, good - 1) + 1
-    if good == len(content):
-        return None
-    with journal.with_suffix(".torn").open("ab") as kept:
-        kept.write(content[good:])
-    scratch = journal.with_suffix(".mended")
-    scratch.write_bytes(content[:good])
-    scratch.replace(journal)
-    return f"{journal} was torn; went back to its last whole entry ({len(content) - good} bytes cut off and kept)"
-
-
-def _is_entry(content: bytes) -> bool:
-    """Whether the last line is whole and is JSON."""
-    if not content.endswith(b"\n"):
-        return False
-    try:
-        json.loads(content[content.rfind(b"\n", 0, len(content) - 1) + 1 :])
-    except ValueError:
-        return False
-    return True
-
-
-def _generation(folder: Path, sweep: Sweep) -> str:
-    """The sweep's name: the newest of its generations, or a further one if it is to be begun anew."""
-    stem = sweep.stem
-    numbers = [1 for _ in folder.glob(f"{stem}.journal")]
-    numbers += [int(path.stem.rsplit("~", 1)[1]) for path in folder.glob(f"{stem}~*.journal")]
-    newest = max(numbers, default=0) + (1 if sweep.fresh or not numbers else 0)
-    return stem if newest == 1 else f"{stem}~{newest}"
+def _trials(address: str, name: str) -> optuna.Study:
+    """Optuna's study of a sweep. Cells are enqueued, so its sampler is never asked anything."""
+    storage: Any = (
+        optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+        if "://" in address
+        else JournalStorage(JournalFileBackend(address))
+    )
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    return optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True, sampler=sampler
+    )
 
 
 class Ledger:
