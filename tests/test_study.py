@@ -120,12 +120,11 @@ def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
     trials = optuna.load_study(study_name="mnist-5k", storage=optuna.storages.JournalStorage(backend))
     trials.enqueue_trial({}, user_attrs={"key": children["tags.config.key"].iloc[1]})
     trials.ask()
-    trials.enqueue_trial({}, user_attrs={"key": "unheard-of"})
     assert conduct(toy()) == 0
     children, states = books(mlruns)
     assert children["status"].value_counts().to_dict() == {"FINISHED": 4, "KILLED": 1}
     assert children.loc[children["status"] == "FINISHED", "tags.config.key"].is_unique
-    assert sorted(states) == ["COMPLETE"] * 6 + ["FAIL"]
+    assert states == ["COMPLETE"] * 6
 
 
 def test_a_diverging_cell_ends_alone_and_is_not_repeated(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:

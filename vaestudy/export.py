@@ -18,12 +18,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
 from vaestudy import study_figures, tables
-from vaestudy.design import Study
+from vaestudy.design import Study, show
 from vaestudy.figures import to_png
 from vaestudy.places import mlruns, slug
 from vaestudy.tracking import NOTE, Tracker
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
+NOTE_ROWS = 30  # MLflow cuts a description at 8,000 characters
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
@@ -166,9 +167,11 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
     hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
         lambda text: text.replace("± ", "±\u00a0")
     )
-    body = hard.to_markdown(index=False, disable_numparse=True)
+    body = hard[:NOTE_ROWS].to_markdown(index=False, disable_numparse=True)
+    if len(hard) > NOTE_ROWS:
+        body += f"\n\nThe first {NOTE_ROWS} of {len(hard)} rows; tables/table.csv has all."
     lines = "".join(f"* {line}\n" for line in notes)
-    levels = {name: list(values) for name, values in study.factors.items()}
+    levels = {name: [show(value) for value in values][:NOTE_ROWS] for name, values in study.factors.items()}
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."

@@ -68,7 +68,7 @@ def tracking_uri(named: str | None, must_answer: bool = True) -> str:
         check_file(database_file(uri) or Path(), uri)
     elif scheme in SERVERS:
         if must_answer:
-            _check_server(uri)
+            check_answers(uri, "--tracking-uri", "server")
     elif scheme not in DATABASES:
         valid = ", ".join(f"{kind}://" for kind in ("sqlite", *SERVERS, *DATABASES))
         raise BadInput(f"--tracking-uri {uri}: not a kind that can be used; choose from: {valid}")
@@ -102,10 +102,15 @@ def check_file(path: Path, shown: str) -> None:
         raise BadInput(f"tracking path {shown}: {folder} cannot be written to")
 
 
-def _check_server(uri: str) -> None:
+def check_answers(uri: str, name: str, kind: str) -> None:
+    """Refuse an address where nothing listens.
+
+    Raises:
+        BadInput: nothing does.
+    """
     parts = urlsplit(uri)
     address = (parts.hostname or "", parts.port or SERVERS[parts.scheme])
     try:
         socket.create_connection(address, timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise BadInput(f"--tracking-uri {uri}: no server answers there ({error})") from None
+        raise BadInput(f"{name} {public(uri)}: no {kind} answers there ({error})") from None

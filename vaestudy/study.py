@@ -1,6 +1,6 @@
 """A declared study -> trials -> runs. The only importer of optuna, and the only one that asks and tells it.
 
-One driver holds a sweep's lock. For each cell that has no finished run it enqueues and asks a trial, hands the
+One driver holds a sweep's lock. For each cell that has no finished run it opens a run and a trial, hands the
 configuration to a worker, and at its end first finishes the run in MLflow and only then tells Optuna: so a finished run
 is the one proof that a cell is done, and a driver that died in between is made good by the next.
 """
@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
 from vaestudy.books import Books, DatabaseBooks, JournalBooks, generation
@@ -97,7 +97,7 @@ def _folder(uri: str) -> Path:
 
 
 def _trials(address: str, name: str) -> optuna.Study:
-    """Optuna's study of a sweep. Cells are enqueued, so its sampler is never asked anything."""
+    """Optuna's study of a sweep. Trials are added, so its sampler is never asked."""
     storage: Any = (
         optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
         if "://" in address
@@ -114,12 +114,11 @@ class Ledger:
 
     def __init__(self, trials: optuna.Study, delivery: Delivery) -> None:
         self.trials, self.delivery, self.sweep = trials, delivery, delivery.sweep
-        self._open: dict[str, optuna.Trial] = {}
+        self._open: dict[str, int] = {}
+        self._count = len(trials.get_trials(deepcopy=False))
 
     def reconcile(self, known: tuple[dict[str, float], set[str]] | None) -> set[str]:
         """Make good what a driver that died left behind; the keys of the cells that need no run."""
-        for _ in self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self.trials.ask()  # enqueued, and then the driver died: taken up, to be told a failure below
         values, diverged = known or ({}, set())
         values = self.delivery.spooled() | values
         for trial in self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -133,13 +132,19 @@ class Ledger:
         return set(values) | diverged
 
     def begin(self, cell: Cell) -> None:
-        """Open a trial and a run for a cell."""
-        key = cell.config.key
-        self.trials.enqueue_trial({k: _plain(v) for k, v in self._params(cell).items()}, user_attrs={"key": key})
-        trial = self.trials.ask(self._space(cell))
-        if run_id := self.delivery.begin(cell, {"trial": str(trial.number)}):
-            trial.set_user_attr("run_id", run_id)
-        self._open[key] = trial
+        """Open a run and a trial for a cell.
+
+        The trial is added as RUNNING: to enqueue and ask for it would have Optuna look through all trials each time.
+        """
+        key, number = cell.config.key, self._count
+        attributes = {"key": key, "run_id": self.delivery.begin(cell, {"trial": str(number)})}
+        params = {name: _plain(value) for name, value in self._params(cell).items()}
+        space = self._space(cell)
+        self.trials.add_trial(
+            create_trial(state=TrialState.RUNNING, params=params, distributions=space, user_attrs=attributes)
+        )
+        self._count += 1
+        self._open[key] = number
 
     @staticmethod
     def _params(cell: Cell) -> dict[str, Any]:
@@ -164,20 +169,19 @@ class Ledger:
 
     def end(self, event: Done) -> None:
         """Close a run in MLflow, then its trial in Optuna."""
-        trial = self._open.pop(event.key)
+        number = self._open.pop(event.key)
         if isinstance(event.outcome, Failure):
             self.delivery.fail(event.key, event.outcome)
-            trial.set_user_attr("failure", event.outcome.reason)
-            self.trials.tell(trial, state=TrialState.FAIL)
+            self.trials.tell(number, state=TrialState.FAIL)
         else:
             self.delivery.finish(event.key, event.outcome)
-            self.trials.tell(trial, event.outcome.history[-1][self.sweep.objective])
+            self.trials.tell(number, event.outcome.history[-1][self.sweep.objective])
             Keeper(checkpoints(), event.key).clear()
 
     def abandon(self) -> None:
         """Tell Optuna of what is still open, as the work is being stopped."""
-        for trial in self._open.values():
-            self.trials.tell(trial, state=TrialState.FAIL)
+        for number in self._open.values():
+            self.trials.tell(number, state=TrialState.FAIL)
         self._open.clear()
 
 

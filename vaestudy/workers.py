@@ -158,8 +158,8 @@ class DaskPool:
         self._cluster: Any = None
         if cluster is None:
             self._cluster = LocalCluster(
-                n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL,
+                n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+                memory_limit=0, silence_logs=logging.CRITICAL,
             )  # fmt: skip
             self._client = Client(self._cluster, set_as_default=False)
         else:
