@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -35,8 +38,6 @@ def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
                "--backend-store-uri", places.database_uri(folder / "server.db"),
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    import os
-
     log = (folder / "server.log").open("ab")
     server = subprocess.Popen(command, env=os.environ | env, stdout=log, stderr=log, start_new_session=True)
     for _ in range(600):
@@ -48,9 +49,6 @@ def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    import os
-    import signal
-
     os.killpg(server.pid, signal.SIGKILL)
     server.wait()
 
@@ -132,3 +130,33 @@ def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch
     done = children[children["status"] == "FINISHED"].set_index("tags.config.key")
     for key, record in before.items():
         assert done.loc[key, "metrics.test/elbo"] == record.metrics["test/elbo"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A recording folder on a disk of 3 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    monkeypatch.setenv("VAESTUDY_MLRUNS", str(disk / "mlruns"))
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_midway(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--seeds", "20") == 1
+    err = capsys.readouterr().err
+    assert "No space left on device" in err or "disk is full" in err
+    subprocess.run(["mount", "-o", "remount,size=300m", str(small_disk)], check=True)
+    assert conduct(toy(), "--seeds", "20") == 0
+    assert "40 runs, 0 done" not in capsys.readouterr().err
+    children, states = books(small_disk / "mlruns")
+    done = children[children["status"] == "FINISHED"]
+    assert len(done) == 40
+    assert done["tags.config.key"].is_unique
+    assert "RUNNING" not in set(children["status"])
+    assert states.count("COMPLETE") == 40
+    assert "RUNNING" not in states
+    assert spool.waiting() == []

@@ -190,6 +190,9 @@ def study(
     levels = declared.levels(full=full, quick=quick, given=given)
     wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
     outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
+    if outcome.unstarted:
+        err.print("the same command goes on once there is room", style="red")
+        return 1
     if outcome.waiting:
         err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
         return 1

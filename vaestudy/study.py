@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
@@ -32,6 +33,7 @@ from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 LARGEST = 2**31 - 1
+UNWRITTEN = (OSError, StorageInternalError)  # how a full disk or a lost database shows
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Outcome:
     crashed: int
     waiting: int
     """Results that the tracker has not taken yet."""
+    unstarted: int
+    """Cells that were not begun, as their trial could not be written."""
 
 
 def conduct(
@@ -81,13 +85,13 @@ def conduct(
         missing = [cell for cell in wanted if cell.config.key not in finished]
         console.print(f"{study} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done")
         try:
-            crashed = _drive(ledger, missing, root, crew, console) if missing else 0
+            crashed, unstarted = _drive(ledger, missing, root, crew, console) if missing else (0, 0)
         except BaseException:
             delivery.close("KILLED")
             console.print("stopped; the same command goes on from here", style="yellow")
             raise
         delivery.close("FINISHED")
-        return Outcome(delivery, crashed, len(delivery.spooled()))
+        return Outcome(delivery, crashed, len(delivery.spooled()), unstarted)
 
 
 def _folder(uri: str) -> Path:
@@ -116,6 +120,7 @@ class Ledger:
         self.trials, self.delivery, self.sweep = trials, delivery, delivery.sweep
         self._open: dict[str, int] = {}
         self._count = len(trials.get_trials(deepcopy=False))
+        self._usable = True
 
     def reconcile(self, known: tuple[dict[str, float], set[str]] | None) -> set[str]:
         """Make good what a driver that died left behind; the keys of the cells that need no run."""
@@ -140,9 +145,12 @@ class Ledger:
         attributes = {"key": key, "run_id": self.delivery.begin(cell, {"trial": str(number)})}
         params = {name: _plain(value) for name, value in self._params(cell).items()}
         space = self._space(cell)
-        self.trials.add_trial(
-            create_trial(state=TrialState.RUNNING, params=params, distributions=space, user_attrs=attributes)
-        )
+        trial = create_trial(state=TrialState.RUNNING, params=params, distributions=space, user_attrs=attributes)
+        try:
+            self.trials.add_trial(trial)
+        except UNWRITTEN:
+            self._usable = False
+            raise
         self._count += 1
         self._open[key] = number
 
@@ -172,27 +180,39 @@ class Ledger:
         number = self._open.pop(event.key)
         if isinstance(event.outcome, Failure):
             self.delivery.fail(event.key, event.outcome)
-            self.trials.tell(number, state=TrialState.FAIL)
+            self._tell(number, None)
         else:
             self.delivery.finish(event.key, event.outcome)
-            self.trials.tell(number, event.outcome.history[-1][self.sweep.objective])
+            self._tell(number, event.outcome.history[-1][self.sweep.objective])
             Keeper(checkpoints(), event.key).clear()
 
     def abandon(self) -> None:
         """Tell Optuna of what is still open, as the work is being stopped."""
         for number in self._open.values():
-            self.trials.tell(number, state=TrialState.FAIL)
+            self._tell(number, None)
         self._open.clear()
+
+    def _tell(self, number: int, value: float | None) -> None:
+        """Tell Optuna how a trial ended. What cannot be written is made good by the next driver, from MLflow."""
+        if not self._usable:
+            return  # after a write that failed midway another would only tear the journal further
+        try:
+            if value is None:
+                self.trials.tell(number, state=TrialState.FAIL)
+            else:
+                self.trials.tell(number, value)
+        except UNWRITTEN:
+            self._usable = False
 
 
 def _plain(value: Any) -> Any:
     return show(value) if isinstance(value, tuple) else value
 
 
-def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> int:
-    """Keep the crew busy until no cell is missing; the number of cells that crashed more often than they may."""
+def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> tuple[int, int]:
+    """Keep the crew busy until no cell is missing: (cells that crashed more often than they may, cells not begun)."""
     cells, waiting, crashes = {cell.config.key: cell for cell in missing}, deque(missing), Counter[str]()
-    total, done = sum(cell.config.epochs or 0 for cell in missing), 0
+    total, done, unstarted = sum(cell.config.epochs or 0 for cell in missing), 0, 0
     pool = crew.pool(len(missing))
     try:
         with progress(console) as bar:
@@ -200,9 +220,17 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
             while waiting or pool.busy:
                 while waiting and pool.busy < pool.count:
                     cell = waiting.popleft()
-                    ledger.begin(cell)
+                    try:
+                        ledger.begin(cell)
+                    except UNWRITTEN as error:
+                        waiting.appendleft(cell)
+                        line = f"trials cannot be written ({error}); no further run is started, {len(waiting)} are left"
+                        console.print(line, style="red")
+                        unstarted = len(waiting)
+                        waiting.clear()
+                        break
                     pool.submit(cell.config, root)
-                for event in pool.news():
+                for event in pool.news() if pool.busy else ():
                     if isinstance(event, Epoch):
                         ledger.delivery.epoch(event)
                         bar.advance(task)
@@ -219,7 +247,7 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
     finally:
         pool.close()
         ledger.abandon()
-    return sum(count > crew.retries for count in crashes.values())
+    return sum(count > crew.retries for count in crashes.values()), unstarted
 
 
 def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:

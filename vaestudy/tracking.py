@@ -36,6 +36,8 @@ from vaestudy.places import database_file, database_uri, mlruns, slug
 from vaestudy.run import Record
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
+for chatty in ("mlflow.store", "urllib3"):  # what they say of a tracker out of reach, we say in one line
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
 FLUSH_SECONDS = 2.0  # epochs are sent in batches, as a write costs milliseconds whatever its size
 BATCH = 900  # metrics in one request; the tracker takes up to 1000
