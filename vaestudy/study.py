@@ -7,6 +7,7 @@ is the one proof that a cell is done, and a driver that died in between is made 
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from vaestudy.books import Books, DatabaseBooks, JournalBooks, generation
 from vaestudy.checkpoint import Keeper
@@ -211,43 +213,82 @@ def _plain(value: Any) -> Any:
 
 def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> tuple[int, int]:
     """Keep the crew busy until no cell is missing: (cells that crashed more often than they may, cells not begun)."""
-    cells, waiting, crashes = {cell.config.key: cell for cell in missing}, deque(missing), Counter[str]()
-    total, done, unstarted = sum(cell.config.epochs or 0 for cell in missing), 0, 0
+    waiting, crashes, unstarted = deque(missing), Counter[str](), 0
     pool = crew.pool(len(missing))
     try:
         with progress(console) as bar:
-            task = bar.add_task("epochs", total=total, shown="")
+            board = Board(bar, missing, ledger.sweep.objective)
             while waiting or pool.busy:
                 while waiting and pool.busy < pool.count:
                     cell = waiting.popleft()
                     try:
                         ledger.begin(cell)
                     except UNWRITTEN as error:
-                        waiting.appendleft(cell)
-                        line = f"trials cannot be written ({error}); no further run is started, {len(waiting)} are left"
+                        unstarted = len(waiting) + 1
+                        line = f"trials cannot be written ({error}); no further run is started, {unstarted} are left"
                         console.print(line, style="red")
-                        unstarted = len(waiting)
                         waiting.clear()
                         break
                     pool.submit(cell.config, root)
+                    board.begin(cell)
                 for event in pool.news() if pool.busy else ():
                     if isinstance(event, Epoch):
                         ledger.delivery.epoch(event)
-                        bar.advance(task)
+                        board.epoch(event)
                         continue
                     ledger.end(event)
                     if isinstance(event.outcome, Failure) and not event.outcome.diverged:
                         crashes[event.key] += 1
                         if crashes[event.key] <= crew.retries:
-                            console.print(f"{cells[event.key].name} crashed ({event.outcome.reason}); trying again")
-                            waiting.append(cells[event.key])
+                            console.print(f"{board.name(event)} crashed ({event.outcome.reason}); trying again")
+                            waiting.append(board.again(event))
                             continue
-                    done += 1
-                    console.print(_line(done, len(missing), cells[event.key].name, event.outcome))
+                    console.print(board.end(event))
     finally:
         pool.close()
         ledger.abandon()
     return sum(count > crew.retries for count in crashes.values()), unstarted
+
+
+class Board:
+    """What is shown of a study under way: a bar for all and for each run, the best so far, a line for each end."""
+
+    def __init__(self, bar: Progress, missing: list[Cell], objective: str) -> None:
+        self._bar, self._objective = bar, objective
+        self._cells = {cell.config.key: cell for cell in missing}
+        self._tasks: dict[str, TaskID] = {}
+        self._told: dict[str, int] = {}
+        self._ended, self._best = 0, -math.inf
+        self._all = bar.add_task("study, epochs", total=sum(c.config.epochs or 0 for c in missing), shown="")
+
+    def name(self, event: Done) -> str:
+        return self._cells[event.key].name
+
+    def begin(self, cell: Cell) -> None:
+        self._tasks[cell.config.key] = self._bar.add_task(cell.name, total=cell.config.epochs, shown="")
+
+    def epoch(self, event: Epoch) -> None:
+        shown = f"{self._objective} {event.metrics[self._objective]:.2f}"
+        self._bar.update(self._tasks[event.key], completed=event.epoch, shown=shown)
+        if event.epoch > self._told.get(event.key, 0):  # a run that is resumed tells its epochs again
+            self._told[event.key] = event.epoch
+            self._bar.advance(self._all)
+
+    def again(self, event: Done) -> Cell:
+        """The cell of a run that ended and is to be begun again."""
+        self._bar.remove_task(self._tasks.pop(event.key))
+        return self._cells[event.key]
+
+    def end(self, event: Done) -> str:
+        """Close a run's bar; the line that tells of its end."""
+        cell = self.again(event)
+        self._ended += 1
+        if isinstance(event.outcome, Record):
+            value = event.outcome.history[-1][self._objective]
+            if value > self._best:
+                self._best = value
+                self._bar.update(self._all, shown=f"best {self._objective} {value:.2f}: {cell.name}")
+        return _line(self._ended, len(self._cells), cell.name, event.outcome)
 
 
 def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
