@@ -71,7 +71,22 @@ def test_bad_input(words: str, mlruns: Path, capsys: pytest.CaptureFixture[str])
     assert not mlruns.exists()
 
 
-@pytest.mark.parametrize("words", ["--seeds 0", "--workers x", "--latent-dim 2 0", "--quik", "--epochs 0", "--seed 4"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--seeds 0",
+        "--workers x",
+        "--retries -1",
+        "--scheduler nope",
+        "--scheduler tls://127.0.0.1:9",
+        "--tls-ca /x",
+        "--storage sqlite:///x.db",
+        "--latent-dim 2 0",
+        "--quik",
+        "--epochs 0",
+        "--seed 4",
+    ],
+)
 def test_bad_input_to_a_study(words: str, mlruns: Path) -> None:
     done = subprocess.run([*STUDY, *words.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -294,10 +294,12 @@ def _check_cluster(given: dict[str, str]) -> None:
     address = given.get("scheduler")
     if address is not None and not re.fullmatch(r"(tcp|tls)://[^/]+:\d+", address):
         raise BadInput(f"--scheduler {address}: must be tcp://HOST:PORT or tls://HOST:PORT")
-    if address is not None:
-        places.check_answers(address, "--scheduler", "scheduler")
     for name in TLS.keys() & given.keys():
         if address is None or not address.startswith("tls://"):
             raise BadInput(f"{flag(name)} {given[name]}: goes with --scheduler tls://HOST:PORT")
         if not Path(given[name]).is_file():
             raise BadInput(f"{flag(name)} {given[name]}: no such file")
+    if address is not None and address.startswith("tls://") and (missing := TLS.keys() - given.keys()):
+        raise BadInput(f"--scheduler {address}: wants {' and '.join(map(flag, sorted(missing)))} too")
+    if address is not None:
+        places.check_answers(address, "--scheduler", "scheduler")
