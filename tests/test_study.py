@@ -59,6 +59,7 @@ def test_quick_study_file_end_to_end(mlruns: Path) -> None:
     table = pd.read_csv(folder / "table.csv")
     assert table["latent_dim"].tolist() == [2, 3, 5, 10, 20, 50]
     assert table["seeds"].tolist() == [2] * 6
+    assert table["quick"].all()
     assert table["test/elbo"].between(-500, -100).all()
     assert (table["test/iwae_100"] > table["test/elbo"]).all()
     for ending in ("md", "tex", "html"):
@@ -66,6 +67,7 @@ def test_quick_study_file_end_to_end(mlruns: Path) -> None:
     assert r"\toprule" in (folder / "table.tex").read_text()
     assert (folder / "bound_and_parts.png").stat().st_size > 20_000
     runs = pd.read_csv(folder / "runs.csv")
+    assert runs["quick"].all()
     for row in table.itertuples():
         mine = runs[runs["latent_dim"] == row.latent_dim]
         assert set(row.run_ids.split()) == set(mine["run_id"])
@@ -157,6 +159,7 @@ def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixt
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
     assert conduct(toy()) == 0
     shown = mlruns / "tables" / "toy" / "table.csv"
+    assert not pd.read_csv(shown)["quick"].any()
     before = shown.read_bytes()
     assert conduct(toy(), "--quick") == 0
     assert shown.read_bytes() == before

@@ -63,6 +63,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
         return Exported(_folder(study, sweep), Screen(title="no run has finished"), notes)
     table = tables.summarise(tidy, study)
+    for frame in (table.full, tidy):
+        frame["quick"] = quick  # a file of numbers alone must say what it is, too
     notes += table.notes
     title = f"{study.question} ({sweep})"
     files = {f"tables/{name}": text.encode() for name, text in _texts(table, title, notes).items()}
@@ -113,7 +115,7 @@ def _comment(text: str) -> str:
 
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     """One row a run, for those who make their own tables."""
-    facts = ["run_id", "status", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
+    facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
     metrics = [c for c in map(str, tidy) if c.startswith(("test/", "valid/", "train/", "seconds"))]
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
