@@ -96,6 +96,9 @@ def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str]
     captured = capsys.readouterr()
     assert "tracking is out of reach" in captured.err
     assert "1 results wait on disk" in captured.err
+    children, _ = books(mlruns)
+    assert children["status"].tolist().count("RUNNING") == 1  # what could not be closed
+    assert cli.main(["sync"]) == 0
     assert conduct(toy(), "--seeds", "2") == 0
     children, states = books(mlruns)
     done = children[children["status"] == "FINISHED"]

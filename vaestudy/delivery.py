@@ -137,17 +137,20 @@ class Delivery:
         Raises:
             TROUBLE: the tracker is out of reach.
         """
-        waiting = spool.waiting(self.uri, self.name, self.sweep.study.name)
-        if not waiting:
-            return 0
-        tracker, experiment, parent = self.home()
-        runs = tracker.runs(experiment, parent=parent)
-        done = set(runs.loc[runs["status"] == "FINISHED", "tags.config.key"]) if len(runs) else set()
-        for folder, entry in waiting:
-            if entry.key not in done:
-                run_id = self._start(entry.cell, entry.key, entry.record.config.model_dump(mode="json"), {})
-                tracker.finish(run_id, entry.record)
-            spool.drop(folder)
+        with spool.held():  # a sync and a driver, or two syncs, deliver one after the other
+            waiting = spool.waiting(self.uri, self.name, self.sweep.study.name)
+            if not waiting:
+                return 0
+            tracker, experiment, parent = self.home()
+            runs = tracker.runs(experiment, parent=parent)
+            for folder, entry in waiting:
+                mine = runs[runs["tags.config.key"] == entry.key] if len(runs) else runs
+                if not len(mine) or "FINISHED" not in set(mine["status"]):
+                    for stale in mine.loc[mine["status"] == "RUNNING", "run_id"] if len(mine) else ():
+                        tracker.close(stale, "KILLED")  # begun before the tracker went out of reach
+                    run_id = self._start(entry.cell, entry.key, entry.record.config.model_dump(mode="json"), {})
+                    tracker.finish(run_id, entry.record)
+                spool.drop(folder)
         self._up = True
         return len(waiting)
 

@@ -11,9 +11,13 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from vaestudy.config import RunConfig
 from vaestudy.design import Study
@@ -80,6 +84,13 @@ def waiting(uri: str | None = None, sweep: str | None = None, study: str | None 
                 ):
                     found.append((folder, entry))
     return found
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold the spool while its entries are delivered."""
+    with FileLock(Path(tempfile.gettempdir()) / f"vaestudy-spool-{slug(getpass.getuser())}.lock"):
+        yield
 
 
 def drop(folder: Path) -> None:
