@@ -78,7 +78,7 @@ def test_article_preset_follows_the_articles_script(double: None, samples: int) 
     config = RunConfig.preset("article", dataset="mnist-5k", samples=samples, epochs=1, valid_size=2500, figures=())
     data = prepare(config)
     images = data.train.images[:450]
-    cut = Data(data.name, Split(images, data.train.labels[:450]), data.valid[:0], data.test, data.fingerprint, "")
+    cut = Data(data.name, Split(images, data.train.labels[:450]), data.valid[:0], data.test, data.fingerprint)
     ours = train(config, cut).model
     batches = []
     noise = stream(0, "epsilon", 1)

@@ -59,7 +59,6 @@ class Data:
     test: Split
     fingerprint: str
     """SHA-256 over every byte of the whole set's images and labels, whatever part of it is used."""
-    source: str
 
 
 @dataclass(frozen=True)
@@ -295,7 +294,7 @@ def prepare(config: RunConfig, root: Path) -> Data:
     if config.subset is not None:
         few = slice(0, max(1, config.subset // 2))
         train, valid, test = train[: config.subset], valid[few], test[few]
-    return Data(config.dataset, train, valid, test, fingerprint, source=f"{config.dataset} ({len(whole)}+{len(test)})")
+    return Data(config.dataset, train, valid, test, fingerprint)
 
 
 DATASETS: dict[str, IdxSet | Mnist5k] = {
