@@ -3,77 +3,104 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from faults import STUDY
+from faults import STUDY, children
+from processes import end, free_port, wait_for_port
 from test_study import conduct, toy
 
 from vaestudy import places
+from vaestudy.config import RunConfig
+from vaestudy.run import Record
 from vaestudy.tracking import Tracker
-from vaestudy.workers import DaskPool
+from vaestudy.workers import DaskPool, Done, Failure
 
 
-def listening(port: int) -> bool:
-    with closing(socket.socket()) as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+@contextmanager
+def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """(a scheduler's address, its two workers), all on the loopback interface."""
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    address, log = f"tcp://127.0.0.1:{port}", (tmp_path / "dask.log").open("wb")
+    port, log = free_port(), (folder / "dask.log").open("wb")
+    address = f"{scheme}://127.0.0.1:{port}"
 
     def dask(*words: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "dask", *words, "--host", "127.0.0.1"]
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        command = [sys.executable, "-m", "dask", *words, "--host", f"{scheme}://127.0.0.1" if tls else "127.0.0.1"]
+        return subprocess.Popen([*command, *tls], stdout=log, stderr=log, start_new_session=True)
 
     scheduler = dask("scheduler", "--port", str(port), "--no-dashboard")
-    for _ in range(300):
-        if listening(port):
-            break
-        time.sleep(0.1)
     words = ("--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--dashboard-address", "127.0.0.1:0")
     workers = [dask("worker", address, *words) for _ in range(2)]
     try:
+        wait_for_port(port)
         yield address, workers
     finally:
         for process in (*workers, scheduler):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end(process)
 
 
-def test_a_worker_of_a_standing_cluster_dies(cluster, tmp_path: Path, mlruns: Path) -> None:
-    address, workers = cluster
-    script = tmp_path / "standing.py"
-    script.write_text(STUDY.replace('name="faults"', 'name="standing"').replace("seeds=3", "seeds=1"))
-    command = [sys.executable, str(script), "--scheduler", address, "--retries", "3"]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if (mlruns / "checkpoints").is_dir() or driver.poll() is not None or list(mlruns.glob("artifacts/*/*/*")):
-            break
-        time.sleep(0.1)
-    time.sleep(2)
-    os.killpg(workers[0].pid, signal.SIGKILL)
-    _, err = driver.communicate(timeout=300)
-    assert driver.returncode == 0, err
+def script(folder: Path, name: str) -> Path:
+    """A study of four cells."""
+    path = folder / f"{name}.py"
+    path.write_text(STUDY.replace('name="faults"', f'name="{name}"').replace("seeds=3", "seeds=1"))
+    return path
+
+
+def finished(name: str) -> pd.DataFrame:
     tracker = Tracker(places.tracking_uri(None))
-    runs = tracker.runs(tracker.experiments()["standing"], {"role": "trial"})
-    done = runs[runs["status"] == "FINISHED"]
+    runs = tracker.runs(tracker.experiments()[name], {"role": "trial"})
+    return runs[runs["status"] == "FINISHED"]
+
+
+def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+    with standing(tmp_path) as (address, workers):
+        command = [sys.executable, str(script(tmp_path, "standing")), "--scheduler", address, "--retries", "3"]
+        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(600):
+            if (mlruns / "checkpoints").is_dir() or driver.poll() is not None or list(mlruns.glob("artifacts/*/*/*")):
+                break
+            time.sleep(0.1)
+        time.sleep(2)
+        end(workers[0])
+        _, err = driver.communicate(timeout=300)
+        assert driver.returncode == 0, err
+        assert workers[1].poll() is None  # the cluster goes on without us
+    done = finished("standing")
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
-    assert workers[1].poll() is None  # the cluster goes on without us
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """(a certificate that is its own authority, its key)."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "2"]
+    subprocess.run([*openssl, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="makes its certificate with openssl")
+def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
+    cert, key = certificate(tmp_path)
+    (tmp_path / "stranger").mkdir()
+    stranger, its_key = certificate(tmp_path / "stranger")
+    files = ("--tls-ca", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
+    words = ("--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
+    with standing(tmp_path, "tls", *words) as (address, _):
+        command = [sys.executable, str(script(tmp_path, "tls")), "--epochs", "1", "--scheduler", address]
+        refused = [*command, "--tls-ca", str(stranger), "--tls-cert", str(stranger), "--tls-key", str(its_key)]
+        done = subprocess.run(refused, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 2
+        assert f"--scheduler {address}: no scheduler answers there" in done.stderr
+        done = subprocess.run([*command, *files], capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    assert len(finished("tls")) == 4
 
 
 def test_no_scheduler_there(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,5 +125,34 @@ def test_our_own_cluster_listens_on_the_loopback_interface_alone() -> None:
     pool = DaskPool(1, retries=0)
     try:
         assert open_elsewhere() - before == set()
+    finally:
+        pool.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
+def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlruns: Path) -> None:
+    """As the kernel's out-of-memory killer does it: SIGKILL, each time the trial is tried."""
+    pool, deadly = DaskPool(1, retries=1), tiny.but(epochs=2000)
+    killed: list[int] = []
+    try:
+        pool.submit(deadly, Path())
+        ends: list[Done] = []
+        while not ends:
+            for event in pool.news():
+                if isinstance(event, Done):
+                    ends.append(event)
+                elif not set(found := children(os.getpid())) & set(killed):
+                    for pid in found:
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+        assert len(killed) == 2  # once, and once more as it may be retried once
+        (end_of_it,) = ends
+        assert isinstance(end_of_it.outcome, Failure)
+        assert end_of_it.outcome.reason.startswith("the worker was lost: KilledWorker")
+        pool.submit(tiny, Path())
+        others: list[Done] = []
+        while pool.busy:
+            others += [event for event in pool.news() if isinstance(event, Done)]
+        assert isinstance(others[0].outcome, Record)
     finally:
         pool.close()

@@ -5,18 +5,17 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
 from faults import STUDY
+from processes import free_port
 
 from vaestudy import places
 from vaestudy.books import DatabaseBooks
@@ -39,9 +38,7 @@ def database() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     if root:
         shutil.chown(folder, "postgres", "postgres")
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
 
     def run(*command: str) -> None:
         prefix = ["runuser", "-u", "postgres", "--"] if root else []

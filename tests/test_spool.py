@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from processes import end, free_port, wait_for_port
 from test_study import books, conduct, toy
 
 from vaestudy import cli, places, spool
+from vaestudy.delivery import Delivery
 from vaestudy.tracking import Tracker
 
 
@@ -24,12 +23,6 @@ from vaestudy.tracking import Tracker
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -40,17 +33,8 @@ def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = (folder / "server.log").open("ab")
     server = subprocess.Popen(command, env=os.environ | env, stdout=log, stderr=log, start_new_session=True)
-    for _ in range(600):
-        with closing(socket.socket()) as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return server
-        time.sleep(0.1)
-    raise RuntimeError((folder / "server.log").read_text())
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+    wait_for_port(port)
+    return server
 
 
 def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,32 +59,87 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
         tracker = Tracker(uri)
         runs = tracker.runs(tracker.experiments()["toy"], {"role": "trial"})
     finally:
-        stop(server)
+        end(server)
     assert runs["status"].tolist() == ["FINISHED"] * 4
     assert runs["tags.config.key"].is_unique
 
 
+def test_server_stops_and_starts_in_the_midst(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while a run is under way, back three runs later: the study ends well, and every result is there."""
+    port, ends, finish = free_port(), 0, Delivery.finish
+    uri, server = f"http://127.0.0.1:{port}", serve(port, tmp_path)
+
+    def disturbed(self: Delivery, *arguments) -> str | None:
+        nonlocal ends, server
+        ends += 1
+        if ends == 2:
+            end(server)
+        elif ends == 5:
+            server = serve(port, tmp_path)
+        return finish(self, *arguments)
+
+    monkeypatch.setattr(Delivery, "finish", disturbed)
+    try:
+        assert conduct(toy(), "--seeds", "3", "--tracking-uri", uri) == 0
+        tracker = Tracker(uri)
+        runs = tracker.runs(tracker.experiments()["toy"], {"role": "trial"})
+    finally:
+        end(server)
+    assert capsys.readouterr().err.count("tracking is out of reach") == 1
+    done = runs[runs["status"] == "FINISHED"]
+    assert len(done) == 6
+    assert done["tags.config.key"].is_unique
+    assert "RUNNING" not in set(runs["status"])
+    assert "KILLED" in set(runs["status"])  # the run that the server had begun when it died
+    assert spool.waiting() == []
+
+
+def test_a_single_run_whose_tracker_goes_waits_too(
+    mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Tracker.finish
+
+    def refuse(self: Tracker, *arguments) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Tracker, "finish", refuse)
+    words = ["train", "--dataset", "mnist-5k", "--subset", "60", "--epochs", "1", "--figures", "reconstructions"]
+    assert cli.main(words) == 1
+    captured = capsys.readouterr()
+    assert "No space left on device" in captured.err
+    assert "the result waits on disk" in captured.err
+    ((_, entry),) = spool.waiting()
+    monkeypatch.setattr(Tracker, "finish", finish)
+    assert cli.main(["sync"]) == 0
+    assert cli.main(["sync"]) == 0
+    tracker = Tracker(places.tracking_uri(None))
+    runs = tracker.runs(tracker.experiments()["train"])
+    assert sorted(runs["status"]) == ["FINISHED", "KILLED"]
+    (row,) = runs[runs["status"] == "FINISHED"].to_dict("records")
+    assert row["metrics.test/elbo"] == entry.record.metrics["test/elbo"]
+    assert tracker.read_file(row["run_id"], "weights.safetensors") == entry.record.files["weights.safetensors"]
+    assert "tags.mlflow.parentRunId" not in row
+    assert set(tracker.experiments()) == {"Default", "train"}
+
+
 def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    """A lock that somebody holds for long: the results wait, and the next run of the study delivers them."""
+    """A lock that somebody holds for long: the result waits, and is delivered when the study ends."""
     assert conduct(toy(), "--seeds", "1") == 0
     finish = Tracker.finish
 
-    def locked(self: Tracker, run_id: str, record) -> None:
+    def locked(self: Tracker, *arguments) -> None:
         with closing(sqlite3.connect(mlruns / "mlflow.db", isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             monkeypatch.setattr(Tracker, "finish", finish)
-            finish(self, run_id, record)
+            finish(self, *arguments)
 
     monkeypatch.setattr(Tracker, "finish", locked)
-    assert conduct(toy(), "--seeds", "2") == 1
-    captured = capsys.readouterr()
-    assert "tracking is out of reach" in captured.err
-    assert "1 results wait on disk" in captured.err
-    children, _ = books(mlruns)
-    assert children["status"].tolist().count("RUNNING") == 1  # what could not be closed
-    assert cli.main(["sync"]) == 0
     assert conduct(toy(), "--seeds", "2") == 0
+    assert capsys.readouterr().err.count("tracking is out of reach") == 1
     children, states = books(mlruns)
+    assert children["status"].tolist().count("KILLED") == 1  # what could not be closed in time
     done = children[children["status"] == "FINISHED"]
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
@@ -117,7 +156,7 @@ def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch
             raise OSError(28, "No space left on device")
         write(folder, entry)
 
-    def refuse(self: Tracker, run_id: str, record) -> None:
+    def refuse(self: Tracker, *arguments) -> None:
         raise OSError(28, "No space left on device")
 
     finish = Tracker.finish

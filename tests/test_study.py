@@ -148,12 +148,39 @@ def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixt
     changed = toy(base=toy().base.but(hidden=(17,)))
     assert conduct(changed) == 2
     err = capsys.readouterr().err
-    assert "hidden (was [16], is [17])" in err
+    assert "2 of its 2 runs" in err
+    assert "hidden (was [16], is [17]) in latent_dim=3, seed=0 | latent_dim=2, seed=0" in err
     assert "--fresh" in err
     assert conduct(changed, "--seeds", "1", "--fresh") == 0
     assert conduct(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
     names = {path.name for path in (mlruns / "tables" / "toy").iterdir() if path.is_dir()}
     assert names == {"mnist-5k", "mnist-5k~2", "mnist-5k-epochs=2"}
+
+
+def test_a_factor_that_was_added_or_taken_away(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cells that stay the same are kept; those that would be counted as what they are not are named."""
+    assert conduct(toy(), "--seeds", "1") == 0
+    sigmas = toy().base.sigma, "raw"
+    wider = toy(factors={"latent_dim": (2, 3), "sigma": sigmas}, baseline={"latent_dim": 2, "sigma": "raw"})
+    assert conduct(wider, "--seeds", "1") == 0
+    assert "4 runs, 2 done" in capsys.readouterr().err
+    assert conduct(toy(), "--seeds", "1") == 2
+    err = capsys.readouterr().err
+    assert "2 of its 4 runs" in err
+    assert "sigma (was raw, is log-variance) in latent_dim=3, sigma=raw, seed=0 | latent_dim=2, sigma=raw" in err
+
+
+def test_a_trial_that_needs_more_memory_than_there_is(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The allocation that fails is real; the cell is tried once more, and the others go on."""
+    study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
+    assert conduct(study) == 1
+    assert "crashed (RuntimeError" in capsys.readouterr().err
+    children, states = books(mlruns)
+    assert sorted(children["status"]) == ["FAILED", "FAILED", "FINISHED"]
+    assert sorted(states) == ["COMPLETE", "FAIL", "FAIL"]
+    failed = children[children["status"] == "FAILED"].iloc[0]
+    assert "allocate memory" in failed["tags.failure"]
+    assert "allocate memory" in Tracker(places.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
 
 
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:

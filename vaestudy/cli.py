@@ -9,9 +9,7 @@ import argparse
 import ctypes
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from vaestudy import design, places
 from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, unknown
 from vaestudy.flags import Parser, add_fields, flag, split_lists
+from vaestudy.interrupt import orderly
 
 TLS = {
     "tls_ca": "Certificate authority of a tls:// scheduler",
@@ -39,10 +38,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def guarded(name: str, work: Callable[[], int]) -> int:
     """Run `work`, turning what the user can mend into one line on stderr. SIGTERM ends it as Ctrl-C does."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return work()
+        with orderly():
+            return work()
     except BadInput as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

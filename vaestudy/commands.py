@@ -16,9 +16,8 @@ from vaestudy.evaluate import score, score_importance
 from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
-from vaestudy.workers import Cluster
+from vaestudy.workers import Cluster, Epoch, Failure
 
-TRAIN_EXPERIMENT = "train"
 READING = (
     "±: standard error over the test images, not over seeds. elbo and iwae_K: lower bounds on log p(x); "
     "log_likelihood - kl = elbo."
@@ -29,47 +28,54 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
     """Train, score, track; print the numbers."""
     run.check_device(config.device)
     err, out = consoles()
-    notes = [note] if note else []
-    for line in notes:
+    notes: list[str] = []
+
+    def say(line: str) -> None:
+        notes.append(line)
         err.print(line, style="yellow")
-    tracker = Tracker(uri)
-    experiment = tracker.experiment(TRAIN_EXPERIMENT, "Single runs of `vaestudy train`.")
+
+    if note:
+        say(note)
+    way = delivery.Delivery(uri, design.single(config), delivery.SINGLE, say)
     name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
-    run_id = tracker.start(experiment, name, {"role": "train", "config.key": config.key})
-    tracker.params(run_id, config.model_dump(mode="json"))
+    way.begin(name, config, {})
     with progress(err) as bar:
         task = bar.add_task("training", total=config.epochs, shown="")
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
-            tracker.epoch(run_id, epoch, metrics)
+            way.epoch(Epoch(config.key, epoch, metrics))
             split = "valid" if "valid/elbo" in metrics else "train"
             bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
-
-        def say(line: str) -> None:
-            notes.append(line)
-            err.print(line, style="yellow")
 
         try:
             record = run.execute(config, root, on_epoch, say)
         except KeyboardInterrupt:
-            tracker.close(run_id, "KILLED")
+            way.close("KILLED")
             raise
-        except Exception as error:
-            tracker.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
-            if not isinstance(error, NonFiniteLoss):
-                raise
+        except NonFiniteLoss as error:
+            run_id = way.fail(config.key, Failure(str(error), traceback.format_exc(), diverged=True))
             err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
             return 1
-    tracker.finish(run_id, record)
-    link = tracker.link(experiment, run_id)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            way.fail(config.key, Failure(reason, traceback.format_exc(), diverged=False))
+            raise
+    run_id, link = way.finish(config.key, record), None
+    if run_id is not None:
+        tracker, experiment, _ = way.home()
+        link = tracker.link(experiment, run_id)
     if as_json:
-        head = {"run_id": run_id, "status": "FINISHED", "dataset": config.dataset, "config_key": config.key}
+        head = {"run_id": run_id, "status": "FINISHED" if run_id else "WAITING"}
+        head |= {"dataset": config.dataset, "config_key": config.key}
         print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
-        return 0
+        return 0 if run_id else 1
     out.print(_score_table(record.metrics, int(record.data["test"]), config))
     out.print(READING)
     for line in notes:
         out.print(line, style="yellow")
+    if link is None:
+        err.print("the result waits on disk for the tracker; `vaestudy sync` delivers it", style="red")
+        return 1
     out.print(f"run       {run_id}\n{_where(tracker, link)}")
     return 0
 

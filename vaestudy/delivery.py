@@ -7,15 +7,19 @@ marked FINISHED last of all; then the spool's copy goes. Whoever comes next sees
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vaestudy import provenance, spool
-from vaestudy.config import BadInput
-from vaestudy.design import Cell, Study, Sweep
+from vaestudy.config import BadInput, RunConfig
+from vaestudy.design import Study, Sweep
 from vaestudy.run import Record
-from vaestudy.tracking import NOTE, TROUBLE, Tracker
+from vaestudy.tracking import NOTE, TROUBLE, Tracker, as_param
 from vaestudy.workers import Epoch, Failure
+
+SINGLE = ""  # in place of a sweep's name: runs on their own, under no sweep's run
+CELLS_NAMED = 4  # in a message
 
 
 class Delivery:
@@ -24,20 +28,21 @@ class Delivery:
     def __init__(self, uri: str, sweep: Sweep, name: str, say: Callable[[str], None]) -> None:
         self.uri, self.sweep, self.name, self._say = uri, sweep, name, say
         self._home: tuple[Tracker, str, str] | None = None
-        self._open: dict[str, tuple[Cell, str | None]] = {}
+        self._open: dict[str, tuple[str, str | None]] = {}
         self._up = True
 
     def home(self) -> tuple[Tracker, str, str]:
-        """(tracker, experiment, the sweep's own run), made if need be.
+        """(tracker, experiment, the sweep's own run, empty for single runs), made if need be.
 
         Raises:
             TROUBLE: the tracker is out of reach.
-            BadInput: the sweep was begun with another base configuration.
+            BadInput: runs of the sweep were made under another declaration.
         """
         if self._home is None:
             tracker = Tracker(self.uri)
             experiment = tracker.experiment(self.sweep.study.name, experiment_note(self.sweep.study))
-            self._home = tracker, experiment, sweep_run(tracker, experiment, self.name, self.sweep)
+            parent = "" if self.name == SINGLE else sweep_run(tracker, experiment, self.name, self.sweep)
+            self._home = tracker, experiment, parent
         return self._home
 
     def known(self) -> tuple[dict[str, float], set[str]] | None:
@@ -57,25 +62,28 @@ class Delivery:
             self._trouble(error)
             return None
         done = runs[runs["status"] == "FINISHED"]
-        values = dict(zip(done["tags.config.key"], done.get(f"metrics.{self.sweep.objective}", []), strict=False))
+        values = dict.fromkeys(done["tags.config.key"], math.nan)
+        if (objective := f"metrics.{self.sweep.objective}") in done:
+            values |= dict(zip(done["tags.config.key"], done[objective], strict=True))
         failed = runs[runs["tags.diverged"] == "True"] if "tags.diverged" in runs else runs[:0]
         return values, set(failed["tags.config.key"])
 
-    def begin(self, cell: Cell, tags: Mapping[str, str]) -> str | None:
+    def begin(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str | None:
         """Open a run; None while the tracker is out of reach."""
         run_id = None
         try:
-            run_id = self._start(cell.name, cell.config.key, cell.config.model_dump(mode="json"), tags)
+            run_id = self._start(name, config, tags)
         except TROUBLE as error:
             self._trouble(error)
-        self._open[cell.config.key] = cell, run_id
+        self._open[config.key] = name, run_id
         return run_id
 
-    def _start(self, name: str, key: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
+    def _start(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str:
         tracker, experiment, parent = self.home()
-        about = {"role": "trial", "sweep": self.name, "config.key": key} | dict(tags)
+        role = "trial" if parent else "train"
+        about = {"role": role, "sweep": self.name, "config.key": config.key} | dict(tags)
         run_id = tracker.start(experiment, name, about, parent)
-        tracker.params(run_id, params)
+        tracker.params(run_id, config.model_dump(mode="json"))
         return run_id
 
     def epoch(self, event: Epoch) -> None:
@@ -87,30 +95,35 @@ class Delivery:
             except TROUBLE as error:
                 self._trouble(error)
 
-    def finish(self, key: str, record: Record) -> None:
-        """Keep a record, deliver it, drop what was kept."""
-        cell, run_id = self._open.pop(key)
+    def finish(self, key: str, record: Record) -> str | None:
+        """Keep a record, deliver it, drop what was kept; its run's id, or None if it waits in the spool.
+
+        Raises:
+            TROUBLE: neither a disk nor the tracker takes it.
+        """
+        name, run_id = self._open.pop(key)
         sweep = self.sweep
-        entry = spool.Entry(self.uri, self.name, cell.name, sweep.study, sweep.base, sweep.quick, sweep.note, record)
+        entry = spool.Entry(self.uri, self.name, name, sweep.study, sweep.base, sweep.quick, sweep.note, record)
         try:
             kept: Path | None = spool.keep(entry)
         except OSError:
             kept = None  # no disk takes it: the tracker must, or the driver stops
         try:
             if run_id is None:
-                run_id = self._start(cell.name, key, record.config.model_dump(mode="json"), {})
-            self.home()[0].finish(run_id, record)
+                run_id = self._start(name, record.config, {})
+            self.home()[0].finish(run_id, record, spool.files(kept) if kept else None)
         except TROUBLE as error:
             if kept is None:
                 raise
             self._trouble(error)
-            return
+            return None
         self._up = True
         if kept is not None:
             spool.drop(kept)
+        return run_id
 
-    def fail(self, key: str, failure: Failure) -> None:
-        """Mark a run FAILED, with why. A failure that cannot be tracked is not kept: its cell will be run again."""
+    def fail(self, key: str, failure: Failure) -> str | None:
+        """Mark a run FAILED, with why; its id. A failure that cannot be tracked is not kept: its cell is run again."""
         _, run_id = self._open.pop(key)
         if run_id is not None:
             try:
@@ -118,15 +131,18 @@ class Delivery:
                 self.home()[0].fail(run_id, failure.reason, failure.traceback)
             except TROUBLE as error:
                 self._trouble(error)
+        return run_id
 
     def close(self, status: str) -> None:
-        """Close what is open, as KILLED, and the sweep's own run."""
+        """Deliver what still waits if the work is done, then close what is open, as KILLED, and the sweep's own run."""
         try:
+            if status == "FINISHED":
+                self.deliver_spooled()
             for _, run_id in self._open.values():
                 if run_id is not None:
                     self.home()[0].close(run_id, "KILLED")
-            if self._home is not None:
-                self._home[0].close(self._home[2], status)
+            if self._home is not None and (parent := self._home[2]):
+                self._home[0].close(parent, status)
         except TROUBLE as error:
             self._trouble(error)
         self._open.clear()
@@ -148,8 +164,7 @@ class Delivery:
                 if not len(mine) or "FINISHED" not in set(mine["status"]):
                     for stale in mine.loc[mine["status"] == "RUNNING", "run_id"] if len(mine) else ():
                         tracker.close(stale, "KILLED")  # begun before the tracker went out of reach
-                    run_id = self._start(entry.cell, entry.key, entry.record.config.model_dump(mode="json"), {})
-                    tracker.finish(run_id, entry.record)
+                    tracker.finish(self._start(entry.cell, entry.record.config, {}), entry.record, spool.files(folder))
                 spool.drop(folder)
         self._up = True
         return len(waiting)
@@ -173,9 +188,10 @@ def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str
     """The run of the whole sweep, begun or taken up again.
 
     Raises:
-        BadInput: the sweep was begun with another base configuration.
+        BadInput: runs of the sweep were made under another declaration.
     """
-    base = sweep.base.model_dump(mode="json")
+    base, factors = sweep.base.model_dump(mode="json"), sorted(sweep.study.factors)
+    declared = {"base": json.dumps(base), "factors": json.dumps(factors)}
     found = tracker.runs(experiment, {"role": "study", "sweep": name})
     if found.empty:
         tags = {
@@ -183,20 +199,48 @@ def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str
             "sweep": name,
             "quick": str(sweep.quick),
             "note": sweep.note or "",
-            "base": json.dumps(base),
             "code.revision": provenance.code_revision()[0],
         }
-        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags)
+        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags | declared)
     else:
         parent = str(found.iloc[0]["run_id"])
-        before = json.loads(found.iloc[0]["tags.base"])
-        if differs := {k for k in base.keys() | before.keys() if base.get(k) != before.get(k)}:
-            shown = ", ".join(f"{k} (was {before.get(k)}, is {base.get(k)})" for k in sorted(differs))
-            raise BadInput(f"study {sweep.study.name} was begun with another base: {shown}; --fresh starts anew")
+        before = {tag: json.loads(found.iloc[0][f"tags.{tag}"]) for tag in declared}
+        if before != {"base": base, "factors": factors}:
+            _refuse_mixture(tracker, experiment, parent, sweep)
+            tracker.tag(parent, declared)
         tracker.reopen(parent)
     tracker.files(parent, {"study.json": sweep.study.model_dump_json().encode()})
     tracker.tag(parent, {NOTE: experiment_note(sweep.study)})
     return parent
+
+
+def _refuse_mixture(tracker: Tracker, experiment: str, parent: str, sweep: Sweep) -> None:
+    """Refuse a sweep some of whose runs differ from what is declared now in more than a factor or the seed.
+
+    Raises:
+        BadInput: there are such runs; the message says which, and in what.
+    """
+    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, "seed"})
+    differing: dict[str, list[str]] = {}
+    runs = tracker.runs(experiment, parent=parent).to_dict("records")
+    counted = [row for row in runs if row["status"] in ("FINISHED", "FAILED")]
+    for row in counted:
+        held = {name: row.get(f"params.{name}", "unset") for name in fixed}
+        changes = [f"{k} (was {held[k]}, is {as_param(v)})" for k, v in fixed.items() if held[k] != as_param(v)]
+        if changes:
+            differing.setdefault(", ".join(changes), []).append(str(row["name"]))
+    if differing:
+        shown = "; ".join(f"{changes} in {_some(names)}" for changes, names in differing.items())
+        count = sum(map(len, differing.values()))
+        raise BadInput(
+            f"study {sweep.study.name}: {count} of its {len(counted)} runs were made under another declaration: "
+            f"{shown}; --fresh starts anew and keeps them"
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - CELLS_NAMED} more" if len(names) > CELLS_NAMED else ""
+    return " | ".join(names[:CELLS_NAMED]) + more
 
 
 def experiment_note(study: Study) -> str:

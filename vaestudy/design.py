@@ -137,6 +137,13 @@ class Sweep:
         return slug("-".join(parts))[:120]
 
 
+def single(config: RunConfig) -> Sweep:
+    """A run on its own, in the form of a sweep without factors."""
+    doc = "Single runs of `vaestudy train`."
+    study = Study(name="train", doc=doc, base=config, factors={}, baseline={}, figures=())
+    return Sweep(study, config, {}, quick=False, note=None, fresh=False)
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a study file says of itself, read without running it."""

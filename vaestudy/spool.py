@@ -93,6 +93,11 @@ def held() -> Iterator[None]:
         yield
 
 
+def files(folder: Path) -> Path:
+    """The folder of an entry's files."""
+    return folder / "files"
+
+
 def drop(folder: Path) -> None:
     """Forget an entry: it is tracked."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +105,7 @@ def drop(folder: Path) -> None:
 
 def _write(folder: Path, entry: Entry) -> None:
     for name, content in entry.record.files.items():
-        path = folder / "files" / name
+        path = files(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     record = entry.record
@@ -124,9 +129,9 @@ def _write(folder: Path, entry: Entry) -> None:
 def _read(folder: Path) -> Entry:
     body = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
     stored = body["record"]
-    files = {name: (folder / "files" / name).read_bytes() for name in stored["files"]}
+    contents = {name: (files(folder) / name).read_bytes() for name in stored["files"]}
     config = RunConfig.model_validate(stored["config"])
-    record = Record(**(stored | {"config": config, "files": files, "notices": tuple(stored["notices"])}))
+    record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
     study, base = Study.model_validate(body["study"]), RunConfig.model_validate(body["base"])
     head = {name: body[name] for name in ("uri", "sweep", "cell", "quick", "note")}
     return Entry(**head, study=study, base=base, record=record)

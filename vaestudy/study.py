@@ -8,6 +8,8 @@ is the one proof that a cell is done, and a driver that died in between is made 
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
+from vaestudy.board import Board
 from vaestudy.books import Books, DatabaseBooks, JournalBooks, generation
 from vaestudy.checkpoint import Keeper
 from vaestudy.config import RunConfig
@@ -29,8 +31,8 @@ from vaestudy.console import progress
 from vaestudy.delivery import Delivery
 from vaestudy.design import Cell, Sweep, show
 from vaestudy.flags import choices
+from vaestudy.interrupt import whole
 from vaestudy.places import database_file, database_uri, mlruns, public, slug
-from vaestudy.run import Record
 from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints, cores
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -90,7 +92,10 @@ def conduct(
             crashed, unstarted = _drive(ledger, missing, root, crew, console) if missing else (0, 0)
         except BaseException:
             delivery.close("KILLED")
-            console.print("stopped; the same command goes on from here", style="yellow")
+            done = len(wanted) - len(missing) + ledger.ended
+            line = f"stopped: {done} of {len(wanted)} runs are done, {len(wanted) - done} are left; to go on from here:"
+            console.print(line, style="yellow")
+            console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
             raise
         delivery.close("FINISHED")
         return Outcome(delivery, crashed, len(delivery.spooled()), unstarted)
@@ -123,16 +128,15 @@ class Ledger:
         self._open: dict[str, int] = {}
         self._count = len(trials.get_trials(deepcopy=False))
         self._usable = True
+        self.ended = 0
+        """Cells that came to an end since this driver began: a record, or a divergence."""
 
     def reconcile(self, known: tuple[dict[str, float], set[str]] | None) -> set[str]:
         """Make good what a driver that died left behind; the keys of the cells that need no run."""
         values, diverged = known or ({}, set())
         values = self.delivery.spooled() | values
         for trial in self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if (value := values.get(trial.user_attrs.get("key", ""))) is not None:
-                self.trials.tell(trial.number, float(value))
-            else:
-                self.trials.tell(trial.number, state=TrialState.FAIL)
+            self._tell(trial.number, values.get(trial.user_attrs.get("key", "")))
         if known is None:  # MLflow is out of reach: Optuna's word must do
             complete = self.trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             return set(values) | {trial.user_attrs["key"] for trial in complete}
@@ -144,7 +148,7 @@ class Ledger:
         The trial is added as RUNNING: to enqueue and ask for it would have Optuna look through all trials each time.
         """
         key, number = cell.config.key, self._count
-        attributes = {"key": key, "run_id": self.delivery.begin(cell, {"trial": str(number)})}
+        attributes = {"key": key, "run_id": self.delivery.begin(cell.name, cell.config, {"trial": str(number)})}
         params = {name: _plain(value) for name, value in self._params(cell).items()}
         space = self._space(cell)
         trial = create_trial(state=TrialState.RUNNING, params=params, distributions=space, user_attrs=attributes)
@@ -183,10 +187,12 @@ class Ledger:
         if isinstance(event.outcome, Failure):
             self.delivery.fail(event.key, event.outcome)
             self._tell(number, None)
+            self.ended += event.outcome.diverged
         else:
             self.delivery.finish(event.key, event.outcome)
             self._tell(number, event.outcome.history[-1][self.sweep.objective])
             Keeper(checkpoints(), event.key).clear()
+            self.ended += 1
 
     def abandon(self) -> None:
         """Tell Optuna of what is still open, as the work is being stopped."""
@@ -199,10 +205,10 @@ class Ledger:
         if not self._usable:
             return  # after a write that failed midway another would only tear the journal further
         try:
-            if value is None:
+            if value is None or math.isnan(value):
                 self.trials.tell(number, state=TrialState.FAIL)
             else:
-                self.trials.tell(number, value)
+                self.trials.tell(number, float(value))
         except UNWRITTEN:
             self._usable = False
 
@@ -222,7 +228,8 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
                 while waiting and pool.busy < pool.count:
                     cell = waiting.popleft()
                     try:
-                        ledger.begin(cell)
+                        with whole():
+                            ledger.begin(cell)
                     except UNWRITTEN as error:
                         unstarted = len(waiting) + 1
                         line = f"trials cannot be written ({error}); no further run is started, {unstarted} are left"
@@ -236,7 +243,8 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
                         ledger.delivery.epoch(event)
                         board.epoch(event)
                         continue
-                    ledger.end(event)
+                    with whole():
+                        ledger.end(event)
                     if isinstance(event.outcome, Failure) and not event.outcome.diverged:
                         crashes[event.key] += 1
                         if crashes[event.key] <= crew.retries:
@@ -248,53 +256,3 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
         pool.close()
         ledger.abandon()
     return sum(count > crew.retries for count in crashes.values()), unstarted
-
-
-class Board:
-    """What is shown of a study under way: a bar for all and for each run, the best so far, a line for each end."""
-
-    def __init__(self, bar: Progress, missing: list[Cell], objective: str) -> None:
-        self._bar, self._objective = bar, objective
-        self._cells = {cell.config.key: cell for cell in missing}
-        self._tasks: dict[str, TaskID] = {}
-        self._told: dict[str, int] = {}
-        self._ended, self._best = 0, -math.inf
-        self._all = bar.add_task("study, epochs", total=sum(c.config.epochs or 0 for c in missing), shown="")
-
-    def name(self, event: Done) -> str:
-        return self._cells[event.key].name
-
-    def begin(self, cell: Cell) -> None:
-        self._tasks[cell.config.key] = self._bar.add_task(cell.name, total=cell.config.epochs, shown="")
-
-    def epoch(self, event: Epoch) -> None:
-        shown = f"{self._objective} {event.metrics[self._objective]:.2f}"
-        self._bar.update(self._tasks[event.key], completed=event.epoch, shown=shown)
-        if event.epoch > self._told.get(event.key, 0):  # a run that is resumed tells its epochs again
-            self._told[event.key] = event.epoch
-            self._bar.advance(self._all)
-
-    def again(self, event: Done) -> Cell:
-        """The cell of a run that ended and is to be begun again."""
-        self._bar.remove_task(self._tasks.pop(event.key))
-        return self._cells[event.key]
-
-    def end(self, event: Done) -> str:
-        """Close a run's bar; the line that tells of its end."""
-        cell = self.again(event)
-        self._ended += 1
-        if isinstance(event.outcome, Record):
-            value = event.outcome.history[-1][self._objective]
-            if value > self._best:
-                self._best = value
-                self._bar.update(self._all, shown=f"best {self._objective} {value:.2f}: {cell.name}")
-        return _line(self._ended, len(self._cells), cell.name, event.outcome)
-
-
-def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
-    head = f"[{done:>{len(str(total))}}/{total}] {name:<28}"
-    if isinstance(outcome, Failure):
-        return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
-    m = outcome.metrics
-    error = f"{m['test/elbo']:9.2f} ± {m['test/elbo_se']:.2f}"
-    return "\n".join((f"{head} test elbo {error}  {m['seconds/total']:6.1f} s", *outcome.notices))

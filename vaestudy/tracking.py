@@ -93,8 +93,7 @@ class Tracker:
         self.client.update_run(run_id, status="RUNNING")
 
     def params(self, run_id: str, values: Mapping[str, Any]) -> None:
-        shown = [Param(k, v if isinstance(v, str) else json.dumps(v)) for k, v in values.items()]
-        self.client.log_batch(run_id, params=shown)
+        self.client.log_batch(run_id, params=[Param(k, as_param(v)) for k, v in values.items()])
 
     def tag(self, run_id: str, values: Mapping[str, str]) -> None:
         self.client.log_batch(run_id, tags=[RunTag(k if k == NOTE else TAG + k, v) for k, v in values.items()])
@@ -146,8 +145,11 @@ class Tracker:
         entity = Dataset(data["name"], data["fingerprint"][:32], "local", data["name"], profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
 
-    def finish(self, run_id: str, record: Record) -> None:
-        """Log a record, and only then mark the run FINISHED: a finished run is a whole one."""
+    def finish(self, run_id: str, record: Record, files: Path | None = None) -> None:
+        """Log a record, and only then mark the run FINISHED: a finished run is a whole one.
+
+        `files` is a folder that holds the record's files already, so that they need not be written once more.
+        """
         now = int(time.time() * 1000)
         metrics = self._pending.pop(run_id, [])
         for epoch, values in enumerate(record.history, start=1):
@@ -161,7 +163,10 @@ class Tracker:
         for start in range(BATCH, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics[start : start + BATCH])
         self.dataset(run_id, record.data)
-        self.files(run_id, record.files)
+        if files is None:
+            self.files(run_id, record.files)
+        else:
+            self.client.log_artifacts(run_id, str(files))
         self.client.set_terminated(run_id, "FINISHED")
 
     def close(self, run_id: str, status: str = "FINISHED") -> None:
@@ -234,6 +239,11 @@ def _make_database(path: Path) -> None:
     scratch.replace(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+
+
+def as_param(value: Any) -> str:
+    """A configuration's value as a run's parameter."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _row(run: Run) -> dict[str, Any]:
