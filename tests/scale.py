@@ -88,7 +88,9 @@ def measure(count: int, home: Path, storage: str | None) -> str:
     uri = places.tracking_uri(None)
     sweep = Sweep(declared, base, {}, False, None, False)
     quiet = Console(file=io.StringIO())
+    cpu = time.process_time()
     outcome = study.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
+    cpu = 1000 * (time.process_time() - cpu) / count
     marks = FreeCrew.last.marks
     per_cell = [1000 * (b - a) / (count // 4) for a, b in pairwise(marks)]
     started = time.perf_counter()
@@ -99,19 +101,24 @@ def measure(count: int, home: Path, storage: str | None) -> str:
     export.export(Tracker(tracker.uri), experiment, parent)
     tables = time.perf_counter() - started
     shown = " | ".join(f"{value:.1f}" for value in per_cell)
-    return f"| {'PostgreSQL' if storage else 'journal'} | {count:,} | {shown} | {resumed:.1f} | {tables:.1f} |"
+    return (
+        f"| {'PostgreSQL' if storage else 'journal'} | {count:,} | {shown} | {cpu:.1f} | {resumed:.1f} | {tables:.1f} |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cells", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--storage")
+    parser.add_argument("--storage", help="postgresql://... in place of a journal")
+    parser.add_argument("--keep", type=Path, help="record here, and leave it, to be looked at")
     arguments = parser.parse_args()
-    print("| trials in | cells | ms per cell, 1st quarter | 2nd | 3rd | 4th | resume, s | tables, s |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| trials in | cells | ms per cell, 1st quarter | 2nd | 3rd | 4th | CPU ms per cell | resume, s | tables, s |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for count in arguments.cells:
         with tempfile.TemporaryDirectory() as home:
-            print(measure(count, Path(home), arguments.storage), flush=True)
+            print(measure(count, arguments.keep or Path(home), arguments.storage), flush=True)
 
 
 if __name__ == "__main__":
