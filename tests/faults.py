@@ -42,7 +42,8 @@ if __name__ == "__main__":
     raise SystemExit(study_main(STUDY))
 '''
 CELLS = 12
-LONGEST = 14.0  # seconds before a kill, at most; an undisturbed study takes somewhat longer
+WORKERS = 2
+LONGEST = 14.0  # seconds before a kill, at most; an undisturbed study takes somewhat longer on a quiet machine
 VICTIMS = ("driver", "worker", "everything")
 
 
@@ -74,11 +75,11 @@ class Tally:
         )
 
 
-def start(script: Path, home: Path, workers: int) -> subprocess.Popen[str]:
+def start(script: Path, home: Path) -> subprocess.Popen[str]:
     """The study's command, in a session of its own."""
     env = os.environ | {"VAESTUDY_MLRUNS": str(home), "VAESTUDY_CHECKPOINT_SECONDS": "0"}
     env.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, str(script), "--workers", str(workers), "--retries", "1000"]
+    command = [sys.executable, str(script), "--workers", str(WORKERS), "--retries", "1000"]
     log = (home.parent / f"{home.name}.log").open("a")
     return subprocess.Popen(command, env=env, start_new_session=True, stdout=log, stderr=log, text=True)
 
@@ -111,15 +112,15 @@ def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str
     return victim
 
 
-def torment(script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, workers: int) -> None:
+def torment(script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float) -> None:
     """Start a study again and again, killing as it goes, until `limit` kills were made; then let it finish."""
     while True:
-        process = start(script, home, workers)
+        process = start(script, home)
         while process.poll() is None:
             if tally.kills.total() >= limit:
                 process.wait(timeout=600)
                 break
-            deadline = time.monotonic() + rng.uniform(0.5, LONGEST)
+            deadline = time.monotonic() + rng.uniform(0.5, longest)
             while time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.02)
             if process.poll() is None and (done := kill(process, rng.choice(VICTIMS), rng)):
@@ -163,18 +164,18 @@ def count(home: Path, reference: dict[str, tuple[float, ...]], tally: Tally) -> 
         tally.different += values.get(key, expected) != expected
 
 
-def campaign(kills: int, seed: int, folder: Path, workers: int = 2) -> Tally:
+def campaign(kills: int, seed: int, folder: Path, longest: float = LONGEST) -> Tally:
     """Torment studies until `kills` kills were made."""
     rng, tally = random.Random(seed), Tally()
     script = folder / "faults.py"
     script.write_text(STUDY)
-    undisturbed = start(script, folder / "reference", workers)
+    undisturbed = start(script, folder / "reference")
     if undisturbed.wait(timeout=600):
         raise RuntimeError((folder / "reference.log").read_text())
     reference = numbers(folder / "reference")[3]
     while tally.kills.total() < kills:
         home = folder / f"study-{tally.studies}"
-        torment(script, home, tally, kills, rng, workers)
+        torment(script, home, tally, kills, rng, longest)
         count(home, reference, tally)
         print(json.dumps({"kills": tally.kills.total(), "studies": tally.studies, "clean": tally.clean}), flush=True)
     return tally
@@ -184,10 +185,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--longest", type=float, default=LONGEST, help="seconds before a kill, at most")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally = campaign(arguments.kills, arguments.seed, Path(folder), arguments.workers)
+        tally = campaign(arguments.kills, arguments.seed, Path(folder), arguments.longest)
     print(tally.table())
     return 0 if tally.clean else 1
 

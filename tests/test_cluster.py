@@ -24,14 +24,16 @@ from vaestudy.run import Record
 from vaestudy.tracking import Tracker
 from vaestudy.workers import DaskPool, Done, Failure
 
+Process = subprocess.Popen[bytes]
+
 
 @contextmanager
-def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """(a scheduler's address, its two workers), all on the loopback interface."""
+def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str, Process, list[Process]]]:
+    """(a scheduler's address, the scheduler, its two workers), all on the loopback interface."""
     port, log = free_port(), (folder / "dask.log").open("wb")
     address = f"{scheme}://127.0.0.1:{port}"
 
-    def dask(*words: str) -> subprocess.Popen[bytes]:
+    def dask(*words: str) -> Process:
         command = [sys.executable, "-m", "dask", *words, "--host", f"{scheme}://127.0.0.1" if tls else "127.0.0.1"]
         return subprocess.Popen([*command, *tls], stdout=log, stderr=log, start_new_session=True)
 
@@ -40,7 +42,7 @@ def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str
     workers = [dask("worker", address, *words) for _ in range(2)]
     try:
         wait_for_port(port)
-        yield address, workers
+        yield address, scheduler, workers
     finally:
         for process in (*workers, scheduler):
             end(process)
@@ -53,26 +55,53 @@ def script(folder: Path, name: str) -> Path:
     return path
 
 
-def finished(name: str) -> pd.DataFrame:
+def runs_of(name: str) -> pd.DataFrame:
     tracker = Tracker(places.tracking_uri(None))
-    runs = tracker.runs(tracker.experiments()[name], {"role": "trial"})
+    return tracker.runs(tracker.experiments()[name], {"role": "trial"})
+
+
+def finished(name: str) -> pd.DataFrame:
+    runs = runs_of(name)
     return runs[runs["status"] == "FINISHED"]
 
 
+def under_way(folder: Path, mlruns: Path, name: str, address: str) -> subprocess.Popen[str]:
+    """A study on a standing cluster, with its first run finished or nearly so."""
+    command = [sys.executable, str(script(folder, name)), "--scheduler", address, "--retries", "3"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(mlruns.glob("artifacts/*/*/artifacts/weights.safetensors")):
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return driver
+
+
 def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
-    with standing(tmp_path) as (address, workers):
-        command = [sys.executable, str(script(tmp_path, "standing")), "--scheduler", address, "--retries", "3"]
-        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(600):
-            if (mlruns / "checkpoints").is_dir() or driver.poll() is not None or list(mlruns.glob("artifacts/*/*/*")):
-                break
-            time.sleep(0.1)
-        time.sleep(2)
+    with standing(tmp_path) as (address, _, workers):
+        driver = under_way(tmp_path, mlruns, "standing", address)
         end(workers[0])
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
         assert workers[1].poll() is None  # the cluster goes on without us
     done = finished("standing")
+    assert len(done) == 4
+    assert done["tags.config.key"].is_unique
+
+
+def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+    with standing(tmp_path) as (address, scheduler, _):
+        driver = under_way(tmp_path, mlruns, "gone", address)
+        end(scheduler)
+        _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert "study gone: the scheduler of the Dask cluster is gone" in err
+    assert "to go on from here:" in err
+    assert "Traceback" not in err
+    assert not (runs_of("gone")["status"] == "RUNNING").any()
+    again = [sys.executable, str(tmp_path / "gone.py"), "--workers", "1"]
+    subprocess.run(again, check=True, capture_output=True, timeout=300)
+    done = finished("gone")
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
 
@@ -92,7 +121,7 @@ def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
     stranger, its_key = certificate(tmp_path / "stranger")
     files = ("--tls-ca", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
     words = ("--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
-    with standing(tmp_path, "tls", *words) as (address, _):
+    with standing(tmp_path, "tls", *words) as (address, *_):
         command = [sys.executable, str(script(tmp_path, "tls")), "--epochs", "1", "--scheduler", address]
         refused = [*command, "--tls-ca", str(stranger), "--tls-cert", str(stranger), "--tls-key", str(its_key)]
         done = subprocess.run(refused, capture_output=True, text=True, check=False, timeout=120)

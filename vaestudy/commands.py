@@ -16,7 +16,7 @@ from vaestudy.evaluate import score, score_importance
 from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
-from vaestudy.workers import Cluster, Epoch, Failure
+from vaestudy.workers import Cluster, CrewLost, Epoch, Failure
 
 READING = (
     "±: standard error over the test images, not over seeds. elbo and iwae_K: lower bounds on log p(x); "
@@ -195,7 +195,11 @@ def study(
     sweep = design.Sweep(declared, base, changed, quick, note, fresh)
     levels = declared.levels(full=full, quick=quick, given=given)
     wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
-    outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
+    try:
+        outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
+    except CrewLost as error:
+        err.print(f"study {declared.name}: {error}", style="red")
+        return 1
     if outcome.unstarted:
         err.print("the same command goes on once there is room", style="red")
         return 1

@@ -62,6 +62,10 @@ class Done:
     outcome: Record | Failure
 
 
+class CrewLost(Exception):
+    """There is nobody left to do the work: the cluster is gone, or its processes could not be started."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A Dask cluster that already stands: the scheduler's address and, for tls://, the files that open it."""
@@ -146,13 +150,15 @@ class DaskPool:
 
     Raises:
         BadInput: no scheduler answers at the given address.
+        CrewLost: no process could be started here; later, that the scheduler is gone.
     """
 
     def __init__(self, count: int, retries: int, cluster: Cluster | None = None) -> None:
         import dask
         from distributed import Client, LocalCluster
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):  # what they say of a cluster lost, we say in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": retries,  # how often a task may take its worker with it
@@ -165,10 +171,13 @@ class DaskPool:
         )
         self._cluster: Any = None
         if cluster is None:
-            self._cluster = LocalCluster(
-                n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                memory_limit=0, silence_logs=logging.CRITICAL,
-            )  # fmt: skip
+            try:
+                self._cluster = LocalCluster(
+                    n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+                    memory_limit=0, silence_logs=logging.CRITICAL,
+                )  # fmt: skip
+            except RuntimeError as error:
+                raise CrewLost(f"the workers could not be started: {error}") from error
             self._client = Client(self._cluster, set_as_default=False)
         else:
             try:
@@ -185,6 +194,7 @@ class DaskPool:
 
     def submit(self, config: RunConfig, root: Path) -> None:
         name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
+        self._check()
         future = self._client.submit(_dask_work, config, root, self._topic, key=name, pure=False)
         self._futures[config.key] = future
         future.add_done_callback(lambda _, key=config.key: self._news.put(key))
@@ -200,6 +210,8 @@ class DaskPool:
                 event = self._news.get(timeout=timeout)
             except queue.Empty:
                 return
+            finally:
+                self._check()
             timeout = 0.0
             if isinstance(event, Epoch):
                 if event.key in self._futures:  # what comes late stands in the record
@@ -207,10 +219,15 @@ class DaskPool:
             elif (future := self._futures.pop(event, None)) is not None:
                 yield Done(event, _outcome(future))
 
+    def _check(self) -> None:
+        if self._client.status != "running":
+            raise CrewLost("the scheduler of the Dask cluster is gone")
+
     def close(self) -> None:
         """End the processes, whatever they are doing; a cluster that stood before goes on without our tasks."""
         if self._cluster is None:
-            self._client.cancel(list(self._futures.values()), force=True)
+            if self._client.status == "running":
+                self._client.cancel(list(self._futures.values()), force=True)
         else:
             for nanny in list(self._cluster.workers.values()):
                 if (process := getattr(nanny.process, "process", None)) is not None:
