@@ -52,7 +52,7 @@ class Crew:
         if self.workers == 0 and self.cluster is None:
             return InlinePool()
         count = cores() if self.workers is None else self.workers
-        return DaskPool(min(count, runs), self.retries, self.cluster)
+        return DaskPool(min(count, runs), self.cluster)
 
 
 @dataclass(frozen=True)

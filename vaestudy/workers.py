@@ -153,7 +153,7 @@ class DaskPool:
         CrewLost: no process could be started here; later, that the scheduler is gone.
     """
 
-    def __init__(self, count: int, retries: int, cluster: Cluster | None = None) -> None:
+    def __init__(self, count: int, cluster: Cluster | None = None) -> None:
         import dask
         from distributed import Client, LocalCluster
 
@@ -161,7 +161,8 @@ class DaskPool:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         dask.config.set(
             {
-                "distributed.scheduler.allowed-failures": retries,  # how often a task may take its worker with it
+                # A task that took its worker with it is not silently run again: the driver counts, and decides.
+                "distributed.scheduler.allowed-failures": 0,
                 # Dask's default returns every freed block to the system at once; a training step would then spend
                 # more time on page faults than on arithmetic (measured: 2.3 times as long).
                 "distributed.nanny.pre-spawn-environ": NANNY_ENVIRONMENT,
