@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from vaestudy import provenance, spool
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.design import Study, Sweep
@@ -221,11 +223,13 @@ def _refuse_mixture(tracker: Tracker, experiment: str, parent: str, sweep: Sweep
         BadInput: there are such runs; the message says which, and in what.
     """
     fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, "seed"})
+    defaults = RunConfig().model_dump(mode="json")  # what a run has of a field that came after it
     differing: dict[str, list[str]] = {}
     runs = tracker.runs(experiment, parent=parent).to_dict("records")
     counted = [row for row in runs if row["status"] in ("FINISHED", "FAILED")]
     for row in counted:
-        held = {name: row.get(f"params.{name}", "unset") for name in fixed}
+        held = {name: row.get(f"params.{name}") for name in fixed}
+        held = {name: as_param(defaults[name]) if pd.isna(value) else value for name, value in held.items()}
         changes = [f"{k} (was {held[k]}, is {as_param(v)})" for k, v in fixed.items() if held[k] != as_param(v)]
         if changes:
             differing.setdefault(", ".join(changes), []).append(str(row["name"]))
