@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+
 import pytest
 import torch
 
@@ -42,3 +45,19 @@ def test_bfloat16_would_be_noticed() -> None:
     rounded = (a.bfloat16() @ b.bfloat16()).float()
     exact = a.double() @ b.double()
     assert (rounded - exact).norm() / exact.norm() > 100 * backend.FLOAT32_ERROR
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+def test_freed_memory_is_used_again() -> None:
+    """No page of a large tensor is fetched anew for the next of its size."""
+    if not backend.keep_freed_memory():
+        pytest.skip("another C library")
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(64 * 2**20 // 4).add_(1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    assert faults() < 64 * 2**20 / 4096  # of 20 such tensors

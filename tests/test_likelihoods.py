@@ -68,12 +68,27 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     wide = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     exact = x * torch.nn.functional.logsigmoid(wide) + (1 - x) * torch.nn.functional.logsigmoid(-wide)
     exact.backward()
-    rounding = 2**-24  # of 1 + e^-|a|, and, unless x is 0 or 1, of x a and a, which nearly cancel
+    # e^-a is good to 2 roundings, y = 1 / (1 + e^-a) then to 3, the larger of y and 1 - y to 4, its logarithm, below
+    # ln 2, to 6; and, unless x is 0 or 1, x a and a nearly cancel.
+    rounding = 2**-24
     cancelled = 0 if x in (0, 1) else 2 * abs(a)
-    assert abs(value.item() - exact.item()) <= rounding * (2 + cancelled + abs(exact.item()))
+    assert abs(value.item() - exact.item()) <= rounding * (6 + cancelled + abs(exact.item()))
     assert head.grad is not None
     assert wide.grad is not None
     assert head.grad.item() == pytest.approx(wide.grad.item(), rel=1e-5, abs=3e-7)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 10.0, 100.0])
+@pytest.mark.parametrize("pixels", [784, 97, 98, 1])
+def test_bernoulli_by_products_of_many_pixels(scale: float, pixels: int) -> None:
+    """A product of factors as small as they get, (1/2)^98 at a = 0, does not underflow, whatever their number."""
+    g = stream("test-products")
+    a, x = torch.randn(2, 5, pixels, generator=g) * scale, torch.rand(5, pixels, generator=g).round()
+    exact = -torch.nn.functional.binary_cross_entropy_with_logits(
+        a.double(), x.double().expand(a.shape), reduction="none"
+    ).sum(-1)
+    found = LIKELIHOODS["bernoulli"].log_prob(x, a)
+    assert ((found - exact).abs() <= 2**-24 * (6 * pixels + 10 * exact.abs())).all()
 
 
 def test_guarded_bernoulli_is_the_articles_formula() -> None:

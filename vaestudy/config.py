@@ -123,7 +123,7 @@ class RunConfig(BaseModel):
     """Added inside the logarithms of the training loss (the article's 1e-8); scoring never uses it."""
     weight_prior: bool = False
     """Train under a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
-    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=("OPTIMIZERS", "train")))] = "adam"
+    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=("OPTIMIZERS", "optimizers")))] = "adam"
     """The optimiser."""
     optimizer_epsilon: Rate = 1e-8
     """The optimiser's epsilon, in the denominator of its step."""

@@ -18,21 +18,22 @@ for another K moves none of the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaestudy.estimators import terms
-from vaestudy.model import VAE
+from vaestudy.estimators import Terms
+from vaestudy.model import VAE, Posterior
 from vaestudy.noise import stream
 
 ELBO_DRAWS = 10
 ACTIVE_UNIT = 0.01
 IMAGES_PER_BLOCK = 100  # fixed, as a block's noise is one stream
-ROWS_PER_PASS = 1_000  # decoder rows in memory at once, whatever K is; also fixed, as it cuts that stream
+ROWS_DRAWN = 1_000  # also fixed, as it cuts that stream
+ROWS_PER_PASS = 200  # decoder rows at once, whatever K is: few enough that the pixels' arithmetic stays in the cache
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,12 @@ def bound(model: VAE, x: Tensor, draws: int, *noise: str | int) -> Bound:
     """The ELBO of each image of x [N, P], by `draws` draws of z from the stream called `noise`."""
     parts = []
     for block, xs in enumerate(x.split(IMAGES_PER_BLOCK)):
-        generator = stream(*noise, block, device=x.device)
+        generator, q = stream(*noise, block, device=x.device), model.encode(xs)
         sums = torch.zeros(len(xs), dtype=torch.float64, device=x.device)
-        for count in _passes(draws, len(xs)):
-            t = terms(model, xs, _eps(count, len(xs), model, generator))
-            sums += t.log_px_z.double().sum(0)
-        kl = t.q.kl_per_dimension().double()
-        parts.append((sums / draws, kl.sum(-1), kl, t.q.mu.double()))
+        for eps in _noise(draws, q, generator):
+            sums += _terms(model, xs, q, eps).log_px_z.double().sum(0)
+        kl = q.kl_per_dimension().double()
+        parts.append((sums / draws, kl.sum(-1), kl, q.mu.double()))
     return Bound(*map(torch.cat, zip(*parts, strict=True)))
 
 
@@ -85,13 +85,13 @@ def importance(model: VAE, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
     """
     bounds, sizes = [], []
     for block, xs in enumerate(x.split(IMAGES_PER_BLOCK)):
-        generator = stream("score", "iwae", K, block, device=x.device)
+        generator, q = stream("score", "iwae", K, block, device=x.device), model.encode(xs)
         # Filled in place: small tensors kept between passes would pin the large ones' memory where it is.
         log_w, done = torch.empty((K, len(xs)), dtype=torch.float64, device=x.device), 0
-        for count in _passes(K, len(xs)):
-            t = terms(model, xs, _eps(count, len(xs), model, generator))
-            log_w[done : done + count] = t.log_px_z + t.log_pz - t.log_qz_x
-            done += count
+        for eps in _noise(K, q, generator):
+            t = _terms(model, xs, q, eps)
+            log_w[done : done + len(eps)] = t.log_px_z + t.log_pz - t.log_qz_x
+            done += len(eps)
         total = log_w.logsumexp(0)
         bounds.append(total - math.log(K))
         sizes.append((2 * total - (2 * log_w).logsumexp(0)).exp())
@@ -131,12 +131,16 @@ def mean_and_error(name: str, values: Tensor) -> dict[str, float]:
     return {name: values.mean().item(), f"{name}_se": error}
 
 
-def _passes(draws: int, images: int) -> list[int]:
-    """`draws` cut into passes of at most ROWS_PER_PASS decoder rows."""
-    most = max(1, ROWS_PER_PASS // images)
-    return [most] * (draws // most) + ([draws % most] if draws % most else [])
+def _terms(model: VAE, x: Tensor, q: Posterior, eps: Tensor) -> Terms:
+    """As `estimators.terms`, for a q that is encoded once for many draws."""
+    z = q.draw(eps)
+    return Terms(model.likelihood.log_prob(x, model.decode(z)), z, q)
 
 
-def _eps(draws: int, images: int, model: VAE, generator: torch.Generator) -> Tensor:
-    shape = (draws, images, model.config.latent_dim)
-    return torch.randn(shape, generator=generator, device=generator.device)
+def _noise(draws: int, q: Posterior, generator: torch.Generator) -> Iterator[Tensor]:
+    """Noise for `draws` draws from q, a few at a time, [l, M, D]: drawn by ROWS_DRAWN rows, given by ROWS_PER_PASS."""
+    M, D = q.mu.shape
+    most, few = (max(1, rows // M) for rows in (ROWS_DRAWN, ROWS_PER_PASS))
+    for done in range(0, draws, most):
+        shape = (min(most, draws - done), M, D)
+        yield from torch.randn(shape, generator=generator, device=generator.device).split(few)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, optim
 
 from vaestudy import backend, checkpoint, evaluate
 from vaestudy.config import RunConfig
@@ -19,6 +19,7 @@ from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, loss, terms
 from vaestudy.model import VAE
 from vaestudy.noise import stream
+from vaestudy.optimizers import OPTIMIZERS
 from vaestudy.pixels import PIXELS, fixed
 
 Metrics = dict[str, float]
@@ -110,16 +111,17 @@ def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: 
     order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    sums, parameters = torch.zeros(2, dtype=torch.float64, device=device), list(model.parameters())
     for step, batch in enumerate(order.split(config.minibatch), start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
         estimate = estimator(terms(model, x, eps, config.log_guard))
         value = loss(estimate, config.reduction)
-        parts = torch.stack((estimate.log_likelihood.detach().sum(), estimate.kl.detach().sum()))
+        parts = torch.stack((estimate.log_likelihood.detach(), estimate.kl.detach())).sum(1, dtype=torch.float64)
         if not math.isfinite(shown := value.item()):
             raise NonFiniteLoss(shown, epoch, step, *(parts / len(x)).tolist())
-        optimizer.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         value.backward()
         optimizer.step()
         sums += parts
@@ -137,25 +139,6 @@ def notices(config: RunConfig, data: Data) -> list[str]:
     return lines
 
 
-def _decay(config: RunConfig, images: int) -> float:
-    """The gradient of -log N(theta; 0, I) / N is theta / N beside a mean over images, M times that beside a sum."""
-    if not config.weight_prior:
-        return 0.0
-    return (config.minibatch if config.reduction == "sum" else 1) / images
-
-
-def _adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
-    """Kingma & Ba 2015, beta = (0.9, 0.999)."""
-    decay, eps = _decay(config, images), config.optimizer_epsilon
-    return optim.Adam(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay, fused=True)
-
-
-def _adagrad(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
-    """Duchi et al. 2011."""
-    decay, eps = _decay(config, images), config.optimizer_epsilon
-    return optim.Adagrad(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay)
-
-
 def _constant(epoch: int, epochs: int) -> float:
     return 1.0
 
@@ -166,11 +149,6 @@ def _iwae(epoch: int, epochs: int) -> float:
     stage = next(i for i in range(8) if part < (3 ** (i + 1) - 1) / 2)
     return float(10 ** (-stage / 7))
 
-
-OPTIMIZERS: dict[str, Callable[[nn.Module, RunConfig, int], optim.Optimizer]] = {
-    "adam": _adam,
-    "adagrad": _adagrad,
-}
 
 SCHEDULES: dict[str, Callable[[int, int], float]] = {
     "constant": _constant,

@@ -1,0 +1,72 @@
+"""The optimiser that spends nothing around the arithmetic steps like torch's own, to the bit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn, optim
+
+from vaestudy import optimizers
+from vaestudy.checkpoint import gather, restore
+from vaestudy.config import RunConfig
+from vaestudy.noise import stream
+from vaestudy.optimizers import DirectAdam
+
+
+def take_steps(optimizer: optim.Optimizer, model: nn.Module, first: int, last: int) -> None:
+    for step in range(first, last + 1):
+        optimizer.param_groups[0]["lr"] = 1e-2 / step  # a schedule moves it
+        for p in model.parameters():
+            p.grad = torch.randn(p.shape, generator=stream("gradient", step, p.numel()))
+        optimizer.step()
+
+
+def network() -> nn.Module:
+    model = nn.Sequential(nn.Linear(9, 7), nn.Linear(7, 40))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=stream("weights", p.numel())))
+    return model
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_direct_adam_is_torchs_to_the_bit(decay: float) -> None:
+    ours, theirs = network(), network()
+    direct = DirectAdam(ours.parameters(), 1e-2, 1e-8, decay)
+    plain = optim.Adam(theirs.parameters(), 1e-2, eps=1e-8, weight_decay=decay, fused=True)
+    take_steps(direct, ours, 1, 6)
+    take_steps(plain, theirs, 1, 6)
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    a, b = gather(ours, direct), gather(theirs, plain)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)  # so each reads the other's checkpoints
+
+
+def test_direct_adam_goes_on_from_a_checkpoint() -> None:
+    whole, first, second = network(), network(), network()
+    make = [DirectAdam(m.parameters(), 1e-2, 1e-8, 0.0) for m in (whole, first, second)]
+    take_steps(make[0], whole, 1, 6)
+    take_steps(make[1], first, 1, 3)
+    restore(copy.deepcopy(gather(first, make[1])), second, make[2])
+    take_steps(make[2], second, 4, 6)
+    assert all(map(torch.equal, whole.parameters(), second.parameters()))
+
+
+@pytest.mark.parametrize(
+    "kernel", [None, lambda *tensors: None, lambda *tensors, **rates: None], ids=["gone", "renamed", "does nothing"]
+)
+def test_another_torch_falls_back_to_its_public_adam(
+    kernel: Callable[..., Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert optimizers.agrees()  # in the torch that is installed
+    monkeypatch.setattr(optimizers.DirectAdam, "kernel", staticmethod(lambda: kernel))
+    optimizers.agrees.cache_clear()
+    try:
+        assert not optimizers.agrees()
+        assert type(optimizers.OPTIMIZERS["adam"](network(), RunConfig(), 100)) is optim.Adam
+    finally:
+        optimizers.agrees.cache_clear()
