@@ -7,7 +7,7 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-faults lint types check tables ui
+.PHONY: help install test test-faults lint types check tables ui bench
 .SUFFIXES:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make ui                                serve MLflow's pages over what is tracked"
 	@echo "make test                              the tests"
 	@echo "make test-faults                       200 kills of a study under way, then a count"
+	@echo "make bench                             what things take, against a plain loop and the floor; 10 minutes"
 	@echo "make check                             lint, types and tests"
 	@echo
 	@echo "Studies:"
@@ -51,6 +52,9 @@ test: $(STAMP)
 
 test-faults: $(STAMP)
 	$(BIN)/python tests/faults.py $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,0 +1,98 @@
+"""The least that a step or a score can cost: its matrix products, and the special functions it cannot do without.
+
+A likelihood states its own in SPECIALS; one that does not is held to the products alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from vaestudy.config import RunConfig
+from vaestudy.likelihoods import LIKELIHOODS
+from vaestudy.model import PIXEL_COUNT
+
+SPECIALS: dict[str, tuple[str, ...]] = {
+    "bernoulli": ("sigmoid",),  # the gradient; the value comes of it by arithmetic and a logarithm for many pixels
+}
+"""Likelihood -> functions of `torch`, each as often as it is needed for a pixel of a draw, forward and backward."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """x [rows, width_in] -> [rows, width_out]; the first layer's x is data and wants no gradient."""
+
+    rows: int
+    width_in: int
+    width_out: int
+    input_gradient: bool
+
+    @property
+    def flops(self) -> int:
+        """Of a step: forward, the weight's gradient, the input's."""
+        return 2 * self.rows * self.width_in * self.width_out * (2 + self.input_gradient)
+
+
+def layers(config: RunConfig) -> list[Layer]:
+    """The layers of a step's model in their order, the decoder's with a row per draw."""
+    H, D = config.hidden, config.latent_dim
+    M, LM = config.minibatch, config.minibatch * config.samples
+    encoder = [Layer(M, a, b, i > 0) for i, (a, b) in enumerate(zip((PIXEL_COUNT, *H[:-1]), H, strict=True))]
+    return [*encoder, *[Layer(M, H[-1], D, True)] * 2, *decoder(config, LM)]
+
+
+def decoder(config: RunConfig, rows: int) -> list[Layer]:
+    """The decoder's layers for so many draws."""
+    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * LIKELIHOODS[config.likelihood].heads)
+    return [Layer(rows, a, b, True) for a, b in pairwise(widths)]
+
+
+def step_products(config: RunConfig) -> Callable[[], None]:
+    """The matrix products of one training step, forward and backward, and nothing else."""
+    tensors = [(_tensors(layer), layer.input_gradient) for layer in layers(config)]
+
+    def once() -> None:
+        for (x, w, _), _ in tensors:
+            x @ w.T
+        for (x, w, g), input_gradient in reversed(tensors):
+            g.T @ x
+            if input_gradient:
+                g @ w
+
+    return once
+
+
+def step_specials(config: RunConfig) -> Callable[[], None]:
+    """The special functions of one training step, into memory that is there already."""
+    functions = [getattr(torch, name) for name in SPECIALS.get(config.likelihood, ())]
+    a = torch.rand(config.samples * config.minibatch, PIXEL_COUNT)
+    out = torch.empty_like(a)
+
+    def once() -> None:
+        for function in functions:
+            function(a, out=out)
+
+    return once
+
+
+def draws_products(config: RunConfig, draws: int, rows: int = 1_000) -> Callable[[], None]:
+    """The matrix products of decoding so many draws, `rows` of them at a time."""
+    tensors = [_tensors(layer) for layer in decoder(config, rows)]
+
+    def once() -> None:
+        for _ in range(draws // rows):
+            for x, w, _ in tensors:
+                x @ w.T
+
+    return once
+
+
+def _tensors(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
+    """x, the weight and the output's gradient."""
+    shapes = (layer.rows, layer.width_in), (layer.width_out, layer.width_in), (layer.rows, layer.width_out)
+    x, w, g = (torch.randn(shape) for shape in shapes)
+    return x, w, g
