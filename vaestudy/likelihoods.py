@@ -55,8 +55,8 @@ class _BernoulliLogProb(torch.autograd.Function):
         larger = 1 - y
         torch.maximum(y, larger, out=larger)
         rest = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
-        # In this order x a - max(a, 0) is exact for x of 0 or 1, where the two would cancel later.
-        return (x * a).sub_(a.clamp_min(0)).sum(-1).add_(rest)
+        # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
+        return rest.sub_(torch.addcmul(a.clamp_min(0), x, a, value=-1).sum(-1))
 
     @staticmethod
     @once_differentiable
