@@ -36,7 +36,7 @@ def test_a_processor_that_rounds_is_left_alone(tiny: RunConfig, monkeypatch: pyt
 
 def test_other_processors_keep_the_default(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_is_amd", lambda: False)
-    assert backend.prepare(tiny) == "torch's default"
+    assert backend.prepare(tiny) == "torch's default in float32"
 
 
 def test_bfloat16_would_be_noticed() -> None:

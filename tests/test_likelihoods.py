@@ -65,6 +65,7 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     head, pixel = torch.tensor([[[a]]], requires_grad=True), torch.tensor([[x]])
     value = LIKELIHOODS["bernoulli"].log_prob(pixel, head)
     value.backward()
+    scored = LIKELIHOODS["bernoulli"].log_prob(pixel, head.detach())
     wide = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     exact = x * torch.nn.functional.logsigmoid(wide) + (1 - x) * torch.nn.functional.logsigmoid(-wide)
     exact.backward()
@@ -72,7 +73,8 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     # ln 2, to 6; and, unless x is 0 or 1, x a and a nearly cancel.
     rounding = 2**-24
     cancelled = 0 if x in (0, 1) else 2 * abs(a)
-    assert abs(value.item() - exact.item()) <= rounding * (6 + cancelled + abs(exact.item()))
+    for found in (value, scored):
+        assert abs(found.item() - exact.item()) <= rounding * (6 + cancelled + abs(exact.item()))
     assert head.grad is not None
     assert wide.grad is not None
     assert head.grad.item() == pytest.approx(wide.grad.item(), rel=1e-5, abs=3e-7)
@@ -87,8 +89,9 @@ def test_bernoulli_by_products_of_many_pixels(scale: float, pixels: int) -> None
     exact = -torch.nn.functional.binary_cross_entropy_with_logits(
         a.double(), x.double().expand(a.shape), reduction="none"
     ).sum(-1)
-    found = LIKELIHOODS["bernoulli"].log_prob(x, a)
-    assert ((found - exact).abs() <= 2**-24 * (6 * pixels + 10 * exact.abs())).all()
+    for head in (a, a.clone().requires_grad_()):  # as scoring and as training compute it
+        found = LIKELIHOODS["bernoulli"].log_prob(x, head)
+        assert ((found - exact).abs() <= 2**-24 * (6 * pixels + 10 * exact.abs())).all()
 
 
 def test_guarded_bernoulli_is_the_articles_formula() -> None:

@@ -37,7 +37,7 @@ def prepare(config: RunConfig) -> str:
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
-        return "torch's default"
+        return "torch's default in float32"
     H = config.hidden
     heads = LIKELIHOODS[config.likelihood].heads
     widths = (PIXEL_COUNT, *H, config.latent_dim, *H[::-1], PIXEL_COUNT * heads)
@@ -45,7 +45,7 @@ def prepare(config: RunConfig) -> str:
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))
     if error > FLOAT32_ERROR:
         _switch(DEFAULT)
-        return f"torch's default (oneDNN's relative error would be {error:.1e})"
+        return f"torch's default in float32 (oneDNN's relative error would be {error:.1e})"
     return f"oneDNN in float32 (relative error at most {error:.1e})"
 
 

@@ -50,13 +50,16 @@ class _BernoulliLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
-        y = a.sigmoid()
-        ctx.save_for_backward(x, y)
-        larger = 1 - y
-        torch.maximum(y, larger, out=larger)
+        if ctx.needs_input_grad[1]:
+            y = a.sigmoid()
+            ctx.save_for_backward(x, y)
+            larger = 1 - y
+            torch.maximum(y, larger, out=larger)
+        else:
+            larger = a.abs().sigmoid_()  # scoring keeps nothing
         rest = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
         # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
-        return rest.sub_(torch.addcmul(a.clamp_min(0), x, a, value=-1).sum(-1))
+        return rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
 
     @staticmethod
     @once_differentiable
