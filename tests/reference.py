@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from vaestudy.config import RunConfig
-from vaestudy.model import VAE, Posterior
+from vaestudy.model import VAE, Affine, Posterior
 
 
 def literal_posterior(model: VAE, x: Tensor, guard: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,20 +37,98 @@ def literal_decode(model: VAE, z: Tensor) -> Tensor:
     return h @ model.head.weight.T + total_bias(model.head)
 
 
-def literal_objective(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> Tensor:
-    """The objective of each image, one draw after another, by torch.distributions: [M]."""
-    mu, sigma, log_variance = literal_posterior(model, x)
-    q = Independent(Normal(mu, torch.exp(log_variance / 2)), 1)
-    p = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
-    total = torch.zeros(len(x), dtype=x.dtype)
-    for e in eps:
-        z = mu + sigma * e
-        log_px_z = Independent(Bernoulli(logits=literal_decode(model, z), validate_args=False), 1).log_prob(x)
-        total = total + log_px_z
-        if estimator == "sgvb-a":
-            total = total + p.log_prob(z) - q.log_prob(z)
-    mean = total / len(eps)
-    return mean if estimator == "sgvb-a" else mean - kl_divergence(q, p)
+@dataclass
+class Draw:
+    """One image with one draw: numbers, and gradients in all parameters, each by a differentiation of its own."""
+
+    log_px_z: Tensor
+    log_pz: Tensor
+    log_qz_x: Tensor
+    score: list[Tensor]
+    """grad log q(z|x) with z held fixed."""
+    decoder: list[Tensor]
+    """grad log p(x|z) with z held fixed."""
+    path: list[Tensor]
+    """(d log w / d z) (d z / d phi), w with q's parameters held fixed."""
+    path_log_px_z: list[Tensor]
+    """(d log p(x|z) / d z) (d z / d phi)."""
+
+    @property
+    def log_w(self) -> Tensor:
+        return self.log_px_z + self.log_pz - self.log_qz_x
+
+
+def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
+    """x [1, P], e [D]: by torch.distributions, in pieces that are put together by hand."""
+    parameters = list(model.parameters())
+
+    def gradient(value: Tensor) -> list[Tensor]:
+        return list(torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True))
+
+    mu, sigma, log_variance = (t[0] for t in literal_posterior(model, x))
+    q = Normal(mu, torch.exp(log_variance / 2))
+    fixed_q = Normal(q.loc.detach(), q.scale.detach())
+    z = (mu + sigma * e).detach().requires_grad_()
+    log_px_z = Bernoulli(logits=literal_decode(model, z), validate_args=False).log_prob(x[0]).sum()
+    log_pz = Normal(torch.zeros_like(mu), torch.ones_like(mu)).log_prob(z).sum()
+    (through_likelihood,) = torch.autograd.grad(log_px_z, z, retain_graph=True)
+    (through_rest,) = torch.autograd.grad(log_pz - fixed_q.log_prob(z).sum(), z, retain_graph=True)
+
+    def chain(through_z: Tensor) -> list[Tensor]:
+        # By a graph of its own: d z / d phi, contracted with d / d z.
+        mu, sigma, _ = (t[0] for t in literal_posterior(model, x))
+        return gradient((through_z * (mu + sigma * e)).sum())
+
+    log_qz_x = q.log_prob(z.detach()).sum()
+    return Draw(
+        *(value.detach() for value in (log_px_z, log_pz, log_qz_x)),
+        score=gradient(log_qz_x),
+        decoder=gradient(log_px_z),
+        path=chain(through_likelihood + through_rest),
+        path_log_px_z=chain(through_likelihood),
+    )
+
+
+def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """(objective [M], ELBO by the same draws [M], gradient of the objective's sum), image by image, draw by draw."""
+    objectives, bounds = [], []
+    total = [torch.zeros_like(p) for p in model.parameters()]
+
+    def add(factor: Tensor | float, gradient: list[Tensor]) -> None:
+        for t, g in zip(total, gradient, strict=True):
+            t += factor * g
+
+    for m in range(len(x)):
+        draws = [literal_draw(model, x[m : m + 1], e[m]) for e in eps]
+        L, log_w = len(draws), torch.stack([d.log_w for d in draws])
+        v = torch.exp(log_w - log_w.max())
+        log_mean, v = torch.log(v.mean()) + log_w.max(), v / v.sum()
+        bounds.append(log_w.mean())
+        objectives.append(log_mean if estimator in ("iwae", "dreg") else log_w.mean())
+        for index, d in enumerate(draws):
+            others = torch.cat((log_w[:index], log_w[index + 1 :]))
+            # The factor of the decoder's gradient, of the path through z, of the score.
+            decoder, path, score = {
+                "sgvb-a": (1 / L, 1 / L, -1 / L),
+                "sgvb-b": (1 / L, 0, 0),
+                "stl": (1 / L, 1 / L, 0),
+                "score-function": (1 / L, 0, d.log_w / L),
+                "score-function-loo": (1 / L, 0, (d.log_w - others.mean()) / L),
+                "iwae": (v[index], v[index], -v[index]),
+                "dreg": (v[index], v[index] ** 2, 0),
+            }[estimator]
+            add(decoder, d.decoder)
+            add(path, d.path)
+            add(score, d.score)
+            if estimator == "sgvb-b":
+                add(1 / L, d.path_log_px_z)
+        if estimator == "sgvb-b":
+            mu, _, log_variance = literal_posterior(model, x[m : m + 1])
+            q = Normal(mu, torch.exp(log_variance / 2))
+            kl = kl_divergence(q, Normal(torch.zeros_like(mu), torch.ones_like(mu))).sum()
+            add(-1, list(torch.autograd.grad(kl, list(model.parameters()), allow_unused=True, materialize_grads=True)))
+            objectives[-1] = bounds[-1] = torch.stack([d.log_px_z for d in draws]).mean() - kl.detach()
+    return torch.stack(objectives), torch.stack(bounds), total
 
 
 class Gaussian:
@@ -112,3 +191,31 @@ def article_steps(model: VAE, batches: list[tuple[Tensor, Tensor]], rate: float)
 def small_vae(**changes: object) -> VAE:
     """A float64 VAE over 784 pixels with few weights."""
     return VAE(RunConfig(**({"hidden": (7,), "latent_dim": 3} | changes))).double()
+
+
+class LinearGaussianVAE(nn.Module):
+    """x|z ~ N(w z, s^2) in one dimension with q(z|x) = N(m x + shift, v), as a module with the layers of a VAE."""
+
+    def __init__(self, w: float, s: float, shift: float = 0.0, estimator: str = "sgvb-a", samples: int = 1) -> None:
+        super().__init__()
+        self.a = w**2 / s**2
+        self.v = 1 / (1 + self.a)
+        self.config = RunConfig(latent_dim=1, estimator=estimator, samples=samples)
+        self.likelihood = Gaussian(s)
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.mu, self.sigma, self.head = (Affine(1, 1, False).double() for _ in range(3))
+        values = {
+            self.mu: (self.v * w / s**2, shift),
+            self.sigma: (0.0, math.log(self.v)),
+            self.head: (w, 0.0),
+        }
+        for layer, (weight, bias) in values.items():
+            nn.init.constant_(layer.weight, weight)
+            nn.init.constant_(layer.bias, bias)
+
+    def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
+        log_variance = self.sigma(x)
+        return Posterior(self.mu(x), torch.exp(log_variance / 2), log_variance)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.head(z)

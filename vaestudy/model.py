@@ -36,6 +36,10 @@ class Posterior:
         """z = mu + sigma * eps: eps [L, M, D] -> z [L, M, D], differentiable in mu and sigma."""
         return torch.addcmul(self.mu, self.sigma, eps)
 
+    def detach(self) -> Posterior:
+        """The same distribution, through which no gradient goes."""
+        return Posterior(self.mu.detach(), self.sigma.detach(), self.log_variance.detach())
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x): z [L, M, D] -> [L, M], nats."""
         return -0.5 * (((z - self.mu) / self.sigma).square() + self.log_variance + LOG_2PI).sum(-1)
