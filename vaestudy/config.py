@@ -17,7 +17,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 PACKAGE = Path(__file__).parent
 
@@ -116,7 +125,7 @@ class RunConfig(BaseModel):
     minibatch: Count = 100
     """M, images in a step; the last, smaller minibatch of an epoch is used too."""
     samples: Count = 1
-    """L, draws of z per image in a step."""
+    """L, draws of z per image in a step; what they do is the estimator's (see estimators.py)."""
     reduction: Annotated[str, AfterValidator(Choice("reduction", "mean", "sum"))] = "mean"
     """The loss over a minibatch: mean over its images, or the article's sum."""
     log_guard: Guard = 0.0
@@ -129,12 +138,20 @@ class RunConfig(BaseModel):
     """The optimiser's epsilon, in the denominator of its step."""
     learning_rate: Rate = 1e-3
     """The optimiser's step size."""
+    lr_scaling: Annotated[str, AfterValidator(Choice("learning rate scaling", registry=("LR_SCALINGS", "train")))] = (
+        "none"
+    )
+    """How the step size grows with M: by nothing, or by the square root of M / 100, or by M / 100 itself."""
     schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "train")))] = "constant"
     """How the step size changes over the epochs."""
     epochs: Count | None = None
     """Passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
     seed: CountOrZero = 0
     """Everything random in the run derives from it."""
+    milestones: tuple[Count, ...] = ()
+    """Images seen after which the bound on valid is recorded along the way, with the seconds until then."""
+    gradient_images: CountOrZero = 0
+    """Train images on which the gradient's variance is measured at the start, after epoch 1 and at the end, or 0."""
     threads: Count = 1
     """CPU threads; results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(_device)] = "cpu"
@@ -154,6 +171,20 @@ class RunConfig(BaseModel):
     )
     """Pictures to draw of the run; those that need D=2 or D>2 are left out where they do not apply."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        """What no field can know alone. A field in braces is spelled the way the user spells it."""
+        if self.estimator == "score-function-loo" and self.samples < 2:
+            raise ValueError(
+                f"{{estimator}} {self.estimator}: compares each draw with the others, so {{samples}} must be 2 or "
+                f"more, not {self.samples}"
+            )
+        if self.milestones and self.valid_size == 0:
+            raise ValueError("{milestones}: are scored on valid, so {valid_size} must be 1 or more, not 0")
+        if 0 < self.gradient_images < 20:
+            raise ValueError(f"{{gradient_images}} {self.gradient_images}: must be 20 or more, or 0 for none")
+        return self
+
     @classmethod
     def preset(cls, name: str, **changes: Any) -> RunConfig:
         """The configuration of a published protocol, with `changes` on top.
@@ -171,10 +202,17 @@ class RunConfig(BaseModel):
 
     @property
     def key(self) -> str:
-        """A content hash of all fields: 16 hexadecimal digits."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """A content hash of all fields: 16 hexadecimal digits. Fields of LATER count only where they were set."""
+        values = self.model_dump(mode="json")
+        for name in LATER:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del values[name]
+        canonical = json.dumps(values, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+
+# Fields that came after the first results: what was run without them keeps its key.
+LATER = ("lr_scaling", "milestones", "gradient_images")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.
@@ -233,8 +271,21 @@ def checked(model: type[RunConfig], values: dict[str, Any], name: Callable[[str]
         raise BadInput(explain(model, first, name)) from None
 
 
+def checked_field(model: type[RunConfig], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
+    """One field's value validated by itself: whether it goes with the others is for those who combine them."""
+    info = model.model_fields[field]
+    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise BadInput(explain(model, error.errors()[0] | {"loc": (field,)}, name)) from None
+
+
 def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
     """One line for one pydantic error: the field, the value, what it must be."""
+    if not error["loc"]:
+        return str(error["ctx"]["error"]).format_map({field: name(field) for field in model.model_fields})
     field = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return unknown("option", name(field), map(name, model.model_fields))

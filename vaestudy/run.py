@@ -87,6 +87,7 @@ def execute(
     metrics = {f"test/{name}": value for name, value in scores.metrics.items()}
     for label, row in scores.per_class.items():
         metrics |= {f"test/class_{label}/{name}": value for name, value in row.items()}
+    metrics |= result.along | result.gradients
     metrics |= {
         "seconds_per_epoch": result.train_seconds / epochs,
         "seconds/train": result.train_seconds,

@@ -6,22 +6,23 @@ Shapes: L samples, M minibatch, D latent dimensions, P pixels.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, optim
 
-from vaestudy import backend, checkpoint, evaluate
+from vaestudy import backend, checkpoint, evaluate, gradients
+from vaestudy.along import Along
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
-from vaestudy.estimators import ESTIMATORS, loss, terms
+from vaestudy.estimators import ESTIMATORS, TIGHTER, loss, terms
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.optimizers import OPTIMIZERS
 from vaestudy.pixels import PIXELS, fixed
 
+REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
 Metrics = dict[str, float]
 OnEpoch = Callable[[int, Metrics], None]
 
@@ -45,6 +46,10 @@ class Result:
     """One entry an epoch: train/... averaged over its minibatches while the weights moved, valid/... at its end."""
     train_seconds: float = 0.0
     """Time in training steps alone; the clock stands still during validation."""
+    along: Metrics = field(default_factory=dict)
+    """along/...: the bound on valid and the seconds at the milestones (`along.py`)."""
+    gradients: Metrics = field(default_factory=dict)
+    """gradient/...: its variance at the stages of the run (`gradients.py`)."""
 
 
 def train(
@@ -72,61 +77,92 @@ def train(
     x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
     optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
     schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
-    result = Result(model)
+    rate = config.learning_rate * LR_SCALINGS[config.lr_scaling](config.minibatch)
+    result, along = Result(model), Along(model, x_valid)
+
+    def measure(stage: str) -> None:
+        if config.gradient_images:
+            result.gradients |= gradients.measure(model, images, stage)
+
     if keeper is not None:
-        _resume(keeper, result, optimizer, on_epoch)
+        _resume(keeper, result, along, len(images), optimizer, on_epoch)
+    if not result.history:
+        measure("start")
     for epoch in range(len(result.history) + 1, epochs + 1):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * schedule(epoch, epochs)
-        started = time.perf_counter()
-        metrics = _train_epoch(model, images, optimizer, epoch)
-        result.train_seconds += time.perf_counter() - started
+            group["lr"] = rate * schedule(epoch, epochs)
+        along.start()
+        metrics = _train_epoch(model, images, optimizer, epoch, along.step)
+        along.stop()
         if len(x_valid):
             b = evaluate.bound(model, x_valid, 1, "valid", epoch)
             for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
                 metrics[f"valid/{name}"] = values.mean().item()
+        if epoch == 1:
+            measure("epoch_1")
         result.history.append(metrics)
         on_epoch(epoch, metrics)
         if keeper is not None and keeper.due():
-            extra = {"history": result.history, "train_seconds": result.train_seconds}
+            extra = {"history": result.history, "train_seconds": along.seconds}
+            extra |= {"along": along.metrics, "gradients": result.gradients}
             keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
+    measure("end")
+    result.train_seconds, result.along = along.seconds, along.metrics
     return result
 
 
-def _resume(keeper: checkpoint.Keeper, result: Result, optimizer: optim.Optimizer, on_epoch: OnEpoch) -> None:
+def _resume(
+    keeper: checkpoint.Keeper,
+    result: Result,
+    along: Along,
+    images: int,
+    optimizer: optim.Optimizer,
+    on_epoch: OnEpoch,
+) -> None:
     """Go back to where `keeper` saw the run last."""
     if (state := keeper.load()) is None:
         return
     checkpoint.restore(state.tensors, result.model, optimizer)
-    result.train_seconds = state.extra["train_seconds"]
+    along.resume(state.epoch * images, state.extra["train_seconds"], state.extra.get("along", {}))
+    result.gradients = state.extra.get("gradients", {})
     for epoch, metrics in enumerate(state.extra["history"], start=1):
         result.history.append(metrics)
         on_epoch(epoch, metrics)
 
 
-def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: int) -> Metrics:
-    """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too."""
+def _train_epoch(
+    model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: int, after_step: Callable[[int], None]
+) -> Metrics:
+    """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too.
+
+    `after_step` is told how many images each step saw.
+    """
     config, device, N = model.config, images.device, len(images)
     estimator, pixels = ESTIMATORS[config.estimator], PIXELS[config.pixels]
     order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
-    sums, parameters = torch.zeros(2, dtype=torch.float64, device=device), list(model.parameters())
+    sums, parameters = torch.zeros(3, dtype=torch.float64, device=device), list(model.parameters())
     for step, batch in enumerate(order.split(config.minibatch), start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
         estimate = estimator(terms(model, x, eps, config.log_guard))
         value = loss(estimate, config.reduction)
-        parts = torch.stack((estimate.log_likelihood.detach(), estimate.kl.detach())).sum(1, dtype=torch.float64)
+        parts = torch.stack(
+            [part.detach() for part in (estimate.log_likelihood, estimate.kl, estimate.objective)]
+        ).sum(1, dtype=torch.float64)
         if not math.isfinite(shown := value.item()):
-            raise NonFiniteLoss(shown, epoch, step, *(parts / len(x)).tolist())
+            raise NonFiniteLoss(shown, epoch, step, *(parts[:2] / len(x)).tolist())
         for parameter in parameters:
             parameter.grad = None
         value.backward()
         optimizer.step()
         sums += parts
-    log_likelihood, kl = (sums / N).tolist()
-    return {"train/elbo": log_likelihood - kl, "train/kl": kl, "train/log_likelihood": log_likelihood}
+        after_step(len(x))
+    log_likelihood, kl, objective = (sums / N).tolist()
+    metrics = {"train/elbo": log_likelihood - kl, "train/kl": kl, "train/log_likelihood": log_likelihood}
+    # Where another bound is trained, its value beside the ELBO by the same draws.
+    return metrics | ({"train/objective": objective} if config.estimator in TIGHTER else {})
 
 
 def notices(config: RunConfig, data: Data) -> list[str]:
@@ -136,6 +172,8 @@ def notices(config: RunConfig, data: Data) -> list[str]:
         lines.append(
             f"--minibatch {config.minibatch} is more than the {len(data.train)} train images: one step an epoch"
         )
+    if config.estimator == "iwae" and config.samples == 1:
+        lines.append("--estimator iwae with --samples 1 equals sgvb-a: an importance-weighted bound takes 2 or more")
     return lines
 
 
@@ -153,4 +191,10 @@ def _iwae(epoch: int, epochs: int) -> float:
 SCHEDULES: dict[str, Callable[[int, int], float]] = {
     "constant": _constant,
     "iwae": _iwae,
+}
+
+LR_SCALINGS: dict[str, Callable[[int], float]] = {
+    "none": lambda M: 1.0,
+    "sqrt": lambda M: math.sqrt(M / REFERENCE_MINIBATCH),
+    "linear": lambda M: M / REFERENCE_MINIBATCH,
 }
