@@ -14,6 +14,7 @@ from vaestudy import gradients
 from vaestudy.config import RunConfig
 from vaestudy.estimators import ESTIMATORS, terms
 from vaestudy.gradients import BLOCKS, REPEATS, best_samples, measure, sums
+from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.train import train
 
@@ -161,6 +162,17 @@ def test_measuring_disturbs_nothing_and_repeats_itself(tiny: RunConfig) -> None:
     assert heads == {f"gradient/{stage}/{group}" for stage in gradients.STAGES for group in gradients.GROUPS}
     again = measure(result.model, data.train.images, "end")
     assert {k: v for k, v in result.gradients.items() if "/end/" in k} == again
+
+
+def test_estimators_beside_the_runs_own_see_the_same_weights_and_draws(tiny: RunConfig) -> None:
+    config = tiny.but(gradient_images=20, estimator="stl", gradient_estimators=("stl", "sgvb-a", "score-function-loo"))
+    data = datasets.prepare(config, Path())
+    found = measure(VAE(config), data.train.images, "end")
+    own = {k.removeprefix("gradient/end/"): v for k, v in found.items() if k.count("/") == 3}
+    assert own == {k.removeprefix("gradient/end/stl/"): v for k, v in found.items() if "/stl/" in k}
+    assert found["gradient/end/encoder/var_eps"] != found["gradient/end/sgvb-a/encoder/var_eps"]
+    assert found["gradient/end/decoder/var_eps"] == pytest.approx(found["gradient/end/sgvb-a/decoder/var_eps"])
+    assert not any("score-function-loo" in name for name in found)  # not defined at L=1
 
 
 def test_best_number_of_draws() -> None:

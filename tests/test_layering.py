@@ -24,6 +24,7 @@ ORDER = [
     "sigma",
     "likelihoods",
     "data",
+    "memory",
     "model",
     "estimators",
     "optimizers",
@@ -38,6 +39,10 @@ ORDER = [
     "design",
     "tracking",
     "tables",
+    "budgets",
+    "study_tables",
+    "cost_figures",
+    "noise_figures",
     "study_figures",
     "export",
     "spool",
@@ -80,7 +85,7 @@ def test_trackers_have_one_importer(package: str, owner: str) -> None:
     assert users == {owner}
 
 
-@pytest.mark.parametrize("module", ["config", "places", "flags", "design", "cli", "data"])
+@pytest.mark.parametrize("module", ["config", "places", "flags", "design", "cli", "data", "memory"])
 def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
     slow = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "torchvision"}
     assert not {name.split(".")[0] for name in imports(module, top_level_only=True)} & slow
@@ -96,6 +101,7 @@ def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
         ("ESTIMATORS", "estimators"),
         ("FIGURES", "figures"),
         ("STUDY_FIGURES", "study_figures"),
+        ("STUDY_TABLES", "study_tables"),
         ("OPTIMIZERS", "optimizers"),
         ("SCHEDULES", "train"),
         ("LR_SCALINGS", "train"),

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaestudy import design, places
-from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, unknown
+from vaestudy import design, memory, places
+from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, checked_field, unknown
 from vaestudy.flags import Parser, add_fields, flag, split_lists
 from vaestudy.interrupt import orderly
 
@@ -112,6 +112,8 @@ def train(words: list[str]) -> int:
     named_root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None))
     config = checked(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
     check_driver(config.device)
+    if config.device == "cpu":
+        memory.check([config])
     from vaestudy.data import resolve
 
     config, note = resolve(config, named_root)
@@ -252,26 +254,32 @@ def _study(study: design.Study, words: list[str]) -> int:
     given: design.Levels = {}
     for name in study.factors:
         if name in values:
-            parsed = [checked(RunConfig, study.base.model_dump() | {name: v}, flag) for v in values.pop(name)]
-            given[name] = tuple(dict.fromkeys(getattr(config, name) for config in parsed))
+            given[name] = tuple(dict.fromkeys(checked_field(RunConfig, name, v, flag) for v in values.pop(name)))
     base = checked(RunConfig, study.base.model_dump() | values, flag)
     changed = {name: getattr(base, name) for name in values}
     check_driver(base.device)
+    levels = study.levels(full=options.pop("full"), quick=options["quick"], given=given)
+    seeds = numbers.get("seeds", design.QUICK_SEEDS if options["quick"] else study.seeds)
+    if base.device == "cpu" and "scheduler" not in cluster:
+        runs = [cell.config for cell in study.plan(base, levels, 1)]
+        memory.check(runs, min(numbers.get("workers", places.cores()) or 1, seeds * len(runs)))
     from vaestudy.data import resolve
 
     base, note = resolve(base, root)
+    if options["quick"]:  # what was asked for by name is not shrunk
+        base = design.quick(base).but(**changed)
+    wanted = study.plan(base, levels, seeds)
     from vaestudy import commands
 
     return commands.study(
         study,
         base,
+        wanted,
         changed=changed,
-        given=given,
         root=root,
         uri=uri,
         storage=storage,
         note=note,
-        seeds=numbers.get("seeds"),
         crew=commands.crew(numbers.get("workers"), numbers.get("retries", 1), cluster),
         **options,
     )

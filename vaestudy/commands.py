@@ -170,17 +170,15 @@ def crew(workers: int | None, retries: int, cluster: dict[str, str]) -> Crew:
 def study(
     declared: design.Study,
     base: RunConfig,
+    wanted: list[design.Cell],
     *,
     changed: dict[str, Any],
-    given: design.Levels,
     root: Path,
     uri: str,
     storage: str | None,
     note: str | None,
-    seeds: int | None,
     crew: Crew,
     quick: bool,
-    full: bool,
     fresh: bool,
 ) -> int:
     """Run what is missing of a study, then print its table and where everything is."""
@@ -190,11 +188,7 @@ def study(
         err.print(note, style="yellow")
     if quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
-        # What was asked for by name is not shrunk.
-        base = design.quick(base).but(**changed)
     sweep = design.Sweep(declared, base, changed, quick, note, fresh)
-    levels = declared.levels(full=full, quick=quick, given=given)
-    wanted = design.cells(base, levels, seeds or (design.QUICK_SEEDS if quick else declared.seeds))
     try:
         outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
     except CrewLost as error:
@@ -208,7 +202,8 @@ def study(
         return 1
     tracker, experiment, parent = outcome.delivery.home()
     exported = export.export(tracker, experiment, parent)
-    print_whole(out, exported.screen)
+    for screen in exported.screens:
+        print_whole(out, screen)
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")

@@ -91,6 +91,10 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
 
 
+LEAST_SAMPLES = {"score-function-loo": 2}
+"""L below which an estimator is not defined."""
+
+
 class RunConfig(BaseModel):
     """Everything that decides the outcome of one run. The same config on the same CPU gives the same bits."""
 
@@ -152,6 +156,10 @@ class RunConfig(BaseModel):
     """Images seen after which the bound on valid is recorded along the way, with the seconds until then."""
     gradient_images: CountOrZero = 0
     """Train images on which the gradient's variance is measured at the start, after epoch 1 and at the end, or 0."""
+    gradient_estimators: tuple[
+        Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "estimators")))], ...
+    ] = ()
+    """Estimators whose gradient is measured beside the run's own, at the same weights on the same draws."""
     threads: Count = 1
     """CPU threads; results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(_device)] = "cpu"
@@ -174,15 +182,17 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         """What no field can know alone. A field in braces is spelled the way the user spells it."""
-        if self.estimator == "score-function-loo" and self.samples < 2:
+        if self.samples < LEAST_SAMPLES.get(self.estimator, 1):
             raise ValueError(
-                f"{{estimator}} {self.estimator}: compares each draw with the others, so {{samples}} must be 2 or "
-                f"more, not {self.samples}"
+                f"{{estimator}} {self.estimator}: compares each draw with the others, so {{samples}} must be "
+                f"{LEAST_SAMPLES[self.estimator]} or more, not {self.samples}"
             )
         if self.milestones and self.valid_size == 0:
             raise ValueError("{milestones}: are scored on valid, so {valid_size} must be 1 or more, not 0")
         if 0 < self.gradient_images < 20:
             raise ValueError(f"{{gradient_images}} {self.gradient_images}: must be 20 or more, or 0 for none")
+        if self.gradient_estimators and not self.gradient_images:
+            raise ValueError("{gradient_estimators}: are measured on images, so {gradient_images} must be 20 or more")
         return self
 
     @classmethod
@@ -212,7 +222,7 @@ class RunConfig(BaseModel):
 
 
 # Fields that came after the first results: what was run without them keeps its key.
-LATER = ("lr_scaling", "milestones", "gradient_images")
+LATER = ("lr_scaling", "milestones", "gradient_images", "gradient_estimators")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.

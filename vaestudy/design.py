@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +41,8 @@ class Study(BaseModel):
     """Configuration field -> its levels, crossed with each other; seeds are a factor of every study."""
     full: Levels = {}
     """Levels that `--full` adds."""
+    leave_out: tuple[dict[str, Level], ...] = ()
+    """Combinations of some factors' levels that are not run: they are undefined, or the same as another cell."""
     baseline: dict[str, Level]
     """The cell to which the others are compared, seed by seed."""
     seeds: Count = 3
@@ -50,6 +53,10 @@ class Study(BaseModel):
         Annotated[str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "study_figures")))], ...
     ] = ("bound_and_parts",)
     """Pictures of the whole study."""
+    tables: tuple[
+        Annotated[str, AfterValidator(Choice("study table", registry=("STUDY_TABLES", "study_tables")))], ...
+    ] = ()
+    """Tables beside the one of all cells."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -58,6 +65,8 @@ class Study(BaseModel):
             raise ValueError(unknown("factor", min(strange), sorted(fields)))
         if set(self.baseline) != set(self.factors) or set(self.full) - set(self.factors):
             raise ValueError("baseline must give a level for each factor, and full only extend factors")
+        if strange := {name for rule in self.leave_out for name in rule} - set(self.factors):
+            raise ValueError(unknown("factor", min(strange), self.factors))
         return self
 
     @property
@@ -70,8 +79,20 @@ class Study(BaseModel):
         for name, declared in self.factors.items():
             levels[name] = given.get(name, declared + (self.full.get(name, ()) if full else ()))
         if quick and _product(levels) > QUICK_CELLS:
-            levels = {name: tuple(dict.fromkeys((values[0], values[-1]))) for name, values in levels.items()}
+            kept = {name: {values[0], self.baseline[name], values[-1]} for name, values in levels.items()}
+            levels = {name: tuple(v for v in values if v in kept[name]) for name, values in levels.items()}
         return levels
+
+    def plan(self, base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
+        """The cells to run.
+
+        Raises:
+            BadInput: a cell cannot be, or none is left.
+        """
+        if not (wanted := cells(base, levels, seeds, self.leave_out)):
+            shown = "; ".join(", ".join(f"{n}={show(v)}" for n, v in rule.items()) for rule in self.leave_out)
+            raise BadInput(f"no cell is left: the study leaves out {shown}")
+        return wanted
 
 
 def _product(levels: Levels) -> int:
@@ -94,9 +115,10 @@ class Cell:
         return ", ".join([*shown, f"seed={self.config.seed}"])
 
 
-def cells(base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
-    """All cells, one seed after another, so that an interrupted study has whole replicates."""
+def cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[str, Level]] = ()) -> list[Cell]:
+    """All cells but those of `leave_out`, one seed after another: an interrupted study has whole replicates."""
     combined = [dict(zip(levels, values, strict=True)) for values in itertools.product(*levels.values())]
+    combined = [c for c in combined if not any(rule.items() <= c.items() for rule in leave_out)]
     return [Cell(c, base.but(**c, seed=seed)) for seed in range(seeds) for c in combined]
 
 

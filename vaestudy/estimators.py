@@ -23,15 +23,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
+from vaestudy.memory import ROWS
 from vaestudy.model import VAE, Posterior, log_prior
-
-ROWS = 10_000
-"""Decoder rows whose activations are kept at once; a step with more of them recomputes in the backward pass."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,38 @@ def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0) -> Terms:
 
     if z[..., 0].numel() <= ROWS or not torch.is_grad_enabled():
         return Terms(decode(x, z), z, q)
-    # The decoder's activations are all that is large: each chunk drops its own and computes them again when its
-    # gradient is wanted, so estimators that couple all L draws need to know nothing of it.
+    parameters = [*model.decoder.parameters(), *model.head.parameters()]
     columns = []
     for xs, zs in zip(x.split(ROWS), z.split(ROWS, dim=1), strict=True):
         chunks = zs.split(max(1, ROWS // len(xs)))
-        rows = [checkpoint(decode, xs, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
-        columns.append(torch.cat(rows))
+        columns.append(torch.cat([_Recomputed.apply(decode, xs, chunk, *parameters) for chunk in chunks]))
     return Terms(torch.cat(columns, dim=1), z, q)
+
+
+class _Recomputed(torch.autograd.Function):
+    """decode(x, z), which keeps nothing of the way and goes it again when the gradient is wanted.
+
+    The decoder's activations are all that is large in a step. What an estimator makes of its log-likelihoods is not
+    known when they are computed, and with weights that couple all draws it cannot be, so each chunk is computed twice.
+    (`torch.utils.checkpoint` does the same but holds what it recomputed until the whole step is over.)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, decode: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ctx.decode = decode
+        ctx.save_for_backward(x, z, *parameters)
+        return decode(x, z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, z, *parameters = ctx.saved_tensors
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            value = ctx.decode(x, z)
+        return None, None, *torch.autograd.grad(value, (z, *parameters), grad)
 
 
 def lend(value: Tensor, surrogate: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
-from vaestudy import study_figures, tables
+from vaestudy import study_figures, study_tables, tables
 from vaestudy.design import Study, show
 from vaestudy.figures import to_png
 from vaestudy.places import mlruns, slug
@@ -30,10 +30,10 @@ QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and the table for a terminal."""
+    """What was written, and the tables for a terminal."""
 
     folder: Path
-    screen: Screen
+    screens: list[Screen]
     notes: list[str]
 
 
@@ -61,16 +61,24 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
     tidy = tables.tidy(children, study) if len(children) else children
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
-        return Exported(_folder(study, sweep), Screen(title="no run has finished"), notes)
+        return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
     table = tables.summarise(tidy, study)
     for frame in (table.full, tidy):
         frame["quick"] = quick  # a file of numbers alone must say what it is, too
     notes += table.notes
     title = f"{study.question} ({sweep})"
-    files = {f"tables/{name}": text.encode() for name, text in _texts(table, title, notes).items()}
+    files, screens = _texts("table", table, title, notes), [_screen(table, title)]
+    for name in study.tables:
+        member = study_tables.STUDY_TABLES[name]
+        if (further := member(tidy, study)) is not None:
+            further.full["quick"] = quick
+            heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
+            files |= _texts(name, further, heading, ([QUICK_LINE] if quick else []) + further.notes)
+            screens.append(_screen(further, heading))
     files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
     for name in study.figures:
-        files[f"figures/{name}.png"] = to_png(study_figures.STUDY_FIGURES[name](tidy, study))
+        if (figure := study_figures.STUDY_FIGURES[name](tidy, study)) is not None:
+            files[f"figures/{name}.png"] = to_png(figure)
     folder = _write(files, study, sweep, quick)
     tracker.files(parent, files)
     summary = _summary(tidy, table)
@@ -79,10 +87,11 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     first = tidy[tidy["status"] == "FINISHED"].iloc[0]
     tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
     tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
-    return Exported(folder, _screen(table, title), notes)
+    return Exported(folder, screens, notes)
 
 
-def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
+def _texts(stem: str, table: tables.Table, title: str, notes: list[str]) -> dict[str, bytes]:
+    """A table's files."""
     shown = table.shown
     markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
     markdown += "".join(f"* {line}\n" for line in notes)
@@ -91,13 +100,14 @@ def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
     page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
     style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
     style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
-    return {
-        "table.csv": table.full.to_csv(index=False),
-        "table.md": markdown,
-        "table.tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
-        "table.html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
+    texts = {
+        "csv": table.full.to_csv(index=False),
+        "md": markdown,
+        "tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
+        "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
         f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
     }
+    return {f"tables/{stem}.{ending}": content.encode() for ending, content in texts.items()}
 
 
 def _tex(text: str) -> str:
@@ -116,7 +126,9 @@ def _comment(text: str) -> str:
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     """One row a run, for those who make their own tables."""
     facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
-    metrics = [c for c in map(str, tidy) if c.startswith(("test/", "valid/", "train/", "seconds"))]
+    metrics = [
+        c for c in map(str, tidy) if c.startswith(("test/", "valid/", "train/", "seconds", "along/", "gradient/"))
+    ]
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
 
@@ -182,7 +194,8 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
 
 def _screen(table: tables.Table, title: str) -> Screen:
     screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
-    shown = table.shown.drop(columns="failed") if (table.full["failed"] == 0).all() else table.shown
+    none_failed = "failed" in table.full and (table.full["failed"] == 0).all()
+    shown = table.shown.drop(columns="failed") if none_failed else table.shown
     for column in shown.columns:
         screen.add_column(re.sub("[_ ]", "\n", column), justify="right", no_wrap=True)
     for row in shown.itertuples(index=False):

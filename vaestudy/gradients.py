@@ -36,12 +36,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vaestudy.estimators import ESTIMATORS, ROWS, terms
+from vaestudy.config import LEAST_SAMPLES
+from vaestudy.estimators import ESTIMATORS, terms
+from vaestudy.memory import REPEATS, ROWS
 from vaestudy.model import VAE, Affine
 from vaestudy.noise import stream
 from vaestudy.pixels import PIXELS
 
-REPEATS = 4
 BLOCKS = 10  # of images, for the jackknife
 STAGES = ("start", "epoch_1", "end")
 GROUPS = ("encoder", "mu_head", "sigma_head", "decoder", "all", "value")
@@ -102,17 +103,24 @@ class Sums:
 
 
 def measure(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
-    """The metrics `gradient/<stage>/<group>/...` of a model, on up to `gradient_images` of the images [N, P]."""
+    """The metrics `gradient/<stage>/<group>/...` of a model, on up to `gradient_images` of the images [N, P].
+
+    Those of `gradient_estimators`, by the same images and draws, are `gradient/<stage>/<estimator>/<group>/...`;
+    one that is not defined at the run's L is left out.
+    """
     config = model.config
     generator = stream(config.seed, "gradients", stage, device=images.device)
     rows = torch.randperm(len(images), generator=generator, device=images.device)[: config.gradient_images]
     x = PIXELS[config.pixels](images.index_select(0, rows), generator)
-    found = sums(model, x, config.estimator, config.samples, generator, config.log_guard)
-    return {
-        f"gradient/{stage}/{group}/{name}": value
-        for group, s in found.items()
-        for name, value in s.metrics(config.minibatch).items()
-    }
+    metrics: dict[str, float] = {}
+    for beside in ("", *config.gradient_estimators):
+        if config.samples >= LEAST_SAMPLES.get(beside, 1):
+            draws = stream(config.seed, "gradients", stage, "draws", device=images.device)
+            found = sums(model, x, beside or config.estimator, config.samples, draws, config.log_guard)
+            for group in GROUPS:
+                head = "/".join(filter(None, ("gradient", stage, beside, group)))
+                metrics |= {f"{head}/{name}": value for name, value in found[group].metrics(config.minibatch).items()}
+    return metrics
 
 
 def sums(

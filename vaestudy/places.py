@@ -114,3 +114,8 @@ def check_answers(uri: str, name: str, kind: str) -> None:
         socket.create_connection(address, timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise BadInput(f"{name} {public(uri)}: no {kind} answers there ({error})") from None
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -32,8 +32,8 @@ from vaestudy.delivery import Delivery
 from vaestudy.design import Cell, Sweep, show
 from vaestudy.flags import choices
 from vaestudy.interrupt import whole
-from vaestudy.places import database_file, database_uri, mlruns, public, slug
-from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints, cores
+from vaestudy.places import cores, database_file, database_uri, mlruns, public, slug
+from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 LARGEST = 2**31 - 1

@@ -1,4 +1,7 @@
-"""STUDY_FIGURES: name -> a picture of a whole study, from its tidy runs (`tables.tidy`)."""
+"""STUDY_FIGURES: name -> a picture of a whole study, from its tidy runs (`tables.tidy`).
+
+A member returns None where the runs have nothing to show of it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaestudy.cost_figures import bound_against_cost, m_l_heatmaps, pareto_front, step_size
 from vaestudy.design import Study, show
+from vaestudy.noise_figures import estimator_panels, variance_law
 from vaestudy.tables import interval, label, rank
 
 PANELS = (
@@ -108,6 +113,12 @@ def _text(frame: pd.DataFrame, column: str) -> str:
     return ", ".join(sorted(np.unique(found)))
 
 
-STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure]] = {
+STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
     "bound_and_parts": bound_and_parts,
+    "m_l_heatmaps": m_l_heatmaps,
+    "bound_against_cost": bound_against_cost,
+    "pareto_front": pareto_front,
+    "step_size": step_size,
+    "estimator_panels": estimator_panels,
+    "variance_law": variance_law,
 }

@@ -9,7 +9,6 @@ A worker keeps a checkpoint of the run under way, so that whoever executes it ne
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import traceback
 import uuid
@@ -89,11 +88,6 @@ class Pool(Protocol):
     def news(self) -> Iterator[Epoch | Done]: ...
 
     def close(self) -> None: ...
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def checkpoints() -> Path:

@@ -1,0 +1,248 @@
+"""STUDY_TABLES: name -> a further table of a study, from its tidy runs (`tables.tidy`).
+
+A member takes the tidy runs and the study and returns a `Table`, or None where the runs have nothing to say of it. The
+first line of its docstring is the table's title.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vaestudy import budgets
+from vaestudy.design import Level, Study, show
+from vaestudy.gradients import STAGES, best_samples
+from vaestudy.tables import Table, interval, rank
+
+STAGE_WORDS = {"start": "at the start", "epoch_1": "after epoch 1", "end": "at the end"}
+VALID = "Bounds along the way are ELBOs on valid, nats per image, one draw of z an image."
+SECONDS = "Seconds are medians over seeds of runs that may have shared the machine: read them to a tenth or so."
+
+
+def along_factor(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd.DataFrame]:
+    """Level of one factor -> its finished runs at the baseline's levels of all others, in order."""
+    mine = runs[runs["status"] == "FINISHED"]
+    for name, value in study.baseline.items():
+        if name != factor:
+            mine = mine[mine[name] == value]
+    levels = sorted(mine[factor].unique(), key=lambda level: rank(level, factor, study))
+    return {level: mine[mine[factor] == level] for level in levels}
+
+
+def all_cells(runs: pd.DataFrame, study: Study) -> dict[tuple[Level, ...], pd.DataFrame]:
+    """Levels of all factors -> the cell's finished runs, in order."""
+    finished = runs[runs["status"] == "FINISHED"]
+    groups: dict[Any, pd.DataFrame] = dict(list(finished.groupby(list(study.factors), sort=False)))
+    ordered = sorted(groups, key=lambda key: [rank(v, n, study) for v, n in zip(key, study.factors, strict=True)])
+    return {key: groups[key] for key in ordered}
+
+
+def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
+    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
+
+    def text(mean: float, half: float) -> str:
+        if mean != mean:
+            return ""
+        return f"{mean:{sign}.{digits}f} ± {half:.{digits}f}" if half == half else f"{mean:{sign}.{digits}f}"
+
+    return [text(mean, half) for mean, half in zip(full[column], full[f"{column}_ci95"], strict=True)]
+
+
+def figures_of(value: float) -> str:
+    """A cost or a variance with three significant digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
+    """What L=1 loses against more draws, at the baseline's M"""
+    cells = along_factor(runs, study, "samples")
+    if 1 not in cells or len(cells) < 2 or not budgets.milestones(runs):
+        return None
+    rows = []
+    for kind, words in ({"": "images seen"} | budgets.COSTS).items():
+        cost = min(budgets.largest(cell, kind or "images") for cell in cells.values())
+        values = {
+            L: budgets.at(cell, kind, cost) if kind else cell.set_index("seed")["test/elbo"]
+            for L, cell in cells.items()
+        }
+        for L in list(cells)[1:]:
+            loses, half = interval((values[L] - values[1]).dropna())
+            excludes = bool(abs(loses) > half) if half == half else None
+            rows.append({"split": "valid" if kind else "test", "equal": words, "cost": cost, "samples": L,
+                         "elbo_one": values[1].mean(), "elbo": values[L].mean(), "one_loses": loses,
+                         "one_loses_ci95": half, "excludes_0": excludes})  # fmt: skip
+    full = pd.DataFrame(rows)
+    verdict = {True: ", excludes 0", False: ", includes 0", None: ""}
+    shown = pd.DataFrame(
+        {
+            "split": full["split"],
+            "at equal": full["equal"],
+            "namely": [figures_of(cost) for cost in full["cost"]],
+            "L": full["samples"].astype(str),
+            "ELBO, L=1": [f"{v:.2f}" for v in full["elbo_one"]],
+            "ELBO, this L": [f"{v:.2f}" for v in full["elbo"]],
+            "L=1 loses": [
+                loss + verdict[excludes]
+                for loss, excludes in zip(texts(full, "one_loses", sign="+"), full["excludes_0"], strict=True)
+            ],
+        }
+    )
+    fixed = ", ".join(f"{name}={show(value)}" for name, value in study.baseline.items() if name != "samples")
+    notes = [
+        f"At {fixed}; differences at the same seed with their 95 % interval over seeds. "
+        "A cost is the largest that all of these cells came to.",
+        VALID,
+        SECONDS,
+    ]
+    return Table(full, shown, notes)
+
+
+def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
+    """The Pareto set: which cell has the best bound at each cost"""
+    cells = all_cells(runs, study)
+    if not budgets.milestones(runs):
+        return None
+    base = cells.get(tuple(study.baseline.values()))
+    rows = []
+    for kind in ("passes", "seconds"):
+        for cost in cost_ladder(list(cells.values()), kind):
+            values = {key: budgets.at(cell, kind, cost) for key, cell in cells.items()}
+            means = {key: float(v.mean()) for key, v in values.items() if v.notna().all()}
+            if not means:
+                continue
+            best = max(means, key=lambda key: means[key])
+            own = values[tuple(study.baseline.values())] if base is not None else values[best] * np.nan
+            gain, half = interval((values[best] - own).dropna())
+            rows.append(dict(zip(study.factors, best, strict=True)) | {
+                "kind": kind, "cost": cost, "elbo": means[best], "baseline_elbo": float(own.mean()),
+                "gain": gain, "gain_ci95": half})  # fmt: skip
+    if not rows:
+        return None
+    full = pd.DataFrame(rows)
+    shown = pd.DataFrame(
+        {
+            "cost": [
+                f"{figures_of(cost)} {budgets.COSTS[kind]}"
+                for cost, kind in zip(full["cost"], full["kind"], strict=True)
+            ]
+        }
+    )
+    for name in study.factors:
+        shown[name] = [show(value) for value in full[name]]
+    shown["ELBO"] = [f"{v:.2f}" for v in full["elbo"]]
+    shown["baseline"] = [f"{v:.2f}" if v == v else "" for v in full["baseline_elbo"]]
+    shown["gain"] = texts(full, "gain", sign="+")
+    notes = [
+        "The cell with the highest mean at each cost; of many cells the best is also the luckiest, so a small gain is "
+        "none. Cells that had ended before a cost, or had no milestone yet, do not stand for it.",
+        VALID,
+        SECONDS,
+    ]
+    return Table(full, shown, notes)
+
+
+def cost_ladder(cells: list[pd.DataFrame], kind: str) -> list[float]:
+    """Costs of 1, 2 and 5 times powers of ten that some cell came by between its milestones."""
+    ends = [budgets.largest(cell, kind) for cell in cells]
+    starts = [float(np.nanmin(budgets.costs(cell, kind))) for cell in cells]
+    powers = range(math.floor(math.log10(min(starts))), math.ceil(math.log10(max(ends))) + 1)
+    ladder = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    return [cost for cost in ladder if min(starts) <= cost <= max(ends)]
+
+
+def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
+    """The best L that the gradient's variance predicts for the measured cost of a step"""
+    cells = along_factor(runs, study, "samples")
+    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not budgets.milestones(runs):
+        return None
+    fixed, each = budgets.step_cost(list(cells.values()))
+    cost = min(budgets.largest(cell, "seconds") for cell in cells.values())
+    reached = {L: float(budgets.at(cell, "seconds", cost).mean()) for L, cell in cells.items()}
+    best = max(reached, key=lambda L: reached[L] if reached[L] == reached[L] else -math.inf)
+    one, rows = cells[1], []
+    for stage in STAGES:
+        head = f"gradient/{stage}/all"
+        parts = {name: interval(one[f"{head}/{name}"]) for name in ("var_x", "var_eps")}
+        each_seed = [best_samples(fixed, each, x, e) for x, e in one[[f"{head}/var_x", f"{head}/var_eps"]].to_numpy()]
+        predicted, half = interval(pd.Series(each_seed).dropna())
+        rows.append({"stage": stage, "var_x": parts["var_x"][0], "var_x_ci95": parts["var_x"][1],
+                     "var_eps": parts["var_eps"][0], "var_eps_ci95": parts["var_eps"][1],
+                     "seconds_per_image": fixed, "seconds_per_draw": each, "predicted": predicted,
+                     "predicted_ci95": half, "best_of_grid": best, "at_seconds": cost})  # fmt: skip
+    full = pd.DataFrame(rows)
+    shown = pd.DataFrame(
+        {
+            "weights": [STAGE_WORDS[str(stage)] for stage in full["stage"]],
+            "Var_x": [figures_of(v) for v in full["var_x"]],
+            "Var_eps, L=1": [figures_of(v) for v in full["var_eps"]],
+            "µs per image": [figures_of(1e6 * v) for v in full["seconds_per_image"]],
+            "µs per draw": [figures_of(1e6 * v) for v in full["seconds_per_draw"]],
+            "predicted best L": texts(full, "predicted", 1),
+            "best L of the grid": [f"{best} at {figures_of(cost)} s"] * len(full),
+        }
+    )
+    notes = [
+        "Variances: traces over all parameters for one image, at the weights of the runs with L=1. In a given time the "
+        "gradient's variance is least at L = sqrt(µs per image x Var_eps / (µs per draw x Var_x)); below 1 means 1.",
+        "At equal decoder passes the variance goes as L Var_x + Var_eps, so one draw is best whatever the parts are.",
+        SECONDS,
+    ]
+    return Table(full, shown, notes)
+
+
+def noise(runs: pd.DataFrame, study: Study) -> Table | None:
+    """The noise of each estimator at the same weights, those of the baseline's estimator"""
+    cells = along_factor(runs, study, "samples")
+    beside = sorted({str(c).split("/")[2] for c in runs if str(c).count("/") == 4 and str(c).startswith("gradient/")})
+    if not beside or not cells:
+        return None
+    known = [str(name) for name in study.factors.get("estimator", ())]
+    rows = []
+    for stage in STAGES:
+        for L, cell in cells.items():
+            for name in sorted(beside, key=lambda name: known.index(name) if name in known else len(known)):
+                head = f"gradient/{stage}/{name}"
+                if f"{head}/all/var_eps" not in cell or cell[f"{head}/all/var_eps"].isna().all():
+                    continue
+                row: dict[str, Any] = {"stage": stage, "samples": L, "estimator": name}
+                measured = ("value/var_eps", "encoder/var_eps", "all/var_x", "all/var_eps", "encoder/snr_draws")
+                for metric in measured:
+                    row[metric], row[f"{metric}_ci95"] = interval(cell[f"{head}/{metric}"].dropna())
+                rows.append(row)
+    full = pd.DataFrame(rows)
+    columns = {
+        "value: Var_eps": "value/var_eps",
+        "encoder: Var_eps": "encoder/var_eps",
+        "encoder: SNR": "encoder/snr_draws",
+        "all: Var_x": "all/var_x",
+        "all: Var_eps": "all/var_eps",
+    }
+    shown = pd.DataFrame(
+        {
+            "weights": [STAGE_WORDS[str(stage)] for stage in full["stage"]],
+            "L": full["samples"].astype(str),
+            "estimator": full["estimator"],
+        }
+    )
+    for title, metric in columns.items():
+        pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
+        shown[title] = [figures_of(v) + (f" ± {figures_of(h)}" if h == h else "") for v, h in pairs]
+    notes = [
+        "For one image with L draws; Var_eps: the noise of the draws, Var_x: that images differ, both traces of "
+        "covariances; a minibatch's gradient has (Var_x + Var_eps) / M. Value: of the objective, nats^2.",
+        "SNR: the length of an image's expected gradient over the noise of its draws, root mean square over images. "
+        "± over seeds, 95 %.",
+    ]
+    return Table(full, shown, notes)
+
+
+STUDY_TABLES: dict[str, Callable[[pd.DataFrame, Study], Table | None]] = {
+    "one_draw": one_draw,
+    "pareto": pareto,
+    "predicted_samples": predicted_samples,
+    "noise": noise,
+}
