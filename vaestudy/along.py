@@ -21,11 +21,13 @@ from vaestudy.model import VAE
 class Along:
     """Counts images and training seconds, step by step."""
 
-    def __init__(self, model: VAE, x_valid: Tensor) -> None:
+    def __init__(self, model: VAE, x_valid: Tensor, total: int) -> None:
+        """`total`: images that the whole run will see; where there are milestones, its end is one."""
         self.model, self._x = model, x_valid
         self.images, self.seconds = 0, 0.0
         self.metrics: dict[str, float] = {}
-        self._ahead = sorted(set(model.config.milestones))
+        before_the_end = {milestone for milestone in model.config.milestones if milestone < total}
+        self._ahead = sorted(before_the_end | {total}) if model.config.milestones else []
         self._started: float | None = None
 
     def resume(self, images: int, seconds: float, metrics: dict[str, float]) -> None:

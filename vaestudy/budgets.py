@@ -24,7 +24,8 @@ def milestones(runs: pd.DataFrame) -> list[int]:
 
 def samples(runs: pd.DataFrame) -> Array:
     """L of each run, whether it is a factor or not."""
-    return np.array([float(text) for text in runs["params.samples"]], dtype=np.float64)
+    found: Array = np.array([float(text) for text in runs["params.samples"]], dtype=np.float64)
+    return found
 
 
 def bounds(cell: pd.DataFrame) -> Array:
@@ -39,7 +40,8 @@ def costs(cell: pd.DataFrame, kind: str) -> Array:
         return images
     if kind == "passes":
         return images * samples(cell)[0]
-    return np.array([cell[f"along/{m}/seconds"].median() for m in milestones(cell)], dtype=np.float64)
+    seconds: Array = np.array([cell[f"along/{m}/seconds"].median() for m in milestones(cell)], dtype=np.float64)
+    return seconds
 
 
 def at(cell: pd.DataFrame, kind: str, cost: float) -> pd.Series[float]:

@@ -153,7 +153,7 @@ class RunConfig(BaseModel):
     seed: CountOrZero = 0
     """Everything random in the run derives from it."""
     milestones: tuple[Count, ...] = ()
-    """Images seen after which the bound on valid is recorded along the way, with the seconds until then."""
+    """Images seen after which the bound on valid is recorded along the way, and at the end, with the seconds."""
     gradient_images: CountOrZero = 0
     """Train images on which the gradient's variance is measured at the start, after epoch 1 and at the end, or 0."""
     gradient_estimators: tuple[

@@ -23,6 +23,7 @@ Levels = dict[str, tuple[Level, ...]]
 
 QUICK: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 QUICK_SEEDS = 2
+QUICK_GRADIENT_IMAGES = 20
 QUICK_CELLS = 12
 
 
@@ -124,7 +125,7 @@ def cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[
 
 def quick(base: RunConfig) -> RunConfig:
     """The base shrunk to a look: few images, few epochs."""
-    return base.but(**QUICK)
+    return base.but(**QUICK, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
 
 
 def show(value: Any) -> str:

@@ -85,7 +85,7 @@ def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0) -> Terms:
 
     if z[..., 0].numel() <= ROWS or not torch.is_grad_enabled():
         return Terms(decode(x, z), z, q)
-    parameters = [*model.decoder.parameters(), *model.head.parameters()]
+    parameters = list(model.parameters())
     columns = []
     for xs, zs in zip(x.split(ROWS), z.split(ROWS, dim=1), strict=True):
         chunks = zs.split(max(1, ROWS // len(xs)))
@@ -116,7 +116,7 @@ class _Recomputed(torch.autograd.Function):
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             value = ctx.decode(x, z)
-        return None, None, *torch.autograd.grad(value, (z, *parameters), grad)
+        return None, None, *torch.autograd.grad(value, (z, *parameters), grad, allow_unused=True)
 
 
 def lend(value: Tensor, surrogate: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def _tex(text: str) -> str:
     """A heading or a cell for LaTeX: numbers in mathematics, so that minus signs are."""
     if re.fullmatch(r"[-+]?[\d.]+( ± [\d.]+)?", text):
         return "$" + text.replace("±", r"\pm") + "$"
-    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$")):
+    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$"), ("±", r"$\pm$"), ("µ", r"$\mu$")):
         text = text.replace(plain, tex)
     return text
 

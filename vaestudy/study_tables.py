@@ -16,7 +16,7 @@ import pandas as pd
 from vaestudy import budgets
 from vaestudy.design import Level, Study, show
 from vaestudy.gradients import STAGES, best_samples
-from vaestudy.tables import Table, interval, rank
+from vaestudy.tables import Table, interval, rank, significant
 
 STAGE_WORDS = {"start": "at the start", "epoch_1": "after epoch 1", "end": "at the end"}
 VALID = "Bounds along the way are ELBOs on valid, nats per image, one draw of z an image."
@@ -41,6 +41,11 @@ def all_cells(runs: pd.DataFrame, study: Study) -> dict[tuple[Level, ...], pd.Da
     return {key: groups[key] for key in ordered}
 
 
+def plain(value: float) -> str:
+    """A bound as it is printed; nothing where there is none."""
+    return f"{value:.2f}" if value == value else ""
+
+
 def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
     """A column of means with their half-widths as it is printed; nothing where there is no mean."""
 
@@ -50,11 +55,6 @@ def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> l
         return f"{mean:{sign}.{digits}f} ± {half:.{digits}f}" if half == half else f"{mean:{sign}.{digits}f}"
 
     return [text(mean, half) for mean, half in zip(full[column], full[f"{column}_ci95"], strict=True)]
-
-
-def figures_of(value: float) -> str:
-    """A cost or a variance with three significant digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
@@ -81,10 +81,10 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
         {
             "split": full["split"],
             "at equal": full["equal"],
-            "namely": [figures_of(cost) for cost in full["cost"]],
+            "namely": [significant(cost) for cost in full["cost"]],
             "L": full["samples"].astype(str),
-            "ELBO, L=1": [f"{v:.2f}" for v in full["elbo_one"]],
-            "ELBO, this L": [f"{v:.2f}" for v in full["elbo"]],
+            "ELBO, L=1": [plain(v) for v in full["elbo_one"]],
+            "ELBO, this L": [plain(v) for v in full["elbo"]],
             "L=1 loses": [
                 loss + verdict[excludes]
                 for loss, excludes in zip(texts(full, "one_loses", sign="+"), full["excludes_0"], strict=True)
@@ -126,7 +126,7 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = pd.DataFrame(
         {
             "cost": [
-                f"{figures_of(cost)} {budgets.COSTS[kind]}"
+                f"{significant(cost)} {budgets.COSTS[kind]}"
                 for cost, kind in zip(full["cost"], full["kind"], strict=True)
             ]
         }
@@ -134,7 +134,7 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     for name in study.factors:
         shown[name] = [show(value) for value in full[name]]
     shown["ELBO"] = [f"{v:.2f}" for v in full["elbo"]]
-    shown["baseline"] = [f"{v:.2f}" if v == v else "" for v in full["baseline_elbo"]]
+    shown["baseline"] = [plain(v) for v in full["baseline_elbo"]]
     shown["gain"] = texts(full, "gain", sign="+")
     notes = [
         "The cell with the highest mean at each cost; of many cells the best is also the luckiest, so a small gain is "
@@ -177,12 +177,12 @@ def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = pd.DataFrame(
         {
             "weights": [STAGE_WORDS[str(stage)] for stage in full["stage"]],
-            "Var_x": [figures_of(v) for v in full["var_x"]],
-            "Var_eps, L=1": [figures_of(v) for v in full["var_eps"]],
-            "µs per image": [figures_of(1e6 * v) for v in full["seconds_per_image"]],
-            "µs per draw": [figures_of(1e6 * v) for v in full["seconds_per_draw"]],
+            "Var_x": [significant(v) for v in full["var_x"]],
+            "Var_eps, L=1": [significant(v) for v in full["var_eps"]],
+            "µs per image": [significant(1e6 * v) for v in full["seconds_per_image"]],
+            "µs per draw": [significant(1e6 * v) for v in full["seconds_per_draw"]],
             "predicted best L": texts(full, "predicted", 1),
-            "best L of the grid": [f"{best} at {figures_of(cost)} s"] * len(full),
+            "best L of the grid": [f"{best} at {significant(cost)} s"] * len(full),
         }
     )
     notes = [
@@ -230,7 +230,7 @@ def noise(runs: pd.DataFrame, study: Study) -> Table | None:
     )
     for title, metric in columns.items():
         pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
-        shown[title] = [figures_of(v) + (f" ± {figures_of(h)}" if h == h else "") for v, h in pairs]
+        shown[title] = [significant(mean, half) for mean, half in pairs]
     notes = [
         "For one image with L draws; Var_eps: the noise of the draws, Var_x: that images differ, both traces of "
         "covariances; a minibatch's gradient has (Var_x + Var_eps) / M. Value: of the objective, nats^2.",

@@ -22,7 +22,16 @@ from vaestudy.likelihoods import LIKELIHOODS
 
 LEVEL = 0.95
 NATS = ("elbo", "iwae_", "log_likelihood", "kl")
-LABELS = {"elbo": "ELBO", "log_likelihood": "log-lik.", "kl": "KL", "active_units": "active units"}
+LABELS = {
+    "elbo": "ELBO",
+    "log_likelihood": "log-lik.",
+    "kl": "KL",
+    "active_units": "active units",
+    "seconds/train": "s training",
+    "gradient/end/value/var_eps": "value Var_eps",
+    "gradient/end/all/variance": "gradient variance",
+    "gradient/end/encoder/snr_draws": "encoder SNR",
+}
 BOUNDS = ("elbo", "iwae_")
 
 
@@ -143,7 +152,12 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
     for name in study.factors:
         shown[name] = [show(value) for value in full[name]]
     for metric in metrics:
-        digits = 1 if metric.endswith("active_units") else 2
+        digits = 1 if metric.endswith(("active_units", "seconds/train")) else 2
+        if metric.startswith("gradient/"):
+            shown[label(metric)] = [
+                significant(mean, half) for mean, half in zip(full[metric], full[f"{metric}_ci95"], strict=True)
+            ]
+            continue
         shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", digits)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", digits, sign="+")
@@ -161,6 +175,17 @@ def _pairs(full: pd.DataFrame, value: str, half: str, digits: int, sign: str = "
         return f"{text} ± {width:.{digits}f}" if width == width else text
 
     return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
+
+
+def significant(mean: float, half: float = math.nan) -> str:
+    """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
+
+    def number(value: float) -> str:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+    if mean != mean:
+        return ""
+    return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
 
 
 def _notes(runs: pd.DataFrame, study: Study) -> list[str]:

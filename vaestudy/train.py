@@ -78,7 +78,7 @@ def train(
     optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
     schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
     rate = config.learning_rate * LR_SCALINGS[config.lr_scaling](config.minibatch)
-    result, along = Result(model), Along(model, x_valid)
+    result, along = Result(model), Along(model, x_valid, epochs * len(images))
 
     def measure(stage: str) -> None:
         if config.gradient_images:
