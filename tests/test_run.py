@@ -91,3 +91,9 @@ def test_key_is_a_hash_of_the_content() -> None:
     assert a.key == RunConfig.model_validate_json(a.model_dump_json()).key
     assert len({a.but(seed=s).key for s in range(5)} | {a.but(latent_dim=11).key}) == 6
     assert a.key == a.but(hidden=[256]).key
+
+
+def test_fields_that_came_later_move_no_key_by_being_there() -> None:
+    assert RunConfig().key == "826c69d816dfde64"
+    later = {"lr_scaling": "sqrt", "milestones": (5,), "gradient_images": 20}
+    assert len({RunConfig(**{name: value}).key for name, value in later.items()} | {RunConfig().key}) == 4

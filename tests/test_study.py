@@ -245,10 +245,36 @@ class TestDesign:
         levels = study.levels(full=False, quick=True, given={})
         assert levels == {"latent_dim": (1, 5), "samples": (1, 3)}
 
+    def test_what_is_left_out(self) -> None:
+        study = toy(factors={"estimator": ("sgvb-b", "score-function-loo"), "samples": (1, 2)}, full={},
+                    leave_out=({"estimator": "score-function-loo", "samples": 1},),
+                    baseline={"estimator": "sgvb-b", "samples": 1})  # fmt: skip
+        levels = study.levels(full=False, quick=False, given={})
+        found = {(c.levels["estimator"], c.levels["samples"]) for c in study.plan(study.base, levels, 2)}
+        assert found == {("sgvb-b", 1), ("sgvb-b", 2), ("score-function-loo", 2)}
+        alone = {"estimator": ("score-function-loo",), "samples": (1,)}
+        with pytest.raises(BadInput, match=r"no cell is left: .*estimator=score-function-loo, samples=1"):
+            study.plan(study.base, alone, 2)
+
+    def test_a_level_may_be_undefined_with_the_base(self, mlruns: Path) -> None:
+        study = toy(factors={"estimator": ("sgvb-b", "score-function-loo"), "samples": (1, 2)}, full={},
+                    leave_out=({"estimator": "score-function-loo", "samples": 1},),
+                    baseline={"estimator": "sgvb-b", "samples": 1})  # fmt: skip
+        assert conduct(study, "--estimator", "score-function-loo", "--samples", "1", "2", "--seeds", "1") == 0
+        children, _ = books(mlruns)
+        assert children["params.samples"].tolist() == ["2"]
+
+    def test_quick_keeps_the_baseline(self) -> None:
+        study = toy(factors={"latent_dim": (1, 2, 3, 4, 5), "samples": (1, 2, 3)}, full={},
+                    baseline={"latent_dim": 3, "samples": 1})  # fmt: skip
+        assert study.levels(full=False, quick=True, given={}) == {"latent_dim": (1, 3, 5), "samples": (1, 3)}
+
     def test_given_levels(self) -> None:
         assert toy().levels(full=False, quick=False, given={"latent_dim": (7,)}) == {"latent_dim": (7,)}
 
-    @pytest.mark.parametrize("changes", [{"factors": {"nope": (1,)}}, {"baseline": {}}, {"name": "../up"}])
+    @pytest.mark.parametrize(
+        "changes", [{"factors": {"nope": (1,)}}, {"baseline": {}}, {"name": "../up"}, {"leave_out": ({"nope": 1},)}]
+    )
     def test_a_wrong_declaration_is_refused(self, changes: dict) -> None:
         with pytest.raises(ValueError, match=r"nope|baseline|name"):
             toy(**changes)

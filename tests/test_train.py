@@ -12,6 +12,7 @@ from reference import article_steps
 from vaestudy import data as datasets
 from vaestudy.config import RunConfig
 from vaestudy.data import Data, Split
+from vaestudy.estimators import ESTIMATORS
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.pixels import PIXELS
@@ -109,6 +110,29 @@ def test_edges_of_l_and_m(tiny: RunConfig, changes: dict) -> None:
     said = notices(config, prepare(config))
     assert bool(said) == (config.minibatch > 200)
     assert all("10000" in line for line in said)
+
+
+def test_one_importance_sample_is_said_to_be_sgvb_a(tiny: RunConfig) -> None:
+    config = tiny.but(estimator="iwae")
+    (line,) = notices(config, prepare(config))
+    assert "iwae" in line
+    assert "equals sgvb-a" in line
+    assert same(weights(config), weights(tiny.but(estimator="sgvb-a")))
+    assert not notices(config.but(samples=2), prepare(config))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_what_is_logged_is_the_elbo_whatever_is_trained(tiny: RunConfig, estimator: str) -> None:
+    """The same first step, hence the same weights, for one epoch of one step: all report the same draws' ELBO."""
+    config = tiny.but(epochs=1, minibatch=200, samples=5, estimator=estimator)
+    reference = train(config.but(estimator="sgvb-a"), prepare(config)).history[0]
+    mine = train(config, prepare(config)).history[0]
+    # sgvb-b takes its KL in closed form and not by the draws.
+    tolerance = 0.02 if estimator == "sgvb-b" else 1e-6
+    assert mine["train/elbo"] == pytest.approx(reference["train/elbo"], rel=tolerance)
+    assert mine["train/log_likelihood"] == pytest.approx(reference["train/log_likelihood"], rel=1e-6)
+    assert ("train/objective" in mine) == (estimator in ("iwae", "dreg"))
+    assert mine.get("train/objective", mine["train/elbo"] + 1) > mine["train/elbo"]
 
 
 def test_no_validation_split(tiny: RunConfig) -> None:

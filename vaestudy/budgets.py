@@ -2,10 +2,14 @@
 
 A cost is one of COSTS: images seen, decoder passes (images times L) or training seconds. Seconds of runs that share a
 machine are noisy, so a cell's are the medians over its seeds; images and decoder passes are exact. Between milestones
-the bound is interpolated in the logarithm of the cost; before the first and after the last it is not known (nan).
+the bound is interpolated in the logarithm of the cost. A cell is in the Pareto set if it has the best bound of all for
+at most some cost.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,50 +20,56 @@ Array = NDArray[np.float64]
 COSTS = {"images": "images seen", "passes": "decoder passes", "seconds": "training seconds"}
 
 
-def milestones(runs: pd.DataFrame) -> list[int]:
-    """The milestones that any of the runs has, in order."""
-    names = [str(c).split("/")[1] for c in runs if str(c).startswith("along/") and str(c).endswith("/elbo")]
-    return sorted(map(int, names))
+@dataclass(frozen=True)
+class Curve:
+    """A cell's bound against one cost."""
+
+    cost: Array
+    """[K], rising."""
+    bounds: Array
+    """[seeds, K] of each run, on valid."""
+    seeds: list[int]
+
+    @property
+    def end(self) -> float:
+        return float(self.cost[-1])
+
+    @property
+    def mean(self) -> Array:
+        """[K] over seeds."""
+        mean: Array = self.bounds.mean(0)
+        return mean
+
+    def at(self, cost: float) -> pd.Series[float]:
+        """The bound of each run at a cost, by seed; nan where the cell has no milestone yet, or had ended."""
+        known = self.cost[0] <= cost * (1 + 1e-9) and cost <= self.end * (1 + 1e-9)
+        where, x = math.log(cost), np.log(self.cost)
+        values = [float(np.interp(where, x, row)) if known else math.nan for row in self.bounds]
+        return pd.Series(values, index=self.seeds, dtype=float)
+
+    def within(self, cost: float) -> pd.Series[float]:
+        """The same for at most that cost: a cell that had ended by then keeps its last bound."""
+        return self.at(min(cost, self.end))
 
 
-def samples(runs: pd.DataFrame) -> Array:
-    """L of each run, whether it is a factor or not."""
-    found: Array = np.array([float(text) for text in runs["params.samples"]], dtype=np.float64)
-    return found
+def recorded(runs: pd.DataFrame) -> bool:
+    """Whether anything was recorded along the way."""
+    return bool(_milestones(runs))
 
 
-def bounds(cell: pd.DataFrame) -> Array:
-    """[seeds, milestones] the bound on valid of each run of a cell."""
-    return np.array(cell[[f"along/{m}/elbo" for m in milestones(cell)]], dtype=np.float64)
-
-
-def costs(cell: pd.DataFrame, kind: str) -> Array:
-    """[milestones] what each milestone cost the cell."""
-    images: Array = np.array([cell[f"along/{m}/images"].max() for m in milestones(cell)], dtype=np.float64)
-    if kind == "images":
-        return images
+def curve(cell: pd.DataFrame, kind: str) -> Curve:
+    """The bound of a cell's runs against a cost, one of COSTS, at the milestones that all of them came to."""
+    names = [f"along/{m}" for m in _milestones(cell)]
+    reached = [name for name in names if cell[f"{name}/elbo"].notna().all()]
+    cost: Array = np.array([cell[f"{name}/images"].iloc[0] for name in reached], dtype=np.float64)
     if kind == "passes":
-        return images * samples(cell)[0]
-    seconds: Array = np.array([cell[f"along/{m}/seconds"].median() for m in milestones(cell)], dtype=np.float64)
-    return seconds
-
-
-def at(cell: pd.DataFrame, kind: str, cost: float) -> pd.Series[float]:
-    """The bound on valid of each run of a cell at a cost, by seed; nan where the cell did not come that far."""
-    x = costs(cell, kind)
-    there = ~np.isnan(x)
-    # A milestone below M is passed in the same step as the next: equal costs, equal bounds, one of them enough.
-    x, first = np.unique(x[there], return_index=True)
-    values = []
-    for row in bounds(cell)[:, there][:, first]:
-        known = bool(len(x)) and x[0] <= cost * (1 + 1e-9) and cost <= x[-1] * (1 + 1e-9)
-        values.append(float(np.interp(np.log(cost), np.log(x), row)) if known else np.nan)
-    return pd.Series(values, index=cell["seed"].to_numpy(), dtype=float)
-
-
-def largest(cell: pd.DataFrame, kind: str) -> float:
-    """What the cell's last milestone cost."""
-    return float(np.nanmax(costs(cell, kind)))
+        cost = cost * float(cell["params.samples"].iloc[0])
+    elif kind == "seconds":
+        cost = np.array([cell[f"{name}/seconds"].median() for name in reached], dtype=np.float64)
+    bounds: Array = np.array(cell[[f"{name}/elbo" for name in reached]], dtype=np.float64)
+    # A milestone below M is passed in the same step as the next: one of them is enough.
+    cost, first = np.unique(cost, return_index=True)
+    return Curve(cost, bounds[:, first], cell["seed"].tolist())
 
 
 def step_cost(cells: list[pd.DataFrame]) -> tuple[float, float]:
@@ -67,8 +77,14 @@ def step_cost(cells: list[pd.DataFrame]) -> tuple[float, float]:
 
     By least squares of relative errors, as a large L would else decide alone; a is not let below 0.
     """
-    L = np.array([samples(cell)[0] for cell in cells])
-    seconds = np.array([largest(cell, "seconds") / largest(cell, "images") for cell in cells])
+    L = np.array([float(cell["params.samples"].iloc[0]) for cell in cells])
+    seconds = np.array([curve(cell, "seconds").end / curve(cell, "images").end for cell in cells])
     design = np.stack((1 / seconds, L / seconds), axis=1)
     a, b = np.linalg.lstsq(design, np.ones(len(cells)), rcond=None)[0]
     return max(float(a), 0.0), float(b)
+
+
+def _milestones(runs: pd.DataFrame) -> list[int]:
+    """Those that any of the runs has, in order."""
+    names = [str(c).split("/")[1] for c in runs if str(c).startswith("along/") and str(c).endswith("/elbo")]
+    return sorted(map(int, names))

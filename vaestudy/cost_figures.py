@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from vaestudy import budgets
 from vaestudy.design import Study, show
 from vaestudy.study_tables import all_cells, along_factor
-from vaestudy.tables import interval
+from vaestudy.tables import interval, significant
 
 NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training
 Key = tuple[Any, ...]
@@ -32,9 +32,10 @@ def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
             values = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items()}
             title = "Test ELBO, equal images seen (whole runs)"
         else:
-            cost = min(budgets.largest(cell, kind) for cell in cells.values())
-            values = {key: float(budgets.at(cell, kind, cost).mean()) for key, cell in cells.items()}
-            title = f"Validation ELBO after {cost:,.0f} {words}"
+            curves = {key: budgets.curve(cell, kind) for key, cell in cells.items()}
+            cost = min(curve.end for curve in curves.values())
+            values = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
+            title = f"Validation ELBO after {significant(cost)} {words}"
         _heatmap(ax, values, title)
     figure.suptitle(heading(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
     return figure
@@ -71,28 +72,36 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
     for rows in sorted({M * Ls[0] for M in Ms} | {Ms[-1] * L for L in Ls}):
         y = np.interp(np.log(rows / L_at), np.log(Ms), range(len(Ms)), left=math.nan, right=math.nan)
         if np.isfinite(y).sum() > 10:
-            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.8)
+            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.7, zorder=1.5)
     ax.set(xlim=(-0.5, len(Ls) - 0.5), ylim=(-0.5, len(Ms) - 0.5))
 
 
 def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The validation bound along the way, a column for each M: against decoder passes and against seconds."""
     cells = _plane(runs, study)
-    if not budgets.milestones(runs) or not cells:
+    if not budgets.recorded(runs) or not cells:
         return None
     Ms, Ls = (sorted({key[axis] for key in cells}) for axis in (0, 1))
     colours = dict(zip(Ls, sns.color_palette("viridis_r", len(Ls)), strict=True))
-    top = max(float(budgets.bounds(cell).mean(0)[-1]) for cell in _ended(cells).values())
+    curves = {kind: {key: budgets.curve(cell, kind) for key, cell in cells.items()} for kind in ("passes", "seconds")}
+    top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(2.2 + 3.1 * len(Ms), 7.4), layout="constrained")
         axes = figure.subplots(2, len(Ms), sharex="row", sharey=True, squeeze=False)
-        for row, kind in enumerate(("passes", "seconds")):
+        for row, (kind, mine) in enumerate(curves.items()):
+            front_x, front_y, _ = _front(list(mine.values()))
             for ax, M in zip(axes[row], Ms, strict=True):
-                front_x, front_y, _ = _front(list(cells.values()), kind)
-                ax.plot(front_x, front_y, color="0.55", linewidth=3.5, alpha=0.55, label="best of all cells")
+                ax.plot(
+                    front_x,
+                    front_y,
+                    color="0.55",
+                    linewidth=3.5,
+                    alpha=0.55,
+                    label="best of all cells for at most this cost",
+                )
                 for L in Ls:
-                    if (M, L) in cells:
-                        x, y = _curve(cells[M, L], kind)
+                    if (M, L) in mine:
+                        x, y = mine[M, L].cost, mine[M, L].mean
                         ax.plot(x, y, color=colours[L], marker=".", markersize=4, linewidth=1.3, label=f"L={L}")
                 ax.set(xscale="log", xlabel=budgets.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
                 if row == 0:
@@ -104,25 +113,14 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     return figure
 
 
-def _ended(cells: dict[Any, pd.DataFrame]) -> dict[Any, pd.DataFrame]:
-    return {key: cell for key, cell in cells.items() if len(cell)}
-
-
-def _curve(cell: pd.DataFrame, kind: str) -> tuple[budgets.Array, budgets.Array]:
-    """(cost, mean bound) at the milestones that all runs of a cell came to."""
-    x, y = budgets.costs(cell, kind), budgets.bounds(cell).mean(0)
-    there = np.isfinite(x) & np.isfinite(y)
-    return x[there], y[there]
-
-
-def _front(cells: list[pd.DataFrame], kind: str) -> tuple[list[float], list[float], list[int]]:
-    """(cost, the best mean bound there, whose it is): over costs that are dense enough to draw."""
-    starts, ends = zip(*((x[0], x[-1]) for x, _ in (_curve(cell, kind) for cell in cells)), strict=True)
+def _front(curves: list[budgets.Curve]) -> tuple[list[float], list[float], list[int]]:
+    """(cost, the best mean bound for at most that, whose it is): over costs that are dense enough to draw."""
+    low, high = min(curve.cost[0] for curve in curves), max(curve.end for curve in curves)
     costs: list[float] = []
     best: list[float] = []
     whose: list[int] = []
-    for cost in np.geomspace(min(starts), max(ends), 120):
-        values = np.array([budgets.at(cell, kind, float(cost)).mean() for cell in cells])
+    for cost in np.geomspace(low, high, 120):
+        values = np.array([curve.within(float(cost)).mean() for curve in curves])
         if np.isfinite(values).any():
             costs.append(float(cost))
             best.append(float(np.nanmax(values)))
@@ -131,29 +129,31 @@ def _front(cells: list[pd.DataFrame], kind: str) -> tuple[list[float], list[floa
 
 
 def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """The Pareto set: all cells' curves, and on top which cell is best at each cost."""
-    if not budgets.milestones(runs):
+    """The Pareto set: all cells' curves, and on top which cell is best for at most each cost."""
+    if not budgets.recorded(runs):
         return None
-    cells = _ended(all_cells(runs, study))
+    cells = all_cells(runs, study)
+    curves = {kind: [budgets.curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
+    fronts = {kind: _front(mine) for kind, mine in curves.items()}
+    top = max(max(values) for _, values, _ in fronts.values())
+    ranked = sorted({w for _, values, whose in fronts.values() for v, w in zip(values, whose, strict=True)
+                     if v > top - NATS_SHOWN})  # fmt: skip
+    palette = dict(zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True))
+    names = [_name(key, study) for key in cells]
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
-        figure = Figure(figsize=(13, 5.8), layout="constrained")
-        for ax, kind in zip(figure.subplots(1, 2), ("passes", "seconds"), strict=True):
-            for cell in cells.values():
-                ax.plot(*_curve(cell, kind), color="0.8", linewidth=0.8)
-            costs, values, winners = _front(list(cells.values()), kind)
-            names = [_name(key, study) for key in cells]
-            ranked = list(dict.fromkeys(winners))
-            palette = dict(
-                zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True)
-            )
+        figure = Figure(figsize=(13, 6.2), layout="constrained")
+        for ax, (kind, (costs, values, whose)) in zip(figure.subplots(1, 2, sharey=True), fronts.items(), strict=True):
+            for curve in curves[kind]:
+                ax.plot(curve.cost, curve.mean, color="0.8", linewidth=0.8)
             for winner in ranked:
-                mine = [index for index, w in enumerate(winners) if w == winner]
+                mine = [index for index, w in enumerate(whose) if w == winner]
                 ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
                         color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
-            ax.set(xscale="log", xlabel=budgets.COSTS[kind], ylim=(max(values) - NATS_SHOWN, max(values) + 2))
-            ax.set_ylabel("validation ELBO, nats per image")
-            ax.legend(title="best at this cost", fontsize=9, loc="lower right")
-        figure.suptitle(heading(runs, study, "grey: every cell, means over seeds"), fontsize=12)
+            ax.set(xscale="log", xlabel=f"at most this many {budgets.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2))
+        figure.axes[0].set_ylabel("validation ELBO, nats per image")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(8, len(labels)), frameon=False)
+        figure.suptitle(heading(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12)
     return figure
 
 
@@ -170,6 +170,8 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
         for index, rule in enumerate(study.factors["lr_scaling"]):
             arm = mine[mine["lr_scaling"] == rule]
             base = study.baseline["minibatch"]  # where all rules are one
+            if arm.empty:
+                continue
             arm = pd.concat([arm, reference[base]]) if rule != "none" and base in reference else arm
             groups = list(arm.groupby("minibatch"))
             means, halves = zip(*(interval(group["test/elbo"]) for _, group in groups), strict=True)

@@ -60,15 +60,15 @@ def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> l
 def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
     """What L=1 loses against more draws, at the baseline's M"""
     cells = along_factor(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or not budgets.milestones(runs):
+    if 1 not in cells or len(cells) < 2 or not budgets.recorded(runs):
         return None
     rows = []
     for kind, words in ({"": "images seen"} | budgets.COSTS).items():
-        cost = min(budgets.largest(cell, kind or "images") for cell in cells.values())
-        values = {
-            L: budgets.at(cell, kind, cost) if kind else cell.set_index("seed")["test/elbo"]
-            for L, cell in cells.items()
-        }
+        curves = {L: budgets.curve(cell, kind or "images") for L, cell in cells.items()}
+        cost = min(curve.end for curve in curves.values())
+        values = {L: curve.at(cost) for L, curve in curves.items()}
+        if not kind:
+            values = {L: cell.set_index("seed")["test/elbo"] for L, cell in cells.items()}
         for L in list(cells)[1:]:
             loses, half = interval((values[L] - values[1]).dropna())
             excludes = bool(abs(loses) > half) if half == half else None
@@ -102,20 +102,21 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
 
 
 def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
-    """The Pareto set: which cell has the best bound at each cost"""
-    cells = all_cells(runs, study)
-    if not budgets.milestones(runs):
+    """The Pareto set: which cell has the best bound for at most each cost"""
+    if not budgets.recorded(runs):
         return None
-    base = cells.get(tuple(study.baseline.values()))
+    cells = all_cells(runs, study)
+    baseline = tuple(study.baseline[name] for name in study.factors)
     rows = []
     for kind in ("passes", "seconds"):
-        for cost in cost_ladder(list(cells.values()), kind):
-            values = {key: budgets.at(cell, kind, cost) for key, cell in cells.items()}
+        curves = {key: budgets.curve(cell, kind) for key, cell in cells.items()}
+        for cost in _ladder(list(curves.values())):
+            values = {key: curve.within(cost) for key, curve in curves.items()}
             means = {key: float(v.mean()) for key, v in values.items() if v.notna().all()}
             if not means:
                 continue
             best = max(means, key=lambda key: means[key])
-            own = values[tuple(study.baseline.values())] if base is not None else values[best] * np.nan
+            own = values[baseline] if baseline in values else values[best] * np.nan
             gain, half = interval((values[best] - own).dropna())
             rows.append(dict(zip(study.factors, best, strict=True)) | {
                 "kind": kind, "cost": cost, "elbo": means[best], "baseline_elbo": float(own.mean()),
@@ -138,30 +139,29 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     shown["gain"] = texts(full, "gain", sign="+")
     notes = [
         "The cell with the highest mean at each cost; of many cells the best is also the luckiest, so a small gain is "
-        "none. Cells that had ended before a cost, or had no milestone yet, do not stand for it.",
+        "none. A cell that had ended keeps its last bound; one without a milestone yet does not stand.",
         VALID,
         SECONDS,
     ]
     return Table(full, shown, notes)
 
 
-def cost_ladder(cells: list[pd.DataFrame], kind: str) -> list[float]:
-    """Costs of 1, 2 and 5 times powers of ten that some cell came by between its milestones."""
-    ends = [budgets.largest(cell, kind) for cell in cells]
-    starts = [float(np.nanmin(budgets.costs(cell, kind))) for cell in cells]
-    powers = range(math.floor(math.log10(min(starts))), math.ceil(math.log10(max(ends))) + 1)
-    ladder = [step * 10.0**power for power in powers for step in (1, 2, 5)]
-    return [cost for cost in ladder if min(starts) <= cost <= max(ends)]
+def _ladder(curves: list[budgets.Curve]) -> list[float]:
+    """Costs of 1, 2 and 5 times powers of ten between the first milestone and the last of all."""
+    low, high = min(float(curve.cost[0]) for curve in curves), max(curve.end for curve in curves)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [cost for power in powers for step in (1, 2, 5) if low <= (cost := step * 10.0**power) <= high]
 
 
 def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
     """The best L that the gradient's variance predicts for the measured cost of a step"""
     cells = along_factor(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not budgets.milestones(runs):
+    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not budgets.recorded(runs):
         return None
     fixed, each = budgets.step_cost(list(cells.values()))
-    cost = min(budgets.largest(cell, "seconds") for cell in cells.values())
-    reached = {L: float(budgets.at(cell, "seconds", cost).mean()) for L, cell in cells.items()}
+    curves = {L: budgets.curve(cell, "seconds") for L, cell in cells.items()}
+    cost = min(curve.end for curve in curves.values())
+    reached = {L: float(curve.at(cost).mean()) for L, curve in curves.items()}
     best = max(reached, key=lambda L: reached[L] if reached[L] == reached[L] else -math.inf)
     one, rows = cells[1], []
     for stage in STAGES:
