@@ -10,7 +10,7 @@ from reference import Gaussian, LinearVAE
 from torch.distributions import Independent, Normal, kl_divergence
 
 from vaestudy import evaluate
-from vaestudy.estimators import Terms, sgvb_a, sgvb_b
+from vaestudy.estimators import ESTIMATORS, Terms, sgvb_a, sgvb_b, terms
 from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import Posterior
 from vaestudy.noise import stream
@@ -71,6 +71,13 @@ class TestLinearGaussianInOneDimension:
 
     def test_a_equals_log_px_for_every_eps(self) -> None:
         assert (self.single("sgvb-a") - self.exact).abs().max() < 1e-10
+
+    @pytest.mark.parametrize("name", sorted(set(ESTIMATORS) - {"sgvb-b"}))
+    def test_every_sampled_objective_equals_log_px(self, name: str) -> None:
+        """For each image, whatever its L draws are: all weights are alike."""
+        t = self.terms
+        five = Terms(t.log_px_z.view(5, -1), t.z.view(5, -1, 1), t.q)
+        assert (ESTIMATORS[name](five).objective - self.exact).abs().max() < 1e-10
 
     def test_b_has_its_known_variance_and_the_same_mean(self) -> None:
         w, s, v, r = self.w, self.s, self.v, self.x - self.w * self.m
@@ -147,6 +154,21 @@ class TestPPCA:
         assert abs(gap.mean() - exact) < 4 * gap.std() / math.sqrt(self.N)
         at_one = model.log_px(self.x) - evaluate.importance(model, self.x, 1)[0]
         assert abs(at_one.mean() - exact) < 4 * at_one.std() / math.sqrt(self.N)
+
+    def test_iwae_as_an_objective(self) -> None:
+        """The same bound as it is trained: at L=1 its gap is the known KL, and more draws close it."""
+        model = self.model(rotated=True)
+        log_px = model.log_px(self.x)
+        kl = 0.5 * (model.M.diagonal().log().sum() - torch.logdet(model.M))
+        gaps = []
+        for L in (1, 5, 50):
+            eps = torch.randn(L, self.N, self.k, generator=stream("test-objective", L), dtype=torch.float64)
+            with torch.no_grad():
+                gap = log_px - ESTIMATORS["iwae"](terms(model, self.x, eps)).objective
+            gaps.append(gap.mean())
+            if L == 1:
+                assert abs(gap.mean() - kl) < 4 * gap.std() / math.sqrt(self.N)
+        assert gaps[0] > 2 * gaps[1] > 4 * gaps[2] > 0
 
     def test_iwae_does_not_decrease_in_k_and_stays_below_log_px(self) -> None:
         model = self.model(rotated=True)

@@ -50,8 +50,9 @@ class TestLinearGaussian:
         assert close(found, "var_eps", exact(self.a) * (self.var_px + 1) / L)
         assert found["var_eps_se"] < 0.05 * found["var_eps"]
 
-    def test_sticking_the_landing_has_none(self) -> None:
-        found = self.measured("stl")
+    @pytest.mark.parametrize(("estimator", "L"), [("stl", 1), ("stl", 4), ("dreg", 4)])
+    def test_sticking_the_landing_has_none(self, estimator: str, L: int) -> None:
+        found = self.measured(estimator, L)
         for group in ("mu_head", "sigma_head"):
             assert max(abs(found[group][name]) for name in ("var_x", "var_eps", "signal")) < 1e-25
 

@@ -104,6 +104,7 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                         x, y = mine[M, L].cost, mine[M, L].mean
                         ax.plot(x, y, color=colours[L], marker=".", markersize=4, linewidth=1.3, label=f"L={L}")
                 ax.set(xscale="log", xlabel=budgets.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
+                ax.set_xlim(left=_first_shown(front_x, front_y, top))
                 if row == 0:
                     ax.set_title(f"M={M}")
             axes[row][0].set_ylabel("validation ELBO, nats per image")
@@ -128,6 +129,11 @@ def _front(curves: list[budgets.Curve]) -> tuple[list[float], list[float], list[
     return costs, best, whose
 
 
+def _first_shown(costs: list[float], values: list[float], top: float) -> float:
+    """Where the front comes into the picture."""
+    return next(cost for cost, value in zip(costs, values, strict=True) if value > top - NATS_SHOWN) / 1.3
+
+
 def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The Pareto set: all cells' curves, and on top which cell is best for at most each cost."""
     if not budgets.recorded(runs):
@@ -150,6 +156,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
                         color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
             ax.set(xscale="log", xlabel=f"at most this many {budgets.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2))
+            ax.set_xlim(left=_first_shown(costs, values, top))
         figure.axes[0].set_ylabel("validation ELBO, nats per image")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(8, len(labels)), frameon=False)
