@@ -57,7 +57,7 @@ class _BernoulliLogProb(torch.autograd.Function):
             torch.maximum(y, larger, out=larger)
         else:
             larger = a.abs().sigmoid_()  # scoring keeps nothing
-        rest = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
+        rest: Tensor = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
         # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
         return rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
 

@@ -131,7 +131,11 @@ def _resume(
 
 
 def _train_epoch(
-    model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: int, after_step: Callable[[int], None]
+    model: VAE,
+    images: Tensor,
+    optimizer: optim.Optimizer,
+    epoch: int,
+    after_step: Callable[[int], None] = lambda images: None,
 ) -> Metrics:
     """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too.
 
@@ -148,9 +152,8 @@ def _train_epoch(
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
         estimate = estimator(terms(model, x, eps, config.log_guard))
         value = loss(estimate, config.reduction)
-        parts = torch.stack(
-            [part.detach() for part in (estimate.log_likelihood, estimate.kl, estimate.objective)]
-        ).sum(1, dtype=torch.float64)
+        told = (estimate.log_likelihood, estimate.kl, estimate.objective)
+        parts = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
         if not math.isfinite(shown := value.item()):
             raise NonFiniteLoss(shown, epoch, step, *(parts[:2] / len(x)).tolist())
         for parameter in parameters:
