@@ -33,7 +33,7 @@ from vaestudy import backend, data, evaluate, model, provenance, run, train
 from vaestudy.config import RunConfig
 from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.optimizers import OPTIMIZERS
-from vaestudy.workers import cores
+from vaestudy.places import cores
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
