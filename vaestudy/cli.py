@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaestudy import design, memory, places
+from vaestudy import design, places
 from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, checked_field, unknown
 from vaestudy.flags import Parser, add_fields, flag, split_lists
 from vaestudy.interrupt import orderly
@@ -112,9 +112,11 @@ def train(words: list[str]) -> int:
     named_root, uri = _data_root(values), places.tracking_uri(values.pop("tracking_uri", None))
     config = checked(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
     check_driver(config.device)
+    from vaestudy import memory
+    from vaestudy.data import resolve
+
     if config.device == "cpu":
         memory.check([config])
-    from vaestudy.data import resolve
 
     config, note = resolve(config, named_root)
     from vaestudy import commands
@@ -258,13 +260,14 @@ def _study(study: design.Study, words: list[str]) -> int:
     base = checked(RunConfig, study.base.model_dump() | values, flag)
     changed = {name: getattr(base, name) for name in values}
     check_driver(base.device)
-    levels = study.levels(full=options.pop("full"), quick=options["quick"], given=given)
-    seeds = numbers.get("seeds", design.QUICK_SEEDS if options["quick"] else study.seeds)
-    if base.device == "cpu" and "scheduler" not in cluster:
-        runs = [cell.config for cell in study.plan(base, levels, 1)]
-        memory.check(runs, min(numbers.get("workers", places.cores()) or 1, seeds * len(runs)))
+    from vaestudy import memory
     from vaestudy.data import resolve
 
+    levels = study.levels(full=options.pop("full"), quick=options["quick"], given=given)
+    seeds = numbers.get("seeds", design.QUICK_SEEDS if options["quick"] else study.seeds)
+    if base.device == "cpu" and "scheduler" not in cluster:  # a cluster's machines have memory of their own
+        runs = [cell.config for cell in study.plan(base, levels, 1)]
+        memory.check(runs, min(numbers.get("workers", places.cores()) or 1, seeds * len(runs)))
     base, note = resolve(base, root)
     if options["quick"]:  # what was asked for by name is not shrunk
         base = design.quick(base).but(**changed)
