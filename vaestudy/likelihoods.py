@@ -59,7 +59,8 @@ class _BernoulliLogProb(torch.autograd.Function):
             larger = a.abs().sigmoid_()  # scoring keeps nothing
         rest: Tensor = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
         # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
-        return rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
+        value: Tensor = rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
+        return value
 
     @staticmethod
     @once_differentiable
