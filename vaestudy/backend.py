@@ -54,8 +54,8 @@ def keep_freed_memory() -> bool:
     """Have glibc's malloc reuse what is freed, up to KEPT_BYTES a block; False where the C library is another."""
     if not sys.platform.startswith("linux") or not hasattr(library := ctypes.CDLL(None), "gnu_get_libc_version"):
         return False
-    taken = [library.mallopt(name, KEPT_BYTES) for name in (TRIM_THRESHOLD, MMAP_THRESHOLD)]  # both, whatever is refused
-    return all(taken)
+    taken = [library.mallopt(name, KEPT_BYTES) for name in (TRIM_THRESHOLD, MMAP_THRESHOLD)]
+    return all(taken)  # of a list: where one is refused the other still helps
 
 
 @functools.cache
