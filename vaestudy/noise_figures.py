@@ -16,6 +16,8 @@ from vaestudy.tables import interval
 
 PANELS = {
     "test/elbo": ("The bound reached: test ELBO", "nats per image", False),
+    "test/iwae_100": ("The bound reached: test IWAE 100", "nats per image", False),
+    "test/active_units": ("Active units", "of D", False),
     "gradient/end/encoder/snr_draws": ("Encoder: signal over the noise of the draws", "ratio, for one image", True),
     "gradient/end/all/var_eps": ("Noise of the draws, all parameters: Var_eps", "trace, for one image", True),
     "gradient/end/value/var_eps": ("Noise of the objective's value", "nats², for one image", True),
@@ -23,15 +25,15 @@ PANELS = {
 
 
 def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """Bound reached, encoder's SNR, gradient's and value's noise against L, a line for each estimator, at the end."""
+    """Bounds reached, active units, encoder's SNR and both noises against L at the end, a line for each estimator."""
     finished = runs[runs["status"] == "FINISHED"]
     if not set(PANELS) <= set(finished.columns):
         return None
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
     colours = dict(zip(names, sns.color_palette("tab10", len(names)), strict=True))
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
-        figure = Figure(figsize=(12, 8.6), layout="constrained")
-        for ax, (metric, (title, unit, log)) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
+        figure = Figure(figsize=(16, 8.6), layout="constrained")
+        for ax, (metric, (title, unit, log)) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
             for index, name in enumerate(names):
                 groups = list(finished[finished["estimator"] == name].groupby("samples"))
                 means, halves = zip(*(interval(group[metric].dropna()) for _, group in groups), strict=True)
