@@ -12,6 +12,8 @@ from vaestudy.config import registered
 
 PACKAGE = Path(vaestudy.__file__).parent
 ORDER = [
+    "registry",
+    "options",
     "config",
     "noise",
     "places",
@@ -20,7 +22,13 @@ ORDER = [
     "console",
     "flags",
     "pixels",
+    "special",
     "sigma",
+    "likelihood",
+    "bernoulli",
+    "gaussian",
+    "beta",
+    "levels",
     "likelihoods",
     "data",
     "model",
@@ -75,7 +83,7 @@ def test_trackers_have_one_importer(package: str, owner: str) -> None:
     assert users == {owner}
 
 
-@pytest.mark.parametrize("module", ["config", "places", "flags", "design", "cli", "data"])
+@pytest.mark.parametrize("module", ["registry", "options", "config", "places", "flags", "design", "cli", "data"])
 def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
     slow = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "torchvision"}
     assert not {name.split(".")[0] for name in imports(module, top_level_only=True)} & slow
