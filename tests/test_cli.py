@@ -53,11 +53,7 @@ BAD = {
     "train --likelihood gaussian --likelihood-sigma 0.0001": ["--likelihood-sigma 0.0001", "above 0.001", "below 10"],
     "train --likelihood gaussian --likelihood-scale optimal --likelihood-sigma 1": ["--likelihood-sigma 1", "fitted"],
     "train --likelihood gaussian --likelihood-scale fixed --decoder-sigma raw": ["--decoder-sigma raw", "is fixed"],
-    "train --likelihood truncated-gaussian --likelihood-scale optimal": ["optimal", "per-pixel, learned, fixed"],
-    "train --likelihood beta --pixels dequantised --likelihood-parameters alpha-beta --likelihood-scale fixed": [
-        "--likelihood-scale fixed",
-        "alpha-beta",
-    ],
+    "train --likelihood truncated-gaussian --likelihood-scale optimal": ["optimal", "those that have: gaussian\n"],
     "train --sigma bounded --init-sigma 2": ["--init-sigma 2", "below 2, its ceiling"],
     "train --sigma bounded --sigma-floor 3": ["--sigma-floor 3", "below 2, the ceiling of bounded"],
     "train --sigma-floor -1": ["--sigma-floor -1", "0 or more"],

@@ -251,6 +251,7 @@ class TestAgainstScipy:
         np.testing.assert_allclose(free, stats.norm.logpdf(self.x, location, sigma), 1e-10)
         exact = stats.truncnorm.logpdf(self.x, -m / sigma, (1 - m) / sigma, m, sigma)
         np.testing.assert_allclose(self.values("truncated-gaussian", location, sigma), exact, 1e-9)
+        m = location
         exact = np.where(
             self.x < LEVEL,
             stats.norm.logcdf(LEVEL, m, sigma) - math.log(LEVEL),
@@ -283,9 +284,8 @@ class TestAgainstScipy:
         np.testing.assert_allclose(self.values("logit-normal", location, sigma), exact, rtol=1e-10)
 
     @pytest.mark.parametrize("sigma", [0.0004, 0.05, 9.0])
-    @pytest.mark.parametrize("location", [-5.0, 0.0, 3.0])
-    def test_discretised_logistic(self, location: float, sigma: float) -> None:
-        m = 1 / (1 + math.exp(-location))
+    @pytest.mark.parametrize("m", [-5.0, 0.0, 0.3, 3.0])
+    def test_discretised_logistic(self, m: float, sigma: float) -> None:
         v = np.floor(self.x * 256)
         low, high = stats.logistic.cdf(v / 256, m, sigma), stats.logistic.cdf((v + 1) / 256, m, sigma)
         tail = stats.logistic.sf(v / 256, m, sigma) - stats.logistic.sf((v + 1) / 256, m, sigma)
@@ -293,7 +293,7 @@ class TestAgainstScipy:
         inner = np.where(v / 256 > m, tail, high - low)
         with np.errstate(divide="ignore"):
             exact = np.log(np.where((v == 0) | (v == 255), mass, inner))
-        found = self.values("discretised-logistic", location, sigma)
+        found = self.values("discretised-logistic", m, sigma)
         seen = exact > -200  # differences of cdfs underflow; the product form does not
         np.testing.assert_allclose(found[seen], exact[seen], rtol=1e-6)
         assert np.isfinite(found).all()
@@ -378,8 +378,9 @@ def test_every_scale_starts_where_it_is_told(name: str, sigma: str) -> None:
     likelihood.start(last)
     head = last(torch.randn(1, 4, 7, dtype=torch.float64))
     torch.testing.assert_close(likelihood.parts(head)[1].exp(), torch.full((1, 4, 3), 0.25, dtype=torch.float64))
-    learned = make(name, decoder_sigma=sigma, likelihood_sigma=0.25, likelihood_scale="learned")
-    assert learned.parts(head[..., :3])[1].exp().item() == pytest.approx(0.25, rel=1e-6)
+    if name == "gaussian":
+        learned = make(name, decoder_sigma=sigma, likelihood_sigma=0.25, likelihood_scale="learned")
+        assert learned.parts(head[..., :3])[1].exp().item() == pytest.approx(0.25, rel=1e-6)
 
 
 def test_at_the_floor() -> None:

@@ -31,10 +31,7 @@ class Beta(Scaled):
         "binarised": "its density at x = 0 and x = 1 is 0 or infinite",
         "stochastic": "its density at x = 0 and x = 1 is 0 or infinite",
     }
-    options: ClassVar = {
-        "likelihood_scale": ("per-pixel", "learned", "fixed"),
-        "likelihood_parameters": ("mean-concentration", "alpha-beta"),
-    }
+    options: ClassVar = {"likelihood_parameters": ("mean-concentration", "alpha-beta")}
     limits = (0.01, 10.0)
     MEAN_LIMIT = 7.0
 

@@ -101,8 +101,8 @@ class RunConfig(BaseModel):
     likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
         "per-pixel"
     )
-    """The scale of a likelihood that has one: a head of its own per pixel, one learned number, one fixed number, or the
-    optimum, fitted on train and frozen before anything is scored."""
+    """The Gaussian's scale: per pixel from a head of its own, one learned number, one fixed number, or the optimum,
+    fitted on train and frozen before anything is scored."""
     likelihood_mean: Annotated[str, AfterValidator(Choice("mean", "squashed", "free"))] = "squashed"
     """Whether the Gaussian's mean goes through a sigmoid."""
     likelihood_parameters: Annotated[str, AfterValidator(Choice("parameters", "mean-concentration", "alpha-beta"))] = (
@@ -110,8 +110,8 @@ class RunConfig(BaseModel):
     )
     """What the decoder's heads say of a Beta."""
     likelihood_sigma: Rate | None = None
-    """The fixed scale, or where a learned one starts [default: 0.1 (1 of logit-normal); a scale per pixel starts where
-    the head's first weights put it]."""
+    """The decoder's scale if it is fixed, or where it starts [default: 0.1; a scale per pixel starts where the head's
+    first weights put it]."""
     likelihood_floor: Floor | None = None
     """The decoder's scale is held at or above this [default: the likelihood's own]."""
     decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "sigma")))] = "log-variance"

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import BadInput, Choice, Count, RunConfig, unknown
+from vaestudy.options import DEFAULTS, takes
 from vaestudy.places import slug
 
 Level = int | float | str | bool | tuple[int, ...]
@@ -50,6 +51,8 @@ class Study(BaseModel):
         Annotated[str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "study_figures")))], ...
     ] = ("bound_and_parts",)
     """Pictures of the whole study."""
+    gallery: str = ""
+    """A picture of runs to be put together, one of each arm at the baseline's numbers."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -95,14 +98,24 @@ class Cell:
 
 
 def cells(base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
-    """All cells, one seed after another, so that an interrupted study has whole replicates."""
-    combined = [dict(zip(levels, values, strict=True)) for values in itertools.product(*levels.values())]
+    """All cells, one seed after another, so that an interrupted study has whole replicates.
+
+    A likelihood is crossed with the options that it has; of any other option it keeps the default.
+    """
+    combined: list[dict[str, Level]] = []
+    for values in itertools.product(*levels.values()):
+        wanted = dict(zip(levels, values, strict=True))
+        likelihood = str(wanted.get("likelihood", base.likelihood))
+        settled = {n: level if takes(likelihood, n) else DEFAULTS[n] for n, level in wanted.items()}
+        if settled not in combined:
+            combined.append(settled)
     return [Cell(c, base.but(**c, seed=seed)) for seed in range(seeds) for c in combined]
 
 
 def quick(base: RunConfig) -> RunConfig:
-    """The base shrunk to a look: few images, few epochs."""
-    return base.but(**QUICK)
+    """The base shrunk to a look: few images, few epochs, one picture a run unless the study has chosen its own."""
+    own = base.figures != RunConfig().figures
+    return base.but(**QUICK | ({"figures": base.figures} if own else {}))
 
 
 def show(value: Any) -> str:

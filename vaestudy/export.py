@@ -17,7 +17,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
-from vaestudy import study_figures, tables
+from vaestudy import arm_figures, study_figures, tables
 from vaestudy.design import Study, show
 from vaestudy.figures import to_png
 from vaestudy.places import mlruns, slug
@@ -71,6 +71,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
     for name in study.figures:
         files[f"figures/{name}.png"] = to_png(study_figures.STUDY_FIGURES[name](tidy, study))
+    if study.gallery and (pictures := _gallery(tracker, tidy, study)):
+        files[f"figures/{study.gallery}.png"] = to_png(arm_figures.gallery(pictures, title))
     folder = _write(files, study, sweep, quick)
     tracker.files(parent, files)
     summary = _summary(tidy, table)
@@ -80,6 +82,17 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
     tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
     return Exported(folder, _screen(table, title), notes)
+
+
+def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> dict[str, bytes]:
+    """Arm -> the picture of its first finished run at the baseline's numbers."""
+    numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
+    shown = tidy[tidy["status"] == "FINISHED"]
+    for name, level in numbers.items():
+        shown = shown[shown[name] == level]
+    names = [name for name in study.factors if name not in numbers]
+    firsts = shown.drop_duplicates(names)
+    return {run_id: tracker.read_file(run_id, f"figures/{study.gallery}.png") for run_id in firsts["run_id"]}
 
 
 def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:

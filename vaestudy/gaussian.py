@@ -86,7 +86,7 @@ class TruncatedGaussian(Scaled):
         "binarised": "a density of pixels that are 0 or 1 is no probability of them",
         "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
     }
-    options: ClassVar = {"likelihood_scale": ("per-pixel", "learned", "fixed")}
+    options: ClassVar = {}
     limits = (0.001, 10.0)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -129,7 +129,8 @@ def _truncated_gaussian(x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[
 
 
 class ClippedGaussian(Scaled):
-    """N(m, s^2) clipped to [0, 1], so that what lies beyond is piled on the borders; m = sigmoid(head).
+    """N(m, s^2) clipped to [0, 1], so that what lies beyond is piled on the borders; m the head itself, as a border
+    holds most of the mass only where m lies beyond it.
 
     The borders are the grey levels 0 and 255: a point mass on a byte is, on dequantised pixels, the same mass spread
     evenly over the byte's cell, of width w = 1/256. So the density is Phi((w - m) / s) / w in the first cell,
@@ -142,17 +143,17 @@ class ClippedGaussian(Scaled):
         "binarised": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
         "stochastic": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
     }
-    options: ClassVar = {"likelihood_scale": ("per-pixel", "learned", "fixed")}
+    options: ClassVar = {}
     limits = (0.001, 10.0)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
-        return summed(_clipped_gaussian, x, location.sigmoid(), t)
+        return summed(_clipped_gaussian, x, location, t)
 
     def _standardised(self, head: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(m, s, (w - m) / s, (1 - w - m) / s) in float64."""
         location, t = self.parts(head)
-        m, s = location.double().sigmoid(), t.double().exp()
+        m, s = location.double(), t.double().exp()
         return m, s, (LEVEL - m) / s, (1 - LEVEL - m) / s
 
     def mean(self, head: Tensor) -> Tensor:
@@ -200,9 +201,8 @@ class LogitNormal(Scaled):
         "binarised": "x = 0 and x = 1 lie outside its support (0, 1)",
         "stochastic": "x = 0 and x = 1 lie outside its support (0, 1)",
     }
-    options: ClassVar = {"likelihood_scale": ("per-pixel", "learned", "fixed")}
+    options: ClassVar = {}
     limits = (0.01, 100.0)
-    default_sigma = 1.0
 
     # ln(1 + e^-x)'s density as a mixture of normals (Monahan & Stefanski 1992, table 22.4): weights, inverse scales.
     MIXTURE: ClassVar = (

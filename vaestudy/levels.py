@@ -22,8 +22,8 @@ def level(x: Tensor) -> Tensor:
 
 
 class DiscretisedLogistic(Scaled):
-    """P(level v) = F((v + 1) / 256) - F(v / 256), F the logistic distribution function with location m = sigmoid(head)
-    and scale s; the first and the last level take the tails (Salimans et al. 2017, section 2.1).
+    """P(level v) = F((v + 1) / 256) - F(v / 256), F the logistic distribution function with location m, the head
+    itself, and scale s; the first and the last level take the tails (Salimans et al. 2017, section 2.1).
 
     With u = (cell's upper end - m) / s and l = (its lower end - m) / s the mass is
     sigmoid(u) sigmoid(-l) (1 - e^-(w / s)), a product whose logarithm needs no difference.
@@ -35,24 +35,24 @@ class DiscretisedLogistic(Scaled):
         "binarised": "a mass on 256 grey levels has no use for 254 of them",
         "stochastic": "a mass on 256 grey levels has no use for 254 of them",
     }
-    options: ClassVar = {"likelihood_scale": ("per-pixel", "learned", "fixed")}
+    options: ClassVar = {}
     limits = (0.0003, 10.0)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
-        return summed(_discretised_logistic, level(x), location.sigmoid(), t)
+        return summed(_discretised_logistic, level(x), location, t)
 
     def _upto(self, v: Tensor, head: Tensor) -> Tensor:
         """P(level < v), float64; 0 at 0 and 1 at 256."""
         location, t = self.parts(head)
-        m, s = location.double().sigmoid(), t.double().exp()
+        m, s = location.double(), t.double().exp()
         below = ((v * LEVEL - m) / s).sigmoid_()
         return torch.where(v <= 0, 0.0, torch.where(v >= GREY_LEVELS, 1.0, below))
 
     def mean(self, head: Tensor) -> Tensor:
         """E[(v + 1/2) / 256], the middle of the level's cell, as sum_v P(level >= v)."""
         location, t = self.parts(head)
-        m, inverse = location.sigmoid(), (-t).exp()
+        m, inverse = location, (-t).exp()
         total = torch.full_like(m, 0.5)
         for v in range(1, GREY_LEVELS):
             total += ((m - v * LEVEL) * inverse).sigmoid_()
@@ -61,7 +61,7 @@ class DiscretisedLogistic(Scaled):
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         location, t = self.parts(head)
         u = uniform(location, generator).double()
-        x = location.sigmoid() + t.exp() * torch.logit(u, eps=1e-12)
+        x = location + t.exp() * torch.logit(u, eps=1e-12)
         return ((level(x) + 0.5) * LEVEL).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:

@@ -107,14 +107,14 @@ def summed(formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
 
 
 class Scaled(Likelihood):
-    """A likelihood with a location per pixel and a scale: per pixel (a second head), one learned or fixed number.
+    """A likelihood with a location per pixel and a scale: per pixel (a second head), or a single number.
 
     The scale is parameterised as `decoder_sigma` says and held within `limits` (the floor may be set), whatever the
     decoder's output; below the floor it gets no gradient.
     """
 
     limits: tuple[float, float]
-    default_sigma = 0.1
+    SIGMA = 0.1
     """The fixed scale, or where one learned number starts, unless `likelihood_sigma` says otherwise."""
 
     def __init__(self, config: RunConfig) -> None:
@@ -124,7 +124,7 @@ class Scaled(Likelihood):
         floor, self.ceiling = self.limits
         self.floor = floor if config.likelihood_floor is None else config.likelihood_floor
         self.heads = 2 if self.kind == "per-pixel" else 1
-        sigma = self.initial or self.default_sigma
+        sigma = self.initial or self.SIGMA
         if self.kind == "learned":
             self.output = nn.Parameter(torch.tensor(self.parameterisation.inverse(sigma)))
         elif self.kind != "per-pixel":

@@ -21,6 +21,9 @@ DEFAULTS: dict[str, Any] = {
 """The options that belong to some likelihoods only; one that stands at its default was not asked for."""
 
 
+OF_A_SCALE = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
+
+
 class Conflict(ValueError):
     """Fields that are valid by themselves and not together: the field to blame, its value, and why."""
 
@@ -52,8 +55,14 @@ def takes(likelihood: str, field: str) -> bool:
     """Whether an option means anything to a likelihood; what is no option of likelihoods always does."""
     if field not in DEFAULTS:
         return True
-    options = of_likelihood(likelihood)["options"]
-    return (field if field in ("likelihood_mean", "likelihood_parameters") else "likelihood_scale") in options
+    declares = of_likelihood(likelihood)
+    return field in declares["options"] or (field in OF_A_SCALE and "limits" in declares)
+
+
+def arm(config: Choices) -> str:
+    """A likelihood and its options in few words: «gaussian, optimal»."""
+    given = (getattr(config, field) for field, default in DEFAULTS.items() if getattr(config, field) != default)
+    return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
 
 
 def check(config: Choices) -> None:
@@ -92,11 +101,9 @@ def _check_option(likelihood: str, field: str, value: Any) -> None:
 
 def _check_scale(config: Choices, given: dict[str, Any]) -> None:
     """The scale's options among each other."""
-    if not takes(config.likelihood, "likelihood_scale"):
+    if "limits" not in of_likelihood(config.likelihood):
         return
     kind = config.likelihood_scale
-    if kind != "per-pixel" and "likelihood_parameters" in given:
-        raise Conflict("likelihood_scale", kind, "alpha-beta are two numbers per pixel; choose from: per-pixel")
     if kind in ("fixed", "optimal") and "decoder_sigma" in given:
         raise Conflict("decoder_sigma", config.decoder_sigma, f"a scale that is {kind} has no parameterisation")
     if kind == "optimal" and "likelihood_sigma" in given:

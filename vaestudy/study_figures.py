@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaestudy.arm_figures import arms
 from vaestudy.design import Study, show
 from vaestudy.tables import interval, label, rank
 
@@ -110,4 +111,5 @@ def _text(frame: pd.DataFrame, column: str) -> str:
 
 STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure]] = {
     "bound_and_parts": bound_and_parts,
+    "arms": arms,
 }

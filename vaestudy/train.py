@@ -17,9 +17,13 @@ from vaestudy import backend, checkpoint, evaluate
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, loss, terms
+from vaestudy.gaussian import Gaussian
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.pixels import PIXELS, fixed
+
+FIT_IMAGES = 1_000  # images in a pass where nothing is learned
+EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
 
 Metrics = dict[str, float]
 OnEpoch = Callable[[int, Metrics], None]
@@ -33,6 +37,14 @@ class NonFiniteLoss(ArithmeticError):
         super().__init__(
             f"the loss is {value} in epoch {epoch}, step {step} (log_likelihood {log_likelihood:.6g}, kl {kl:.6g} nats)"
         )
+
+
+class ExplodedBound(NonFiniteLoss):
+    """The bound is finite no more, or so low that the run means nothing: it has diverged and has no result."""
+
+    def __init__(self, name: str, value: float, epoch: int) -> None:
+        self.epoch = epoch
+        ArithmeticError.__init__(self, f"{name} is {value:.6g} after epoch {epoch}")
 
 
 @dataclass
@@ -84,12 +96,46 @@ def train(
             b = evaluate.bound(model, x_valid, 1, "valid", epoch)
             for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
                 metrics[f"valid/{name}"] = values.mean().item()
+        check_bound(metrics, epoch)
         result.history.append(metrics)
         on_epoch(epoch, metrics)
         if keeper is not None and keeper.due():
             extra = {"history": result.history, "train_seconds": result.train_seconds}
             keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
+    fit_scale(model, images)
     return result
+
+
+def check_bound(metrics: Metrics, epoch: int) -> None:
+    """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
+
+    Raises:
+        ExplodedBound: so it is.
+    """
+    for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
+        value = metrics[name]
+        if not math.isfinite(value) or (epoch > 1 and value < EXPLODED):
+            raise ExplodedBound(name, value, epoch)
+
+
+def fit_scale(model: VAE, images: Tensor) -> None:
+    """Set an optimal scale to the root mean squared error of all train images [N, P], z drawn once for each.
+
+    From here on nothing moves it: it has not seen what is scored.
+    """
+    model.eval()
+    config, likelihood = model.config, model.likelihood
+    if not (isinstance(likelihood, Gaussian) and likelihood.kind == "optimal"):
+        return
+    x_noise, z_noise = (stream(config.seed, "fit-scale", what, device=images.device) for what in ("pixels", "epsilon"))
+    total = 0.0
+    with torch.no_grad():
+        for batch in images.split(FIT_IMAGES):
+            x = PIXELS[config.pixels](batch, x_noise)
+            eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
+            head = model.decode(model.encode(x).draw(eps))[0]
+            total += (x - likelihood.mean(head)).double().square().sum().item()
+        likelihood.refit(torch.tensor(total / images.numel(), device=images.device))
 
 
 def _resume(keeper: checkpoint.Keeper, result: Result, optimizer: optim.Optimizer, on_epoch: OnEpoch) -> None:
@@ -110,7 +156,7 @@ def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: 
     order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    sums, first = torch.zeros(2, dtype=torch.float64, device=device), {}
     for step, batch in enumerate(order.split(config.minibatch), start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
@@ -122,9 +168,20 @@ def _train_epoch(model: VAE, images: Tensor, optimizer: optim.Optimizer, epoch: 
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         optimizer.step()
+        if epoch == step == 1:
+            reconstruction, divergence = parts.abs().tolist()
+            first["train/first_likelihood_over_kl"] = reconstruction / divergence if divergence else math.nan
         sums += parts
     log_likelihood, kl = (sums / N).tolist()
-    return {"train/elbo": log_likelihood - kl, "train/kl": kl, "train/log_likelihood": log_likelihood}
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return {
+        "train/elbo": log_likelihood - kl,
+        "train/kl": kl,
+        "train/log_likelihood": log_likelihood,
+        "train/likelihood_over_kl": abs(log_likelihood) / kl if kl else math.nan,
+        "train/gradient_norm": torch.nn.utils.get_total_norm(gradients).item(),
+        **first,
+    }
 
 
 def notices(config: RunConfig, data: Data) -> list[str]:
