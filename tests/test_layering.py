@@ -9,6 +9,7 @@ import pytest
 
 import vaestudy
 from vaestudy.config import registered
+from vaestudy.registry import declared
 
 PACKAGE = Path(vaestudy.__file__).parent
 ORDER = [
@@ -110,3 +111,14 @@ def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
 def test_names_read_from_the_source_are_the_registry(registry: str, module: str) -> None:
     loaded = getattr(__import__(f"vaestudy.{module}", fromlist=[registry]), registry)
     assert registered(registry, module) == tuple(loaded)
+
+
+def test_what_members_declare_is_read_from_the_source() -> None:
+    """Through the import that brings a class into its registry, literal attributes of its own body alone."""
+    beta = declared("LIKELIHOODS", "likelihoods", "beta")
+    assert beta["family"] == "density"
+    assert beta["limits"] == (0.01, 10.0)
+    assert "heads" not in beta
+    assert declared("SIGMAS", "sigma", "bounded")["bounds"] == (0.001, 2.0)
+    with pytest.raises(LookupError, match="assigns no dict named NOTHING"):
+        declared("NOTHING", "estimators", "x")

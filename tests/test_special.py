@@ -35,15 +35,17 @@ def test_log_normal_cdf(dtype: torch.dtype, tolerance: float) -> None:
     np.testing.assert_allclose(normal_cdf(near).numpy(), exact.ndtr(near.double().numpy()), rtol=2e-5, atol=1e-12)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 2e-5)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 2e-5)])
 def test_binet(dtype: torch.dtype, tolerance: float) -> None:
     z = torch.logspace(-5, 4, 400, dtype=torch.float64).to(dtype)
     value, slope = binet(z)
+    assert slope is not None
+    assert torch.equal(binet(z, slope=False)[0], value)
     w = z.double().numpy()
     mu = exact.gammaln(w) - ((w - 0.5) * np.log(w) - w + 0.5 * np.log(2 * np.pi))
     small = w < 50  # above, this literal form itself loses what it asks for
     np.testing.assert_allclose(value.double().numpy()[small], mu[small], rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(value.double().numpy()[~small], 1 / (12 * w[~small]), rtol=2e-5, atol=tolerance / 20)
+    np.testing.assert_allclose(value.double().numpy()[~small], 1 / (12 * w[~small]), rtol=2e-5, atol=tolerance / 10)
     expected = exact.digamma(w) - np.log(w) + 0.5 / w
     np.testing.assert_allclose(slope.double().numpy()[small], expected[small], rtol=tolerance, atol=tolerance)
 

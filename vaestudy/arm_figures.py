@@ -16,7 +16,7 @@ from vaestudy.options import takes
 from vaestudy.tables import interval, label, rank
 
 Arm = tuple[Level, ...]
-MOST_PANELS = 6
+MOST_PANELS = 5
 WIDE = 50.0  # a ratio of values beyond which an axis is logarithmic
 
 
@@ -36,9 +36,7 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
         for ax, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics), sharey=True)), metrics, strict=True):
             for index, colour in enumerate(colours):
                 _points(ax, finished, metric, rows, names, dict(zip(numbers, colour, strict=True)), index, len(colours))
-            values = finished[metric].dropna()
-            if len(values) and values.min() > 0 and values.max() / values.min() > WIDE:
-                ax.set_xscale("log")
+            _fit(ax, finished[metric].dropna())
             ax.set_title(label(metric), fontsize=11)
         first = figure.axes[0]
         first.set_yticks(range(len(rows)), [_words(row, names, runs, study) for row in rows])
@@ -53,6 +51,19 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
             fontsize=11,
         )
     return figure
+
+
+def _fit(ax: Axes, values: pd.Series[float]) -> None:
+    """Limits that show every run; an interval of few seeds would flatten the rest."""
+    if values.empty:
+        return
+    low, high = values.min(), values.max()
+    if low > 0 and high / low > WIDE:
+        ax.set_xscale("log")
+        ax.set_xlim(low / 1.6, high * 1.6)
+    else:
+        room = 0.15 * (high - low) or 0.05 * abs(high) or 1.0
+        ax.set_xlim(low - room, high + room)
 
 
 def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:

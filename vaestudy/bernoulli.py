@@ -160,7 +160,7 @@ _SMALL_VALUE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 2) for i, k in enum
 _SMALL_SLOPE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 1) for i, k in enumerate(_SERIES_SLOPE))
 
 
-def _continuous_bernoulli(x: Tensor, a: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+def _continuous_bernoulli(wanted: bool, x: Tensor, a: Tensor) -> tuple[Tensor, tuple[Tensor]]:
     rest, mean = _log_normaliser(a)
     # In this order exact for x of 0 or 1, as in the Bernoulli.
     return (x * a).sub_(a.clamp_min(0)).sub_(rest), (x - mean,)

@@ -78,7 +78,7 @@ class Beta(Scaled):
         return torch.from_numpy(found).to(head.device)
 
 
-def _beta(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _beta(wanted: bool, x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """With k = a + b, m = a / k, n = b / k and Binet's mu, the large parts of the three ln Gamma cancel by algebra:
 
     ln p = a ln(x / m) + b ln((1 - x) / n) + ln(sqrt(k m n / 2 pi) / (x (1 - x))) + mu(k) - mu(a) - mu(b)
@@ -86,9 +86,11 @@ def _beta(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor
     k = a + b
     m, n, rest = a / k, b / k, 1 - x
     log_x, log_rest = (x / m).log_(), (rest / n).log_()
-    (mu_k, slope_k), (mu_a, slope_a), (mu_b, slope_b) = binet(k), binet(a), binet(b)
+    (mu_k, slope_k), (mu_a, slope_a), (mu_b, slope_b) = (binet(shape, wanted) for shape in (k, a, b))
     value = (k * m).mul_(n).sqrt_().div_(x * rest).log_().sub_(LOG_SQRT_2PI)
     value.addcmul_(a, log_x).addcmul_(b, log_rest).add_(mu_k).sub_(mu_a).sub_(mu_b)
+    if slope_k is None or slope_a is None or slope_b is None:
+        return value, ()
     common = slope_k.sub_(k.reciprocal_().mul_(0.5))
     by_a = log_x.add_(a.reciprocal().mul_(0.5)).sub_(slope_a).add_(common)
     by_b = log_rest.add_(b.reciprocal().mul_(0.5)).sub_(slope_b).add_(common)

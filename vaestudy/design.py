@@ -15,12 +15,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import BadInput, Choice, Count, RunConfig, unknown
-from vaestudy.options import DEFAULTS, takes
+from vaestudy.options import DEFAULTS, of_likelihood, takes
 from vaestudy.places import slug
 
 Level = int | float | str | bool | tuple[int, ...]
 Levels = dict[str, tuple[Level, ...]]
 
+NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
 QUICK: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 QUICK_SEEDS = 2
 QUICK_CELLS = 12
@@ -61,6 +62,10 @@ class Study(BaseModel):
             raise ValueError(unknown("factor", min(strange), sorted(fields)))
         if set(self.baseline) != set(self.factors) or set(self.full) - set(self.factors):
             raise ValueError("baseline must give a level for each factor, and full only extend factors")
+        likelihoods = self.factors.get("likelihood", ()) + self.full.get("likelihood", ())
+        families = sorted({of_likelihood(str(name))["family"] for name in likelihoods})
+        if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
+            raise ValueError(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
         return self
 
     @property
@@ -75,6 +80,11 @@ class Study(BaseModel):
         if quick and _product(levels) > QUICK_CELLS:
             levels = {name: tuple(dict.fromkeys((values[0], values[-1]))) for name, values in levels.items()}
         return levels
+
+
+def is_nats_of_pixels(metric: str) -> bool:
+    """Whether a metric is nats that only likelihoods of one family share the zero of."""
+    return metric.rpartition("/")[2].startswith(NATS)
 
 
 def _product(levels: Levels) -> int:

@@ -18,12 +18,13 @@ from vaestudy.special import SQRT_2PI, SQRT_HALF, log_normal_cdf, normal_cdf, no
 LOG_SQRT_2PI = math.log(SQRT_2PI)
 
 
-def _gaussian(x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln N(x; m, s^2)."""
     inverse = (-t).exp()
     z = (x - m).mul_(inverse)
     square = z * z
-    return (square * -0.5).sub_(t + LOG_SQRT_2PI), (z.mul_(inverse), square.sub_(1))
+    value = (square * -0.5).sub_(t + LOG_SQRT_2PI)
+    return value, (z.mul_(inverse), square.sub_(1)) if wanted else ()
 
 
 class Gaussian(Scaled):
@@ -117,11 +118,14 @@ class TruncatedGaussian(Scaled):
         return (normal_cdf((x - m) / s) - low) / (normal_cdf(b) - low)
 
 
-def _truncated_gaussian(x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    value, (slope_m, slope_t) = _gaussian(x, m, t)
+def _truncated_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    value, slopes = _gaussian(wanted, x, m, t)
     inverse = (-t).exp()
     a, b = m * inverse, (1 - m) * inverse  # distances to the two borders, both positive
     mass = (a * SQRT_HALF).erf_().add_((b * SQRT_HALF).erf_()).mul_(0.5)
+    if not wanted:
+        return value.sub_(mass.log_()), ()
+    slope_m, slope_t = slopes
     density_a, density_b = normal_density(a).div_(mass), normal_density(b).div_(mass)
     slope_m.sub_((density_a - density_b).mul_(inverse))
     slope_t.add_(density_a.mul_(a)).add_(density_b.mul_(b))
@@ -176,9 +180,9 @@ class ClippedGaussian(Scaled):
         return low * normal_cdf(a) + inner + high * normal_cdf(-b)
 
 
-def _clipped_gaussian(x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
-    value, (slope_m, slope_t) = _gaussian(x, m, t)
+    value, slopes = _gaussian(wanted, x, m, t)
     inverse = (-t).exp()
     high = (x >= 1 - LEVEL).to(x.dtype)
     border = (x < LEVEL).to(x.dtype).add_(high)
@@ -186,6 +190,9 @@ def _clipped_gaussian(x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Te
     z = (LEVEL - m + high * (1 - 2 * LEVEL)).mul_(inverse).mul_(side)
     log_mass, ratio = log_normal_cdf(z)
     value.add_(log_mass.sub_(math.log(LEVEL)).sub_(value).mul_(border))
+    if not wanted:
+        return value, ()
+    slope_m, slope_t = slopes
     slope_m.add_((ratio * inverse).mul_(side).neg_().sub_(slope_m).mul_(border))
     slope_t.add_(ratio.mul_(z).neg_().sub_(slope_t).mul_(border))
     return value, (slope_m, slope_t)

@@ -71,30 +71,28 @@ class DiscretisedLogistic(Scaled):
         return low + (high - low) * (x * GREY_LEVELS - v)
 
 
-def _discretised_logistic(v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|); masks are numbers, as in the clipped Gaussian."""
     inverse = (-t).exp()
     above, below = (v > 0).to(m.dtype), (v < GREY_LEVELS - 1).to(m.dtype)
     low = (v * LEVEL - m).mul_(inverse)
     width = LEVEL * inverse
     high = low + width
-    log_high, off_high = _log_sigmoid(high)
-    log_low, off_low = _log_sigmoid(-low)
+    log_high, log_low = _log_sigmoid(high), _log_sigmoid(-low)
     middle, slope_middle = _log_one_minus_exp(width)
     inner = above * below
     value = (log_high * below).addcmul_(log_low, above).add_(middle * inner)
-    off_high.mul_(below)
-    off_low.mul_(above)
+    if not wanted:
+        return value, ()
+    off_high, off_low = (-high).sigmoid_().mul_(below), low.sigmoid().mul_(above)
     slope_m = (off_low - off_high).mul_(inverse)
     slope_t = (low * off_low).sub_(high * off_high).sub_(slope_middle * inner)
     return value, (slope_m, slope_t)
 
 
-def _log_sigmoid(a: Tensor) -> tuple[Tensor, Tensor]:
-    """(ln sigmoid(a), its slope sigmoid(-a))."""
+def _log_sigmoid(a: Tensor) -> Tensor:
     e = a.abs().neg_().exp_()
-    value = a.clamp_max(0).sub_((1 + e).log_())
-    return value, (-a).sigmoid_()
+    return a.clamp_max(0).sub_(e.add_(1).log_())
 
 
 def _log_one_minus_exp(r: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ LEVEL = 1 / GREY_LEVELS  # the width of a grey level's cell on [0, 1]
 CLIP = 2**-24  # what is undefined at 0 or 1 takes x from [CLIP, 1 - CLIP]; of dequantised pixels 1 in 80,000 is moved
 
 Pointwise = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
-"""(x, parameters...) -> (log p of each pixel, its slope in each parameter)."""
+"""(slopes wanted, x, parameters...) -> (log p of each pixel, its slope in each parameter or none)."""
 
 
 class Likelihood(nn.Module, ABC):
@@ -87,7 +87,7 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
-        value, slopes = formula(x, *parameters)
+        value, slopes = formula(any(ctx.needs_input_grad), x, *parameters)
         ctx.save_for_backward(*slopes)
         ctx.shapes = [parameter.shape for parameter in parameters]
         return value.sum(-1)
@@ -101,7 +101,7 @@ class _Summed(torch.autograd.Function):
 
 
 def summed(formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
-    """sum_p formula(x, *parameters), with closed-form gradients in the parameters: [L, M]."""
+    """sum_p formula(..., x, *parameters), with closed-form gradients in the parameters: [L, M]."""
     value: Tensor = _Summed.apply(formula, x, *parameters)
     return value
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 SQRT_HALF = math.sqrt(0.5)
@@ -66,42 +65,41 @@ def _mills(t: Tensor) -> Tensor:
     return polynomial((t * t).reciprocal_(), _MILLS)
 
 
-BINET_FROM = 4.0  # above it the series is exact to 3e-11
-_BINET = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+BINET_FROM = 4.0  # above it the series is exact to 5e-10
+_BINET = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
+_BINET_SLOPE = tuple(-(2 * i + 1) * c for i, c in enumerate(_BINET))
+_AT = tuple(sum(c / BINET_FROM ** (2 * i + p) for i, c in enumerate(cs)) for p, cs in ((1, _BINET), (2, _BINET_SLOPE)))
 
 
-def binet(z: Tensor) -> tuple[Tensor, Tensor]:
-    """(mu(z), mu'(z)) for z > 0, where ln Gamma(z) = (z - 1/2) ln z - z + ln(2 pi) / 2 + mu(z): Binet's function.
+def binet(z: Tensor, slope: bool = True) -> tuple[Tensor, Tensor | None]:
+    """(mu(z), mu'(z) if wanted) for z > 0, where ln Gamma(z) = (z - 1/2) ln z - z + ln(2 pi) / 2 + mu(z): Binet's mu.
 
     Sums of ln Gamma that cancel do so in their large parts by algebra, and only the small mu is left to compute.
-    Above BINET_FROM Stirling's series; below, the recurrence of Gamma first.
+    Above BINET_FROM Stirling's series (Abramowitz & Stegun 1964, 6.1.40); below, first the recurrence
+    ln Gamma(z) = ln Gamma(z + 4) - ln(z (z + 1) (z + 2) (z + 3)).
     """
-    high, low = z.clamp_min(BINET_FROM), z.clamp_max(BINET_FROM)
-    value, slope = _stirling(high)
-    low_value, low_slope = _shifted(low)
-    return value.add_(low_value).sub_(_AT[0]), slope.add_(low_slope).sub_(_AT[1])
-
-
-def _stirling(z: Tensor) -> tuple[Tensor, Tensor]:
-    r = z.reciprocal()
-    r2 = r * r
-    value = polynomial(r2, _BINET).mul_(r)
-    slope = polynomial(r2, [-(2 * i + 1) * c for i, c in enumerate(_BINET)]).mul_(r2)
-    return value, slope
-
-
-def _shifted(z: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for small z: ln Gamma(z) = ln Gamma(z + 4) - ln(z (z + 1) (z + 2) (z + 3))."""
-    product, harmonic = z.clone(), z.reciprocal()
+    high, low = z.clamp_min(BINET_FROM).reciprocal_(), z.clamp_max(BINET_FROM)
+    up = low + 4
+    r = up.reciprocal()
+    log_low, log_up = low.log(), up.log()
+    product = (low + 1).mul_(low).mul_(low + 2).mul_(low + 3).log_()
+    value = _stirling(high).add_(_stirling(r)).addcmul_(up - 0.5, log_up).sub_(product)
+    value.sub_((low - 0.5).mul_(log_low)).sub_(4 + _AT[0])
+    if not slope:
+        return value, None
+    by_z = _stirling_slope(high).add_(_stirling_slope(r)).add_(log_up).sub_(log_low).sub_(r, alpha=0.5)
+    by_z.sub_(low.reciprocal(), alpha=0.5)
     for k in (1, 2, 3):
-        product.mul_(z + k)
-        harmonic.add_((z + k).reciprocal_())
-    up = z + 4
-    value, slope = _stirling(up)
-    log_z, log_up = z.log(), up.log()
-    value.add_((up - 0.5).mul_(log_up)).sub_(4).sub_(product.log_()).sub_((z - 0.5).mul_(log_z))
-    slope.add_(log_up).sub_(up.reciprocal_().mul_(0.5)).sub_(harmonic).sub_(log_z).add_(z.reciprocal().mul_(0.5))
-    return value, slope
+        by_z.sub_((low + k).reciprocal_())
+    return value, by_z.sub_(_AT[1])
 
 
-_AT = tuple(float(part) for part in _stirling(torch.tensor(BINET_FROM, dtype=torch.float64)))
+def _stirling(r: Tensor) -> Tensor:
+    """mu(1 / r)."""
+    return polynomial(r * r, _BINET).mul_(r)
+
+
+def _stirling_slope(r: Tensor) -> Tensor:
+    """mu'(1 / r)."""
+    square = r * r
+    return polynomial(square, _BINET_SLOPE).mul_(square)

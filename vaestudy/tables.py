@@ -17,13 +17,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from vaestudy.design import Study, show
+from vaestudy.design import Study, is_nats_of_pixels, show
 from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.options import takes
 
 LEVEL = 0.95
 FAILURES = 20  # lines of them below a table
-NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
 LABELS = {
     "elbo": "ELBO",
     "log_likelihood": "log-lik.",
@@ -109,7 +108,7 @@ def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
         if len(found := sorted(finished[column].unique())) > 1:
             raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
     families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
-    nats = [metric for metric in metrics if metric.rpartition("/")[2].startswith(NATS)]
+    nats = [metric for metric in metrics if is_nats_of_pixels(metric)]
     if len(families) > 1 and nats:
         raise Incomparable(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
 
