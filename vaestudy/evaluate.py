@@ -24,7 +24,7 @@ z drawn from q(z|x) and never set to its mean.
     pit_distance    half the sum over 20 bins of the deviation of F(x|z) from uniform, F the distribution function of
                     p(x|z) (for `bernoulli` that of its continuous kin): 0 where each pixel's distribution is calibrated
     active_units    dimensions with Cov_x(E_q[z_d]) > 0.01 (Burda et al. 2015, section 5.3); a count
-    train/likelihood_over_kl    |log_likelihood| / kl, both means over an epoch of training; `first_...`: at the first step
+    train/likelihood_over_kl    |log_likelihood| / kl, means over an epoch; `first_...`: at the first step
     train/gradient_norm    Euclidean norm of the loss's gradient in all weights, at the epoch's last step
     epochs_to_95    the first epoch whose valid ELBO (else train's) has made 95 % of its rise from the first to the best
     X_se            the standard error of X over the images scored: it says nothing about other seeds
