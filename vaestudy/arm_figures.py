@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -113,9 +114,9 @@ def _points(
         ax.scatter(values, [place + shift] * len(values), s=16, alpha=0.5, linewidths=0, color=colour)
 
 
-def gallery(pictures: dict[str, bytes], title: str) -> Figure:
-    """PNG files below each other, each under its arm's name."""
-    images = [image.imread(io.BytesIO(content), format="png") for content in pictures.values()]
+def gallery(pictures: list[bytes], title: str) -> Figure:
+    """PNG files side by side and below each other; each says itself what it shows."""
+    images = [image.imread(io.BytesIO(content), format="png") for content in pictures]
     columns = 2 if len(images) > 4 else 1
     lines = -(-len(images) // columns)
     height = max(picture.shape[0] / picture.shape[1] for picture in images)
@@ -124,5 +125,5 @@ def gallery(pictures: dict[str, bytes], title: str) -> Figure:
         ax.set_axis_off()
     for ax, picture in zip(grid.base.flat, images, strict=False):
         ax.imshow(picture)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(textwrap.fill(title, 55 * columns), fontsize=12)
     return figure

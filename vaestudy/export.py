@@ -84,15 +84,16 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     return Exported(folder, _screen(table, title), notes)
 
 
-def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> dict[str, bytes]:
-    """Arm -> the picture of its first finished run at the baseline's numbers."""
+def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
+    """The picture of each arm's first finished run at the baseline's numbers, in the order of the declaration."""
     numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
+    names = [name for name in study.factors if name not in numbers]
     shown = tidy[tidy["status"] == "FINISHED"]
     for name, level in numbers.items():
         shown = shown[shown[name] == level]
-    names = [name for name in study.factors if name not in numbers]
-    firsts = shown.drop_duplicates(names)
-    return {run_id: tracker.read_file(run_id, f"figures/{study.gallery}.png") for run_id in firsts["run_id"]}
+    firsts = shown.drop_duplicates(names).to_dict("records")
+    firsts.sort(key=lambda run: [tables.rank(run[name], name, study) for name in names])
+    return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
 
 
 def _texts(table: tables.Table, title: str, notes: list[str]) -> dict[str, str]:
