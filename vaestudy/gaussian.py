@@ -76,9 +76,10 @@ class Gaussian(Scaled):
 
 
 class TruncatedGaussian(Scaled):
-    """N(x; m, s^2) / (Phi((1 - m) / s) - Phi(-m / s)) on [0, 1], m = sigmoid(head).
+    """N(x; m, s^2) / (Phi((1 - m) / s) - Phi(-m / s)) on [0, 1]: m the head itself, held within REACH s of [0, 1].
 
-    With m in [0, 1] the normaliser is a sum of two positive terms, so nothing cancels.
+    Further out the density is an exponential falling from the border, which a smaller s has as well. All is computed
+    with m reflected to below 1/2, where both terms of the normaliser are in the tail that `erfc` knows exactly.
     """
 
     family = "density"
@@ -89,47 +90,57 @@ class TruncatedGaussian(Scaled):
     }
     options: ClassVar = {}
     limits = (0.001, 10.0)
+    REACH = 8.0
+
+    def location_and_scale(self, head: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
+        """(m, t), each [..., P]."""
+        location, t = self.parts(head, log_guard)
+        reach = self.REACH * t.exp()
+        return torch.minimum(torch.maximum(location, -reach), 1 + reach), t
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        location, t = self.parts(head, log_guard)
-        return summed(_truncated_gaussian, x, location.sigmoid(), t)
+        return summed(_truncated_gaussian, x, *self.location_and_scale(head, log_guard))
 
-    def _standardised(self, head: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(m, s, -m / s, (1 - m) / s) in float64."""
-        location, t = self.parts(head)
-        m, s = location.double().sigmoid(), t.double().exp()
-        return m, s, -m / s, (1 - m) / s
+    def _reflected(self, head: Tensor) -> tuple[Tensor, ...]:
+        """(whether m was reflected, m, s, upper tails of the standardised lower and upper border) in float64."""
+        m, t = (part.double() for part in self.location_and_scale(head))
+        s, high = t.exp(), m > 0.5
+        m = torch.where(high, 1 - m, m)
+        return high, m, s, normal_cdf(m / s), normal_cdf((m - 1) / s)
 
     def mean(self, head: Tensor) -> Tensor:
-        m, s, a, b = self._standardised(head)
-        mass = normal_cdf(b) - normal_cdf(a)
-        return (m + s * (normal_density(a) - normal_density(b)) / mass).to(head.dtype)
+        high, m, s, low, up = self._reflected(head)
+        mean = m + s * (normal_density(m / s) - normal_density((1 - m) / s)) / (low - up)
+        return torch.where(high, 1 - mean, mean).to(head.dtype)
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         """By the inverse of the distribution function."""
-        m, s, a, b = self._standardised(head)
-        low, high = normal_cdf(a), normal_cdf(b)
-        quantile: Tensor = torch.special.ndtri(low + (high - low) * uniform(m, generator))
-        return (m + s * quantile).clamp_(0, 1).to(head.dtype)
+        high, m, s, low, up = self._reflected(head)
+        x = (m - s * torch.special.ndtri(low - (low - up) * uniform(m, generator))).clamp(0, 1)
+        return torch.where(high, 1 - x, x).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
-        m, s, a, b = self._standardised(head)
-        low = normal_cdf(a)
-        return (normal_cdf((x - m) / s) - low) / (normal_cdf(b) - low)
+        high, m, s, low, up = self._reflected(head)
+        below = (low - normal_cdf((m - torch.where(high, 1 - x, x)) / s)) / (low - up)
+        return torch.where(high, 1 - below, below)
 
 
 def _truncated_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     value, slopes = _gaussian(wanted, x, m, t)
     inverse = (-t).exp()
-    a, b = m * inverse, (1 - m) * inverse  # distances to the two borders, both positive
-    mass = (a * SQRT_HALF).erf_().add_((b * SQRT_HALF).erf_()).mul_(0.5)
+    high = (m > 0.5).to(m.dtype)
+    side = 1 - 2 * high
+    near = m * side + high  # m reflected to below 1/2
+    a, b = -near * inverse, (1 - near).mul_(inverse)
+    mass = (a * SQRT_HALF).erfc_().sub_((b * SQRT_HALF).erfc_()).mul_(0.5)
+    value.sub_(mass.log())
     if not wanted:
-        return value.sub_(mass.log_()), ()
+        return value, ()
     slope_m, slope_t = slopes
     density_a, density_b = normal_density(a).div_(mass), normal_density(b).div_(mass)
-    slope_m.sub_((density_a - density_b).mul_(inverse))
-    slope_t.add_(density_a.mul_(a)).add_(density_b.mul_(b))
-    return value.sub_(mass.log_()), (slope_m, slope_t)
+    slope_m.sub_((density_a - density_b).mul_(inverse).mul_(side))
+    slope_t.sub_(density_a.mul_(a)).add_(density_b.mul_(b))
+    return value, (slope_m, slope_t)
 
 
 class ClippedGaussian(Scaled):
