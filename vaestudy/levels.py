@@ -185,8 +185,7 @@ class _CategoricalLogProb(torch.autograd.Function):
         ctx.save_for_backward(v, h, statistics, offset)
         values = []
         for levels, features in _CategoricalLogProb._pieces(v, h):
-            logits = torch.addmm(offset, features, statistics)
-            value = logits.gather(-1, levels).squeeze(-1) - logits.logsumexp(-1)
+            value = torch.addmm(offset, features, statistics).log_softmax(-1).gather(-1, levels)
             values.append(value.view(-1, h.shape[-2]).sum(-1))
         return torch.cat(values).view(h.shape[:-2])
 
