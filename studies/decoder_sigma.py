@@ -1,7 +1,7 @@
 """Does it matter how the decoder's scale is parameterised, for a Gaussian and for a Beta?
 
 Command: make study-decoder-sigma
-Minutes: to be measured
+Minutes: 60 on full MNIST (two cores; extrapolated from one epoch and one scoring of each likelihood)
 Claim:   C5, «a Gaussian decoder on [0, 1] pixels is hard to train»
 
 Each parameterisation of the scale per pixel, for `gaussian` and `beta`, at two learning rates and D=10, on dequantised

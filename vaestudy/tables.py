@@ -37,6 +37,7 @@ LABELS = {
     "train/gradient_norm": "gradient norm",
     "histogram_distance": "histogram distance",
     "pit_distance": "PIT distance",
+    "decoder_at_floor": "scales at the floor",
     "negative_sigma_units": "units with sigma < 0",
     "two_signed_sigma_units": "units of two signs",
     "epochs_to_95": "epochs to 95 %",
