@@ -114,6 +114,14 @@ def test_edges_of_l_and_m(tiny: RunConfig, changes: dict) -> None:
     assert all("10000" in line for line in said)
 
 
+def test_a_density_on_grey_pixels_is_remarked_on(tiny: RunConfig) -> None:
+    data = prepare(tiny)
+    (line,) = notices(tiny.but(likelihood="gaussian"), data)
+    assert "only its floor ends that" in line
+    for changes in ({}, {"likelihood": "continuous-bernoulli"}, {"likelihood": "gaussian", "pixels": "dequantised"}):
+        assert notices(tiny.but(**changes), data) == []
+
+
 def test_no_validation_split(tiny: RunConfig) -> None:
     config = tiny.but(valid_size=0)
     history = train(config, prepare(config)).history

@@ -18,6 +18,7 @@ from vaestudy.config import RunConfig
 from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, loss, terms
 from vaestudy.gaussian import Gaussian
+from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.pixels import PIXELS, fixed
@@ -190,6 +191,12 @@ def notices(config: RunConfig, data: Data) -> list[str]:
     if config.minibatch > len(data.train):
         lines.append(
             f"--minibatch {config.minibatch} is more than the {len(data.train)} train images: one step an epoch"
+        )
+    member = LIKELIHOODS[config.likelihood]
+    if config.pixels == "grey" and member.family == "density" and member.limits is not None:
+        lines.append(
+            f"{config.likelihood} on grey pixels: where they are all 0 or all 255 the bound grows as the scale falls, "
+            "and only its floor ends that; --pixels dequantised gives densities that can be compared"
         )
     return lines
 
