@@ -92,20 +92,14 @@ class TruncatedGaussian(Scaled):
     limits = (0.001, 10.0)
     REACH = 8.0
 
-    def location_and_scale(self, head: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
-        """(m, t), each [..., P]."""
-        location, t = self.parts(head, log_guard)
-        reach = self.REACH * t.exp()
-        return torch.minimum(torch.maximum(location, -reach), 1 + reach), t
-
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        return summed(_truncated_gaussian, x, *self.location_and_scale(head, log_guard))
+        return summed(_truncated_gaussian, x, *self.parts(head, log_guard))
 
     def _reflected(self, head: Tensor) -> tuple[Tensor, ...]:
         """(whether m was reflected, m, s, upper tails of the standardised lower and upper border) in float64."""
-        m, t = (part.double() for part in self.location_and_scale(head))
-        s, high = t.exp(), m > 0.5
-        m = torch.where(high, 1 - m, m)
+        location, t = (part.double() for part in self.parts(head))
+        s, high = t.exp(), location > 0.5
+        m = torch.maximum(torch.where(high, 1 - location, location), -self.REACH * s)
         return high, m, s, normal_cdf(m / s), normal_cdf((m - 1) / s)
 
     def mean(self, head: Tensor) -> Tensor:
@@ -125,9 +119,10 @@ class TruncatedGaussian(Scaled):
         return torch.where(high, 1 - below, below)
 
 
-def _truncated_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    reach, inverse = TruncatedGaussian.REACH * t.exp(), (-t).exp()
+    m = torch.minimum(torch.maximum(location, -reach), 1 + reach)
     value, slopes = _gaussian(wanted, x, m, t)
-    inverse = (-t).exp()
     high = (m > 0.5).to(m.dtype)
     side = 1 - 2 * high
     near = m * side + high  # m reflected to below 1/2
@@ -140,7 +135,10 @@ def _truncated_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[
     density_a, density_b = normal_density(a).div_(mass), normal_density(b).div_(mass)
     slope_m.sub_((density_a - density_b).mul_(inverse).mul_(side))
     slope_t.sub_(density_a.mul_(a)).add_(density_b.mul_(b))
-    return value, (slope_m, slope_t)
+    # Where m is held it is -REACH s or 1 + REACH s, and moves with t instead of with the head.
+    held = (m != location).to(m.dtype)
+    slope_t.sub_((slope_m * reach).mul_(side).mul_(held))
+    return value, (slope_m.mul_(1 - held), slope_t)
 
 
 class ClippedGaussian(Scaled):
