@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -146,10 +147,11 @@ def step_rows(scale: Scale) -> Iterator[Row]:
     article = configuration(scale, **{k: v for k, v in RunConfig.preset("article").model_dump().items()
                                       if k in ("sigma", "reduction", "log_guard", "second_biases")})  # fmt: skip
     for name in LIKELIHOODS:
-        specials = " + ".join(("products", *floors.SPECIALS.get(name, ())))
+        counted = Counter(floors.SPECIALS.get(name, ()))
+        specials = " + ".join(("products", *(f"{n} {word}" if n > 1 else word for word, n in counted.items())))
         plain = name == RunConfig().likelihood
         most = 1.4 if plain else 1.5
-        config = configuration(scale, likelihood=name)
+        config = configuration(scale, likelihood=name, pixels=floors.pixels(name))
         yield _step_row(f"step, {name}, over its {'products alone' if plain else specials}", config, scale, most, plain)
         if plain:
             yield _step_row(f"the same over {specials}", config, scale, 1.5, False)

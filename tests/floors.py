@@ -15,9 +15,24 @@ from torch import Tensor
 from vaestudy.config import RunConfig
 from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import PIXEL_COUNT
+from vaestudy.options import of_likelihood
+from vaestudy.registry import registered
 
 SPECIALS: dict[str, tuple[str, ...]] = {
     "bernoulli": ("sigmoid",),  # the gradient; the value comes of it by arithmetic and a logarithm for many pixels
+    "continuous-bernoulli": ("exp", "log"),
+    "gaussian": ("sigmoid", "exp"),  # the mean, the scale
+    "truncated-gaussian": ("exp", "exp", "exp", "erfc", "erfc", "log"),  # the scale; density and tail at both ends
+    "clipped-gaussian": (
+        "exp",
+        "exp",
+        "erfc",
+        "log",
+        "log",
+    ),  # the scale; density, tail and its logarithm at the border
+    "beta": ("sigmoid", "exp", *["log"] * 3, *["lgamma"] * 3, *["digamma"] * 3),
+    "logit-normal": ("exp", "log", "log"),  # the scale; ln x - ln(1 - x)
+    "discretised-logistic": (*["exp"] * 4, *["log"] * 3, *["sigmoid"] * 2),  # three factors, their logarithms
 }
 """Likelihood -> functions of `torch`, each as often as it is needed for a pixel of a draw, forward and backward."""
 
@@ -37,6 +52,12 @@ class Layer:
         return 2 * self.rows * self.width_in * self.width_out * (2 + self.input_gradient)
 
 
+def pixels(likelihood: str) -> str:
+    """The first pixel protocol that a likelihood does not refuse."""
+    refused = of_likelihood(likelihood)["refuses"]
+    return next(name for name in registered("PIXELS", "pixels") if name not in refused)
+
+
 def layers(config: RunConfig) -> list[Layer]:
     """The layers of a step's model in their order, the decoder's with a row per draw."""
     H, D = config.hidden, config.latent_dim
@@ -47,7 +68,7 @@ def layers(config: RunConfig) -> list[Layer]:
 
 def decoder(config: RunConfig, rows: int) -> list[Layer]:
     """The decoder's layers for so many draws."""
-    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * LIKELIHOODS[config.likelihood].heads)
+    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * LIKELIHOODS[config.likelihood](config).heads)
     return [Layer(rows, a, b, True) for a, b in pairwise(widths)]
 
 

@@ -143,6 +143,12 @@ class Gaussian:
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         return (-0.5 * ((x - head) / self.s) ** 2 - math.log(self.s) - 0.5 * math.log(2 * math.pi)).sum(-1)
 
+    def mean(self, head: Tensor) -> Tensor:
+        return head
+
+    def at_floor(self, head: Tensor) -> None:
+        return None
+
 
 class LinearVAE:
     """x|z ~ N(W z, s^2 I), q(z|x) = N(M^-1 W^T x, diag s^2 / M_jj), M = W^T W + s^2 I: Tipping & Bishop's pPCA.
@@ -153,7 +159,7 @@ class LinearVAE:
     def __init__(self, W: Tensor, s: float) -> None:
         self.W, self.s, self.likelihood = W, s, Gaussian(s)
         self.M = W.T @ W + s**2 * torch.eye(W.shape[1], dtype=W.dtype)
-        self.config = SimpleNamespace(latent_dim=W.shape[1])
+        self.config = SimpleNamespace(latent_dim=W.shape[1], pixels="grey", sigma="log-variance", sigma_floor=0.0)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
         mu = torch.linalg.solve(self.M, self.W.T @ x.T).T

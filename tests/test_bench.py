@@ -42,7 +42,7 @@ def test_the_floor_of_a_score_decodes_each_draw_once(tiny: RunConfig) -> None:
 def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> None:
     assert set(floors.SPECIALS) <= set(LIKELIHOODS)
     for name in LIKELIHOODS:
-        floors.step_specials(tiny.but(likelihood=name))()
+        floors.step_specials(tiny.but(likelihood=name, pixels=floors.pixels(name)))()
 
 
 def test_the_plain_loop_sees_the_same_images_and_learns() -> None:

@@ -186,7 +186,7 @@ def test_mnist_constants(mnist_root: Path) -> None:
     assert (x == 0).double().mean().item() == pytest.approx(0.807, abs=5e-4)
 
     def cross_entropy(p: torch.Tensor) -> float:
-        return -LIKELIHOODS["bernoulli"].log_prob(x, p.logit().expand(1, *x.shape)).mean().item()
+        return -LIKELIHOODS["bernoulli"](RunConfig()).log_prob(x, p.logit().expand(1, *x.shape)).mean().item()
 
     assert cross_entropy(x.clamp(1e-12, 1 - 1e-12)) == pytest.approx(45.53, abs=0.01)
     assert cross_entropy(x.mean(0).clamp(1e-12, 1 - 1e-12)) == pytest.approx(205.65, abs=0.01)

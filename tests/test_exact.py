@@ -10,6 +10,7 @@ from reference import Gaussian, LinearVAE
 from torch.distributions import Independent, Normal, kl_divergence
 
 from vaestudy import evaluate
+from vaestudy.config import RunConfig
 from vaestudy.estimators import ESTIMATORS, Terms, sgvb_a, sgvb_b, terms
 from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import Posterior
@@ -201,7 +202,7 @@ class TestBernoulliOnGrey:
     """E over b ~ Bernoulli(x) of log p(b|z) is minus the grey cross-entropy, so the grey bound is below."""
 
     def test_by_enumeration(self) -> None:
-        bernoulli = LIKELIHOODS["bernoulli"]
+        bernoulli = LIKELIHOODS["bernoulli"](RunConfig())
         a = torch.tensor([[[0.3, -2.0, 1.1, 4.0]]], dtype=torch.float64)
         x = torch.tensor([[0.2, 0.5, 0.9, 1.0]], dtype=torch.float64)
         expected = torch.zeros((), dtype=torch.float64)
@@ -214,7 +215,7 @@ class TestBernoulliOnGrey:
     def test_masses_sum_to_one(self) -> None:
         a = torch.tensor([[[0.3, -2.0, 1.1, 40.0]]], dtype=torch.float64)
         total = sum(
-            LIKELIHOODS["bernoulli"]
+            LIKELIHOODS["bernoulli"](RunConfig())
             .log_prob(torch.tensor([[float(code >> i & 1) for i in range(4)]], dtype=torch.float64), a)
             .exp()
             .item()

@@ -9,9 +9,12 @@ import pytest
 
 import vaestudy
 from vaestudy.config import registered
+from vaestudy.registry import declared
 
 PACKAGE = Path(vaestudy.__file__).parent
 ORDER = [
+    "registry",
+    "options",
     "config",
     "noise",
     "places",
@@ -21,7 +24,13 @@ ORDER = [
     "interrupt",
     "flags",
     "pixels",
+    "special",
     "sigma",
+    "likelihood",
+    "bernoulli",
+    "gaussian",
+    "beta",
+    "levels",
     "likelihoods",
     "data",
     "memory",
@@ -30,6 +39,7 @@ ORDER = [
     "optimizers",
     "backend",
     "checkpoint",
+    "calibration",
     "evaluate",
     "along",
     "gradients",
@@ -43,6 +53,7 @@ ORDER = [
     "study_tables",
     "cost_figures",
     "noise_figures",
+    "arm_figures",
     "study_figures",
     "export",
     "spool",
@@ -85,7 +96,9 @@ def test_trackers_have_one_importer(package: str, owner: str) -> None:
     assert users == {owner}
 
 
-@pytest.mark.parametrize("module", ["config", "places", "flags", "design", "cli", "data", "memory"])
+@pytest.mark.parametrize(
+    "module", ["registry", "options", "config", "places", "flags", "design", "cli", "data", "memory"]
+)
 def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
     slow = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "torchvision"}
     assert not {name.split(".")[0] for name in imports(module, top_level_only=True)} & slow
@@ -112,3 +125,14 @@ def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
 def test_names_read_from_the_source_are_the_registry(registry: str, module: str) -> None:
     loaded = getattr(__import__(f"vaestudy.{module}", fromlist=[registry]), registry)
     assert registered(registry, module) == tuple(loaded)
+
+
+def test_what_members_declare_is_read_from_the_source() -> None:
+    """Through the import that brings a class into its registry, literal attributes of its own body alone."""
+    beta = declared("LIKELIHOODS", "likelihoods", "beta")
+    assert beta["family"] == "density"
+    assert beta["limits"] == (0.01, 10.0)
+    assert "heads" not in beta
+    assert declared("SIGMAS", "sigma", "bounded")["bounds"] == (0.001, 2.0)
+    with pytest.raises(LookupError, match="assigns no dict named NOTHING"):
+        declared("NOTHING", "estimators", "x")

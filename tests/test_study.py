@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +35,25 @@ def toy(**changes: object) -> Study:
         "tabulate": ("test/elbo", "test/kl", "test/iwae_3", "test/active_units"),
     }
     return Study(**(fields | changes))
+
+
+def by_likelihood(**changes: object) -> Study:
+    """A toy whose arms are likelihoods and, of the Gaussian, scales."""
+    base = toy().base.but(pixels="dequantised", figures=("decoder_samples",))
+    fields = {
+        "base": base,
+        "factors": {
+            "likelihood": ("bernoulli", "gaussian"),
+            "likelihood_scale": ("per-pixel", "optimal"),
+            "latent_dim": (3,),
+        },
+        "full": {"likelihood": ("discretised-logistic",)},
+        "baseline": {"likelihood": "bernoulli", "likelihood_scale": "per-pixel", "latent_dim": 3},
+        "tabulate": ("test/bits_per_dim", "test/mse", "train/likelihood_over_kl"),
+        "figures": ("arms",),
+        "gallery": "decoder_samples",
+    }
+    return toy(**(fields | changes))
 
 
 def conduct(study: Study, *words: str) -> int:
@@ -290,3 +311,54 @@ class TestDesign:
         assert design.find(ROOT / "studies", "latent_dims").name == "latent-dims"
         with pytest.raises(BadInput, match="did you mean 'latent-dims'"):
             design.find(ROOT / "studies", "latent-dim")
+
+
+def test_a_likelihood_is_crossed_with_its_own_options_alone() -> None:
+    study = by_likelihood()
+    cells = design.cells(study.base, study.levels(full=True, quick=False, given={}), 1)
+    arms = [(c.config.likelihood, c.config.likelihood_scale) for c in cells]
+    assert arms == [
+        ("bernoulli", "per-pixel"),
+        ("gaussian", "per-pixel"),
+        ("gaussian", "optimal"),
+        ("discretised-logistic", "per-pixel"),
+    ]
+
+
+def test_a_study_that_would_mix_kinds_of_nats_cannot_be_declared() -> None:
+    for metric in ("test/elbo", "valid/elbo", "test/iwae_3", "test/continuous_bernoulli_iwae_3"):
+        with pytest.raises(ValueError, match="nats of bernoulli and density and mass likelihoods"):
+            by_likelihood(tabulate=("test/bits_per_dim", metric))
+    toy(factors={"likelihood": ("gaussian", "beta")}, full={}, baseline={"likelihood": "beta"})
+
+
+def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
+    """One table of all kinds by bits/dim, an arm's missing options left blank, and the pictures."""
+    study = by_likelihood()
+    assert conduct(study, "--seeds", "1") == 0
+    folder = mlruns / "tables" / "toy"
+    table = pd.read_csv(folder / "table.csv")
+    assert table["test/bits_per_dim"].between(2, 20).all()
+    assert len(table) == 3
+    shown = (folder / "table.md").read_text()
+    rows = [line.split("|")[1:4] for line in shown.splitlines() if line.startswith("| bernoulli")]
+    assert [[cell.strip() for cell in row] for row in rows] == [["bernoulli", "", "3"]]
+    assert "which is no density, those of the continuous Bernoulli" in shown
+    for picture in ("arms", "decoder_samples"):
+        assert (folder / f"{picture}.png").stat().st_size > 10_000
+
+
+def test_a_diverged_cell_is_named_with_its_epoch(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaestudy.train.EXPLODED", -650.0)
+    study = toy(
+        base=toy().base.but(epochs=2, minibatch=10),
+        factors={"learning_rate": (1e-3, 10.0)},
+        full={},
+        baseline={"learning_rate": 1e-3},
+    )
+    assert conduct(study, "--seeds", "1") == 0
+    table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
+    assert table["failed"].to_dict() == {0.001: 0, 10.0: 1}
+    assert math.isnan(table.loc[10.0, "test/elbo"])
+    notes = (mlruns / "tables" / "toy" / "table.md").read_text()
+    assert re.search(r"learning_rate=10: 1 of 1 failed: .*epoch \d+", notes)

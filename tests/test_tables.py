@@ -117,16 +117,16 @@ def test_what_may_not_be_mixed(column: str, words: str) -> None:
         tables.summarise(tables.tidy(table, STUDY), STUDY)
 
 
-def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other:
-        family = "density"
-
-    monkeypatch.setitem(tables.LIKELIHOODS, "other", Other())
+@pytest.mark.parametrize(
+    ("other", "words"), [("gaussian", "bernoulli and density"), ("categorical-256", "bernoulli and mass")]
+)
+@pytest.mark.parametrize("metric", ["test/elbo", "test/iwae_100", "test/log_likelihood"])
+def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(other: str, words: str, metric: str) -> None:
     table = runs(VALUES)
-    table.loc[0, "params.likelihood"] = "other"
-    with pytest.raises(tables.Incomparable, match="bernoulli and density"):
-        tables.check_comparable(table, ["test/elbo"])
-    tables.check_comparable(table, ["test/active_units"])
+    table.loc[0, "params.likelihood"] = other
+    with pytest.raises(tables.Incomparable, match=words):
+        tables.check_comparable(table, ["test/bits_per_dim", metric])
+    tables.check_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
 
 
 def test_shown_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from vaestudy import data as datasets
 from vaestudy.config import RunConfig
 from vaestudy.data import Data, Split
 from vaestudy.estimators import ESTIMATORS
+from vaestudy.evaluate import score
+from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.pixels import PIXELS
-from vaestudy.train import SCHEDULES, NonFiniteLoss, notices, train
+from vaestudy.train import SCHEDULES, ExplodedBound, NonFiniteLoss, check_bound, notices, train
 
 # Losses of a fixed seed after each epoch, nats: they move only if the computation does. Other processors round
 # otherwise, hence the tolerance.
@@ -135,9 +138,19 @@ def test_what_is_logged_is_the_elbo_whatever_is_trained(tiny: RunConfig, estimat
     assert mine.get("train/objective", mine["train/elbo"] + 1) > mine["train/elbo"]
 
 
+def test_a_density_on_grey_pixels_is_remarked_on(tiny: RunConfig) -> None:
+    data = prepare(tiny)
+    (line,) = notices(tiny.but(likelihood="gaussian"), data)
+    assert "only its floor ends that" in line
+    for changes in ({}, {"likelihood": "continuous-bernoulli"}, {"likelihood": "gaussian", "pixels": "dequantised"}):
+        assert notices(tiny.but(**changes), data) == []
+
+
 def test_no_validation_split(tiny: RunConfig) -> None:
     config = tiny.but(valid_size=0)
-    assert set(train(config, prepare(config)).history[0]) == {"train/elbo", "train/kl", "train/log_likelihood"}
+    history = train(config, prepare(config)).history
+    assert all(name.startswith("train/") for name in history[0])
+    assert {"train/elbo", "train/kl", "train/log_likelihood"} < set(history[1])
 
 
 def test_parts_add_up_and_training_raises_the_bound(tiny: RunConfig) -> None:
@@ -153,6 +166,50 @@ def test_a_diverged_run_stops_by_name(tiny: RunConfig) -> None:
     config = tiny.but(learning_rate=1e6)
     with pytest.raises(NonFiniteLoss, match=r"the loss is (nan|inf) in epoch \d+, step \d+"):
         train(config, prepare(config))
+
+
+def test_a_bound_that_explodes_stops_by_name(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first epoch, which may be wild; what is not finite stops at once."""
+    monkeypatch.setattr("vaestudy.train.EXPLODED", -1.0)
+    with pytest.raises(ExplodedBound, match=r"(train|valid)/elbo is -\d.* after epoch 2") as stopped:
+        train(tiny, prepare(tiny))
+    assert stopped.value.epoch == 2
+    for value in (math.nan, -math.inf):
+        with pytest.raises(NonFiniteLoss, match="test/elbo is"):
+            check_bound({"test/elbo": value}, 1)
+    check_bound({"train/elbo": -1e12}, 1)
+
+
+def test_optimal_scale_is_fitted_to_train_and_frozen(tiny: RunConfig) -> None:
+    config = tiny.but(likelihood="gaussian", likelihood_scale="optimal", pixels="dequantised")
+    data = prepare(config)
+    model = train(config, data).model
+    x = PIXELS["dequantised"](data.train.images, stream(0, "fit-scale", "pixels"))
+    eps = torch.randn(1, len(x), 4, generator=stream(0, "fit-scale", "epsilon"))
+    with torch.no_grad():
+        mean = model.likelihood.mean(model.decode(model.encode(x).draw(eps))[0])
+    sigma = model.likelihood.log_scale.exp().item()
+    assert sigma**2 == pytest.approx((x - mean).square().mean().item(), rel=1e-5)
+    score(model, x, data.train.labels, (1,))
+    assert model.likelihood.log_scale.exp().item() == sigma
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_each_likelihood_trains(tiny: RunConfig, name: str) -> None:
+    config = tiny.but(likelihood=name, pixels="dequantised", latent_dim=10, epochs=3)
+    history = train(config, prepare(config)).history
+    assert all(math.isfinite(value) for metrics in history for value in metrics.values())
+    assert history[-1]["train/elbo"] > history[0]["train/elbo"]
+
+
+def test_recorded_at_each_epoch(tiny: RunConfig) -> None:
+    first, second = train(tiny, prepare(tiny)).history
+    for metrics in (first, second):
+        ratio = abs(metrics["train/log_likelihood"]) / metrics["train/kl"]
+        assert metrics["train/likelihood_over_kl"] == pytest.approx(ratio)
+        assert metrics["train/gradient_norm"] > 0
+    assert first["train/first_likelihood_over_kl"] > first["train/likelihood_over_kl"]
+    assert "train/first_likelihood_over_kl" not in second
 
 
 def test_weight_prior_shrinks_weights(tiny: RunConfig) -> None:

@@ -39,7 +39,7 @@ def prepare(config: RunConfig) -> str:
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
         return "torch's default in float32"
     H = config.hidden
-    heads = LIKELIHOODS[config.likelihood].heads
+    heads = LIKELIHOODS[config.likelihood](config).heads
     widths = (PIXEL_COUNT, *H, config.latent_dim, *H[::-1], PIXEL_COUNT * heads)
     rows = min(config.minibatch * config.samples, 1000)
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))

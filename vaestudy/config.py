@@ -7,14 +7,11 @@ member there is all it takes for the command line to know it.
 
 from __future__ import annotations
 
-import ast
 import difflib
-import functools
 import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,22 +25,12 @@ from pydantic import (
     model_validator,
 )
 
-PACKAGE = Path(__file__).parent
+from vaestudy import options
+from vaestudy.registry import registered as registered
 
 
 class BadInput(Exception):
     """The user's input cannot be used; the message is the one line that the user is shown (exit code 2)."""
-
-
-@functools.cache
-def registered(registry: str, module: str) -> tuple[str, ...]:
-    """The keys of the dict `registry` in `vaestudy/<module>.py`, read from the source without importing it."""
-    for node in ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        named = any(isinstance(target, ast.Name) and target.id == registry for target in targets)
-        if named and isinstance(value := getattr(node, "value", None), ast.Dict):
-            return tuple(ast.literal_eval(key) for key in value.keys if key is not None)
-    raise LookupError(f"vaestudy/{module}.py assigns no dict named {registry}")
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
@@ -89,10 +76,7 @@ CountOrZero = Annotated[int, Field(ge=0), BeforeValidator(_plain_number)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
-
-
-LEAST_SAMPLES = {"score-function-loo": 2}
-"""L below which an estimator is not defined."""
+Floor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RunConfig(BaseModel):
@@ -122,8 +106,30 @@ class RunConfig(BaseModel):
         "bernoulli"
     )
     """The decoder's distribution p(x|z)."""
+    likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
+        "per-pixel"
+    )
+    """The Gaussian's scale: per pixel from a head of its own, one learned number, one fixed number, or the optimum,
+    fitted on train and frozen before anything is scored."""
+    likelihood_mean: Annotated[str, AfterValidator(Choice("mean", "squashed", "free"))] = "squashed"
+    """Whether the Gaussian's mean goes through a sigmoid."""
+    likelihood_parameters: Annotated[str, AfterValidator(Choice("parameters", "mean-concentration", "alpha-beta"))] = (
+        "mean-concentration"
+    )
+    """What the decoder's heads say of a Beta."""
+    likelihood_sigma: Rate | None = None
+    """The decoder's scale if it is fixed, or where it starts [default: 0.1; a scale per pixel starts where the head's
+    first weights put it]."""
+    likelihood_floor: Floor | None = None
+    """The decoder's scale is held at or above this [default: the likelihood's own]."""
+    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "sigma")))] = "log-variance"
+    """How the decoder's head becomes the scale of p(x|z)."""
     sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "sigma")))] = "log-variance"
     """How the encoder's head becomes the scale of q(z|x)."""
+    sigma_floor: Floor = 0.0
+    """The encoder's sigma is held at or above this."""
+    init_sigma: Rate | None = None
+    """The encoder's sigma at the start, the same for every image [default: where the head's first weights put it]."""
     estimator: Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "estimators")))] = "sgvb-b"
     """The objective that is trained; every run is scored by the same bounds whatever this is."""
     minibatch: Count = 100
@@ -180,19 +186,8 @@ class RunConfig(BaseModel):
     """Pictures to draw of the run; those that need D=2 or D>2 are left out where they do not apply."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> RunConfig:
-        """What no field can know alone. A field in braces is spelled the way the user spells it."""
-        if self.samples < LEAST_SAMPLES.get(self.estimator, 1):
-            raise ValueError(
-                f"{{estimator}} {self.estimator}: compares each draw with the others, so {{samples}} must be "
-                f"{LEAST_SAMPLES[self.estimator]} or more, not {self.samples}"
-            )
-        if self.milestones and self.valid_size == 0:
-            raise ValueError("{milestones}: are scored on valid, so {valid_size} must be 1 or more, not 0")
-        if 0 < self.gradient_images < 20:
-            raise ValueError(f"{{gradient_images}} {self.gradient_images}: must be 20 or more, or 0 for none")
-        if self.gradient_estimators and not self.gradient_images:
-            raise ValueError("{gradient_estimators}: are measured on images, so {gradient_images} must be 20 or more")
+    def _go_together(self) -> RunConfig:
+        options.check(self)
         return self
 
     @classmethod
@@ -212,17 +207,22 @@ class RunConfig(BaseModel):
 
     @property
     def key(self) -> str:
-        """A content hash of all fields: 16 hexadecimal digits. Fields of LATER count only where they were set."""
-        values = self.model_dump(mode="json")
-        for name in LATER:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del values[name]
-        canonical = json.dumps(values, sort_keys=True)
+        """A content hash of all fields: 16 hexadecimal digits. A field that came later counts once it is set."""
+        unset = {name for name in LATER if getattr(self, name) == type(self).model_fields[name].default}
+        canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 # Fields that came after the first results: what was run without them keeps its key.
-LATER = ("lr_scaling", "milestones", "gradient_images", "gradient_estimators")
+LATER = (
+    *options.DEFAULTS,
+    "sigma_floor",
+    "init_sigma",
+    "lr_scaling",
+    "milestones",
+    "gradient_images",
+    "gradient_estimators",
+)
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.
@@ -294,13 +294,14 @@ def checked_field(model: type[RunConfig], field: str, value: Any, name: Callable
 
 def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
     """One line for one pydantic error: the field, the value, what it must be."""
-    if not error["loc"]:
-        return str(error["ctx"]["error"]).format_map({field: name(field) for field in model.model_fields})
+    if isinstance(cause := error.get("ctx", {}).get("error"), options.Conflict):
+        shown = f"{cause.value:g}" if isinstance(cause.value, float) else cause.value
+        why = cause.why.format_map({field: name(field) for field in model.model_fields})
+        return f"{name(cause.field)} {shown}: {why}"
     field = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return unknown("option", name(field), map(name, model.model_fields))
     shown = error["input"] if isinstance(error["input"], str) else json.dumps(error["input"], default=str)
-    cause = error.get("ctx", {}).get("error")
     if isinstance(cause, ValueError) and "choose from" in str(cause):
         return f"{name(field)}: {cause}"
     return f"{name(field)} {shown}: must be {expected(model, field)}"

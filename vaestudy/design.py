@@ -16,11 +16,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import BadInput, Choice, Count, RunConfig, unknown
+from vaestudy.options import DEFAULTS, of_likelihood, takes
 from vaestudy.places import slug
 
 Level = int | float | str | bool | tuple[int, ...]
 Levels = dict[str, tuple[Level, ...]]
 
+NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
 QUICK: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 QUICK_SEEDS = 2
 QUICK_GRADIENT_IMAGES = 20
@@ -58,6 +60,8 @@ class Study(BaseModel):
         Annotated[str, AfterValidator(Choice("study table", registry=("STUDY_TABLES", "study_tables")))], ...
     ] = ()
     """Tables beside the one of all cells."""
+    gallery: str = ""
+    """A picture of runs to be put together, one of each arm at the baseline's numbers."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -68,6 +72,10 @@ class Study(BaseModel):
             raise ValueError("baseline must give a level for each factor, and full only extend factors")
         if strange := {name for rule in self.leave_out for name in rule} - set(self.factors):
             raise ValueError(unknown("factor", min(strange), self.factors))
+        likelihoods = self.factors.get("likelihood", ()) + self.full.get("likelihood", ())
+        families = sorted({of_likelihood(str(name))["family"] for name in likelihoods})
+        if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
+            raise ValueError(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
         return self
 
     @property
@@ -96,6 +104,11 @@ class Study(BaseModel):
         return wanted
 
 
+def is_nats_of_pixels(metric: str) -> bool:
+    """Whether a metric is nats that only likelihoods of one family share the zero of."""
+    return metric.rpartition("/")[2].startswith(NATS)
+
+
 def _product(levels: Levels) -> int:
     total = 1
     for values in levels.values():
@@ -117,15 +130,24 @@ class Cell:
 
 
 def cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[str, Level]] = ()) -> list[Cell]:
-    """All cells but those of `leave_out`, one seed after another: an interrupted study has whole replicates."""
-    combined = [dict(zip(levels, values, strict=True)) for values in itertools.product(*levels.values())]
-    combined = [c for c in combined if not any(rule.items() <= c.items() for rule in leave_out)]
+    """All cells but those of `leave_out`, one seed after another: an interrupted study has whole replicates.
+
+    A likelihood is crossed with the options that it has; of any other option it keeps the default.
+    """
+    combined: list[dict[str, Level]] = []
+    for values in itertools.product(*levels.values()):
+        wanted = dict(zip(levels, values, strict=True))
+        likelihood = str(wanted.get("likelihood", base.likelihood))
+        settled = {n: level if takes(likelihood, n) else DEFAULTS[n] for n, level in wanted.items()}
+        if settled not in combined and not any(rule.items() <= settled.items() for rule in leave_out):
+            combined.append(settled)
     return [Cell(c, base.but(**c, seed=seed)) for seed in range(seeds) for c in combined]
 
 
 def quick(base: RunConfig) -> RunConfig:
-    """The base shrunk to a look: few images, few epochs."""
-    return base.but(**QUICK, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
+    """The base shrunk to a look: few images, few epochs, one picture a run unless the study has chosen its own."""
+    own = {"figures": base.figures} if base.figures != RunConfig().figures else {}
+    return base.but(**QUICK | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
 
 
 def show(value: Any) -> str:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vaestudy.memory import ROWS
+from vaestudy.memory import rows
 from vaestudy.model import VAE, Posterior, log_prior
 
 
@@ -76,19 +76,20 @@ class Estimate:
 
 
 def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0) -> Terms:
-    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond ROWS draws in chunks, with the same gradient."""
+    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `rows` draws in chunks, with the same gradient."""
     q = model.encode(x, log_guard)
     z = q.draw(eps)
 
     def decode(x: Tensor, z: Tensor) -> Tensor:
         return model.likelihood.log_prob(x, model.decode(z), log_guard)
 
-    if z[..., 0].numel() <= ROWS or not torch.is_grad_enabled():
+    most = rows(model.likelihood.heads)
+    if z[..., 0].numel() <= most or not torch.is_grad_enabled():
         return Terms(decode(x, z), z, q)
     parameters = list(model.parameters())
     columns = []
-    for xs, zs in zip(x.split(ROWS), z.split(ROWS, dim=1), strict=True):
-        chunks = zs.split(max(1, ROWS // len(xs)))
+    for xs, zs in zip(x.split(most), z.split(most, dim=1), strict=True):
+        chunks = zs.split(max(1, most // len(xs)))
         columns.append(torch.cat([_Recomputed.apply(decode, xs, chunk, *parameters) for chunk in chunks]))
     return Terms(torch.cat(columns, dim=1), z, q)
 

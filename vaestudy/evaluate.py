@@ -8,7 +8,25 @@ z drawn from q(z|x) and never set to its mean.
     kl              KL(q(z|x) || p(z)), its second part; no bound by itself
     iwae_K          log 1/K sum_k w_k, w_k = p(x|z_k) p(z_k) / q(z_k|x): a bound that is tighter the larger K
     ess_K           (sum w)^2 / sum w^2, the effective number of the K draws; a small one says that iwae_K is loose
+    bits_per_dim    of dequantised pixels (v + u) / 256, from iwae_K of the largest K asked for: 8 - iwae_K / (784 ln 2)
+                    bits per pixel tell v (Theis et al. 2016); of a mass on grey levels -iwae_K / (784 ln 2). For
+                    `bernoulli`, which is no density, it is that of the continuous Bernoulli with the same decoder
+                    (the normaliser added, Loaiza-Ganem & Cunningham 2019)
+    continuous_bernoulli_iwae_K    that Bernoulli's bound in nats, K as for bits_per_dim
+    mse, mae        mean squared and absolute difference per pixel of x and E[x|z], z drawn once from q(z|x): no bound,
+                    and the same for every likelihood
+    decoder_at_floor, encoder_at_floor    share of scales that their floor holds, over pixels or units and images
+    negative_sigma_units, two_signed_sigma_units    of a sigma that can be negative: units where it is on most images,
+                    and units where it has either sign on at least 1 % of them
+    mass_at_0, mass_near_1    share of level 0, and of levels 250 to 255, among pixels drawn from p(x|z) at such z;
+                    `..._data` is the share among the data's. Of dequantised pixels, as are the next two
+    histogram_distance    half the sum of |drawn - data's| shares over the 256 levels: 0 the same, 1 disjoint
+    pit_distance    half the sum over 20 bins of the deviation of F(x|z) from uniform, F the distribution function of
+                    p(x|z) (for `bernoulli` that of its continuous kin): 0 where each pixel's distribution is calibrated
     active_units    dimensions with Cov_x(E_q[z_d]) > 0.01 (Burda et al. 2015, section 5.3); a count
+    train/likelihood_over_kl    |log_likelihood| / kl, means over an epoch; `first_...`: at the first step
+    train/gradient_norm    Euclidean norm of the loss's gradient in all weights, at the epoch's last step
+    epochs_to_95    the first epoch whose valid ELBO (else train's) has made 95 % of its rise from the first to the best
     X_se            the standard error of X over the images scored: it says nothing about other seeds
 
 The noise is fixed: it depends on what is scored and on nothing else, so scoring again gives the same digits, and asking
@@ -18,14 +36,16 @@ for another K moves none of the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vaestudy.calibration import pixel_scores
 from vaestudy.estimators import Terms
+from vaestudy.likelihood import GREY_LEVELS
 from vaestudy.model import VAE, Posterior
 from vaestudy.noise import stream
 
@@ -58,6 +78,8 @@ class Scores:
     metrics: dict[str, float]
     kl_per_dimension: list[float] = field(default_factory=list)
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    histograms: dict[str, list[float]] = field(default_factory=dict)
+    """Of pixels: `predicted` and `observed` shares of the 256 grey levels, `pit` of F(x|z)'s 20 bins."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,7 +120,7 @@ def importance(model: VAE, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
     return torch.cat(bounds), torch.cat(sizes)
 
 
-def score(model: VAE, x: Tensor, labels: Tensor, ks: Iterable[int]) -> Scores:
+def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
     """All of the above for x [N, P] with labels [N]."""
     b = bound(model, x, ELBO_DRAWS, "score", "elbo")
     metrics: dict[str, float] = {}
@@ -106,6 +128,9 @@ def score(model: VAE, x: Tensor, labels: Tensor, ks: Iterable[int]) -> Scores:
         metrics |= mean_and_error(name, values)
     metrics["active_units"] = float((b.mu.var(0) > ACTIVE_UNIT).sum()) if len(x) > 1 else math.nan
     metrics |= score_importance(model, x, ks)
+    metrics |= bits_per_dim(model, x, max(ks), metrics) if ks else {}
+    pixels, histograms = pixel_scores(model, x)
+    metrics |= pixels
     per_class: dict[str, dict[str, float]] = {}
     for label in labels.unique().tolist():
         mine = labels == label
@@ -113,7 +138,7 @@ def score(model: VAE, x: Tensor, labels: Tensor, ks: Iterable[int]) -> Scores:
         for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
             row |= mean_and_error(name, values[mine])
         per_class[str(label)] = row
-    return Scores(len(x), metrics, b.kl_per_dimension.mean(0).tolist(), per_class)
+    return Scores(len(x), metrics, b.kl_per_dimension.mean(0).tolist(), per_class, histograms)
 
 
 def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, float]:
@@ -123,6 +148,36 @@ def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, floa
         log_px, size = importance(model, x, K)
         metrics |= mean_and_error(f"iwae_{K}", log_px) | {f"ess_{K}": size.mean().item()}
     return metrics
+
+
+def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict[str, float]:
+    """bits_per_dim and its standard error where x [N, P] is dequantised, from L_K, `known` or scored here."""
+    if model.config.pixels != "dequantised":
+        return {}
+    likelihood, metrics, bound = model.likelihood, {}, f"iwae_{K}"
+    if likelihood.normalised is not likelihood:
+        model.likelihood = likelihood.normalised
+        try:
+            found = mean_and_error(bound, importance(model, x, K)[0])
+        finally:
+            model.likelihood = likelihood
+        metrics = known = {f"continuous_bernoulli_{name}": value for name, value in found.items()}
+        bound = f"continuous_bernoulli_{bound}"
+    nats_per_bit = x.shape[1] * math.log(2)
+    offset = 0.0 if likelihood.family == "mass" else math.log2(GREY_LEVELS)
+    bits = {
+        "bits_per_dim": offset - known[bound] / nats_per_bit,
+        "bits_per_dim_se": known[f"{bound}_se"] / nats_per_bit,
+    }
+    return metrics | bits
+
+
+def epochs_to_95(history: Sequence[dict[str, float]]) -> float:
+    """The first epoch that has 95 % of the rise of the bound, valid's or else train's."""
+    name = "valid/elbo" if "valid/elbo" in history[0] else "train/elbo"
+    values = [metrics[name] for metrics in history]
+    goal = values[0] + 0.95 * (max(values) - values[0])
+    return float(next(epoch for epoch, value in enumerate(values, start=1) if value >= goal))
 
 
 def mean_and_error(name: str, values: Tensor) -> dict[str, float]:

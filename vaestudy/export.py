@@ -17,7 +17,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
-from vaestudy import study_figures, study_tables, tables
+from vaestudy import arm_figures, study_figures, study_tables, tables
 from vaestudy.design import Study, show
 from vaestudy.figures import to_png
 from vaestudy.places import mlruns, slug
@@ -79,6 +79,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     for name in study.figures:
         if (figure := study_figures.STUDY_FIGURES[name](tidy, study)) is not None:
             files[f"figures/{name}.png"] = to_png(figure)
+    if study.gallery and (pictures := _gallery(tracker, tidy, study)):
+        files[f"figures/{study.gallery}.png"] = to_png(arm_figures.gallery(pictures, title))
     folder = _write(files, study, sweep, quick)
     tracker.files(parent, files)
     summary = _summary(tidy, table)
@@ -88,6 +90,18 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
     tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
     return Exported(folder, screens, notes)
+
+
+def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
+    """The picture of each arm's first finished run at the baseline's numbers, in the order of the declaration."""
+    numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
+    names = [name for name in study.factors if name not in numbers]
+    shown = tidy[tidy["status"] == "FINISHED"]
+    for name, level in numbers.items():
+        shown = shown[shown[name] == level]
+    firsts = shown.drop_duplicates(names).to_dict("records")
+    firsts.sort(key=lambda run: [tables.rank(run[name], name, study) for name in names])
+    return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
 
 
 def _texts(stem: str, table: tables.Table, title: str, notes: list[str]) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ Digits are drawn dark on white, for paper. The noise of the pictures is fixed, a
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from vaestudy.evaluate import ACTIVE_UNIT, Scores
 from vaestudy.model import VAE
 from vaestudy.noise import stream
+from vaestudy.options import arm
 
 SIDE = 28
 CLASSES = 10
@@ -92,6 +94,57 @@ def prior_samples(p: Portrait) -> Figure:
     generator = stream("figures", "pixels", device=p.x.device)
     samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
     return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
+
+
+def decoder_samples(p: Portrait) -> Figure:
+    """One test image of each class, the decoder's mean at a z drawn from q(z|x), and pixels drawn from p(x|z) there."""
+    rows = torch.cat([(p.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
+    x = p.x[rows]
+    q = p.model.encode(x)
+    noise = stream("figures", "decoder_samples", device=x.device)
+    head = p.model.decode(q.draw(torch.randn((1, *q.mu.shape), generator=noise, device=x.device))[0])
+    grid = torch.stack((x, p.model.likelihood.mean(head), p.model.likelihood.sample(head, noise)))
+    figure, ax = _sheet(grid.clamp(0, 1), f"{arm(p.model.config)}, D={p.D}")
+    ax.set_yticks(_centres(3), ["original", "mean of p(x|z)", "sample of p(x|z)"], fontsize=11)
+    figure.set_size_inches(7, 2.2)
+    return figure
+
+
+def pixel_calibration(p: Portrait) -> Figure | None:
+    """Dequantised pixels: grey levels drawn from p(x|z) against the data's, and the places of the data in p(x|z)."""
+    if not p.scores.histograms:
+        return None
+    predicted, observed, pit = (np.array(p.scores.histograms[name]) for name in ("predicted", "observed", "pit"))
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    for values, colour, words in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
+        left.step(range(len(values)), np.where(values > 0, values, np.nan), color=colour, label=words, where="mid")
+    left.set(yscale="log", xlabel="grey level", ylabel="share of pixels")
+    left.set_title(f"Grey levels, total variation {p.scores.metrics['histogram_distance']:.3f}")
+    left.legend(frameon=False)
+    right.bar((np.arange(len(pit)) + 0.5) / len(pit), pit * len(pit), width=1 / len(pit), color=TRAIN)
+    right.axhline(1, color=TEST, linewidth=1)
+    right.set(xlabel="F(x|z), the data's places in p(x|z)", ylabel="density")
+    right.set_title(f"F(x|z), off from uniform by {p.scores.metrics['pit_distance']:.3f}")
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+        ax.set_axisbelow(True)
+    figure.suptitle(f"{arm(p.model.config)}, D={p.D}")
+    return figure
+
+
+def likelihood_over_kl(p: Portrait) -> Figure:
+    """|log-likelihood| / KL in training, from the first step on."""
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    ax = figure.subplots()
+    values = [p.history[0].get("train/first_likelihood_over_kl", math.nan)]
+    values += [metrics.get("train/likelihood_over_kl", math.nan) for metrics in p.history]
+    ax.plot(range(len(values)), values, color=TRAIN, marker="o", markersize=3)
+    ax.set(yscale="log", xlabel="epoch (0: the first step)", ylabel="|log-likelihood| / KL")
+    ax.set_title(f"Reconstruction against KL in training, {arm(p.model.config)}, D={p.D}")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    return figure
 
 
 def training_curves(p: Portrait) -> Figure:
@@ -222,7 +275,10 @@ FIGURES: dict[str, Callable[[Portrait], Figure | None]] = {
     "reconstructions": reconstructions,
     "prior_means": prior_means,
     "prior_samples": prior_samples,
+    "decoder_samples": decoder_samples,
+    "pixel_calibration": pixel_calibration,
     "training_curves": training_curves,
+    "likelihood_over_kl": likelihood_over_kl,
     "kl_per_dimension": kl_per_dimension,
     "latent_means": latent_means,
     "manifold": manifold,

@@ -36,11 +36,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vaestudy.config import LEAST_SAMPLES
+from vaestudy import memory
 from vaestudy.estimators import ESTIMATORS, terms
-from vaestudy.memory import REPEATS, ROWS
+from vaestudy.memory import REPEATS
 from vaestudy.model import VAE, Affine
 from vaestudy.noise import stream
+from vaestudy.options import LEAST_SAMPLES
 from vaestudy.pixels import PIXELS
 
 BLOCKS = 10  # of images, for the jackknife
@@ -135,7 +136,7 @@ def sums(
     totals: dict[str, list[Tensor]] = {name: [] for name in names}
     for b, block in enumerate(blocks):
         summed = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
-        for xs in block.split(max(1, ROWS // (REPEATS * samples))):
+        for xs in block.split(max(1, memory.rows(model.likelihood.heads) // (REPEATS * samples))):
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _rows(layers) as rows:

@@ -1,7 +1,7 @@
 """How much memory a run takes and how much there is: known before torch is imported, so that nothing is killed midway.
 
 Shapes: L samples, M minibatch, D latent dimensions, P = 784 pixels. The decoder's activations would be by far the most,
-so a step keeps those of ROWS of its L M draws at once (`estimators.terms`); what is left grows slowly with L and M.
+so a step keeps those of `rows` of its L M draws at once (`estimators.terms`); what is left grows slowly with L and M.
 """
 
 from __future__ import annotations
@@ -14,31 +14,42 @@ from pathlib import Path
 
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.data import DATASETS
+from vaestudy.options import of_likelihood
 
 ROWS = 10_000
-"""Decoder rows whose activations are kept at once."""
+"""Decoder rows whose activations are kept at once, of a likelihood with HEADS outputs per pixel or fewer."""
 REPEATS = 4
 """Gradients of one image with fresh draws, where variances are measured."""
 
 FLOAT = 4
 PIXELS = 784
-HEADS = 2  # the most outputs per pixel that a likelihood has
+HEADS = 2
 PROCESS = 800 * 2**20  # torch, and a data set while its bytes are fingerprinted
 CGROUP = Path("/sys/fs/cgroup")
 
 
+def most_heads(config: RunConfig) -> int:
+    """The most outputs per pixel that the likelihood may have: as declared, else HEADS."""
+    return int(of_likelihood(config.likelihood).get("heads", HEADS))
+
+
+def rows(heads: int) -> int:
+    """Decoder rows whose activations are kept at once, for so many outputs per pixel."""
+    return ROWS * HEADS // max(HEADS, heads)
+
+
 def estimate(config: RunConfig) -> dict[str, int]:
     """Bytes that a run takes, by the flags that decide each part; "" is what every run takes."""
-    H, D, L = config.hidden, config.latent_dim, config.samples
+    H, D, L, heads = config.hidden, config.latent_dim, config.samples, most_heads(config)
     M = min(config.minibatch, DATASETS[config.dataset].train_size if config.dataset != "auto" else 60_000)
-    encoder, decoder = (PIXELS, *H, 2 * D), (D, *H[::-1], HEADS * PIXELS)
+    encoder, decoder = (PIXELS, *H, 2 * D), (D, *H[::-1], heads * PIXELS)
     weights = sum(a * b for a, b in [*pairwise(encoder), *pairwise(decoder)])
-    kept = min(L * M, ROWS)
-    row = FLOAT * (8 * PIXELS + 3 * sum(H))
+    kept = min(L * M, rows(heads))
+    row = FLOAT * (4 * heads * PIXELS + 3 * sum(H))
     batch, draws = f"--minibatch {config.minibatch}", f"--samples {L}"
     parts = {
         # A second time where chunks are computed again.
-        "": PROCESS + kept * row * (2 if L * M > ROWS else 1),
+        "": PROCESS + kept * row * (2 if rows(heads) < L * M else 1),
         f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6
         * FLOAT
         * weights,  # with gradients, two moments and copies
@@ -46,9 +57,9 @@ def estimate(config: RunConfig) -> dict[str, int]:
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
     }
     if config.gradient_images:
-        rows = max(ROWS, REPEATS * L)
+        draws_at_once = max(rows(heads), REPEATS * L)
         each = FLOAT * ((sum(encoder) + sum(decoder)) * 2 + 3 * REPEATS * L)
-        parts[f"{draws} with --gradient-images"] = rows * each
+        parts[f"{draws} with --gradient-images"] = draws_at_once * each
     return parts
 
 

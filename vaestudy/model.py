@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaestudy.config import RunConfig
-from vaestudy.likelihoods import LIKELIHOODS, Likelihood
+from vaestudy.likelihood import Likelihood
+from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.noise import stream
 from vaestudy.sigma import SIGMAS
 
@@ -75,7 +76,7 @@ class VAE(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.config = config
-        self.likelihood: Likelihood = LIKELIHOODS[config.likelihood]
+        self.likelihood: Likelihood = LIKELIHOODS[config.likelihood](config)
         self.activation = ACTIVATIONS[config.activation]
         H, second = config.hidden, config.second_biases
         with torch.random.fork_rng(devices=[]):
@@ -91,13 +92,20 @@ class VAE(nn.Module):
             for module in self.modules():
                 if isinstance(module, Affine):
                     INITS[config.init](module)
+        if config.init_sigma is not None:
+            nn.init.zeros_(self.sigma.weight)
+            nn.init.constant_(self.sigma.bias, SIGMAS[config.sigma].inverse(config.init_sigma))
+        self.likelihood.start(self.head)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
         """q(z|x) for images x [M, P]."""
         h = x
         for layer in self.encoder:
             h = self.activation(layer(h))
-        return Posterior(self.mu(h), *SIGMAS[self.config.sigma](self.sigma(h), log_guard))
+        sigma, output = SIGMAS[self.config.sigma], self.sigma(h)
+        if floor := self.config.sigma_floor:
+            output = sigma.limit(output, floor)
+        return Posterior(self.mu(h), *sigma(output, log_guard))
 
     def decode(self, z: Tensor) -> Tensor:
         """The likelihood's head for latents z [..., D] -> [..., heads * P]."""

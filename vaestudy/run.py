@@ -21,9 +21,10 @@ from vaestudy import data as datasets
 from vaestudy.checkpoint import Keeper
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.data import Data
+from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import VAE
 from vaestudy.pixels import fixed
-from vaestudy.train import Metrics, OnEpoch, notices, train
+from vaestudy.train import Metrics, OnEpoch, check_bound, notices, train
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def execute(
     clock.append(time.perf_counter())
     x, labels = test_pixels(config, data)
     scores = evaluate.score(result.model, x, labels, config.iwae)
+    check_bound({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
     clock.append(time.perf_counter())
     pictures = figures.draw(figures.Portrait(result.model, x, labels, result.history, scores), config.figures)
     clock.append(time.perf_counter())
@@ -89,6 +91,7 @@ def execute(
         metrics |= {f"test/class_{label}/{name}": value for name, value in row.items()}
     metrics |= result.along | result.gradients
     metrics |= {
+        "epochs_to_95": evaluate.epochs_to_95(result.history),
         "seconds_per_epoch": result.train_seconds / epochs,
         "seconds/train": result.train_seconds,
         "seconds/train_and_validate": clock[1] - clock[0],
@@ -126,6 +129,7 @@ def facts(config: RunConfig, data: Data) -> dict[str, str]:
         "config.key": config.key,
         "threads": str(config.threads),
         "backend": backend.prepare(config),
+        "likelihood": LIKELIHOODS[config.likelihood](config).describe(),
         **{f"data.{name}": value for name, value in describe(data).items()},
         **{f"version.{name}": value for name, value in provenance.versions().items()},
         **{f"hardware.{name}": value for name, value in provenance.hardware().items()},

@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaestudy.arm_figures import arms
 from vaestudy.cost_figures import bound_against_cost, m_l_heatmaps, pareto_front, step_size
 from vaestudy.design import Study, show
 from vaestudy.noise_figures import estimator_panels, variance_law
@@ -121,4 +122,5 @@ STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
     "step_size": step_size,
     "estimator_panels": estimator_panels,
     "variance_law": variance_law,
+    "arms": arms,
 }

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from vaestudy.design import Study, show
+from vaestudy.design import Study, is_nats_of_pixels, show
 from vaestudy.likelihoods import LIKELIHOODS
+from vaestudy.options import takes
 
 LEVEL = 0.95
-NATS = ("elbo", "iwae_", "log_likelihood", "kl")
+FAILURES = 20  # lines of them below a table
 LABELS = {
     "elbo": "ELBO",
     "log_likelihood": "log-lik.",
@@ -31,6 +32,35 @@ LABELS = {
     "gradient/end/value/var_eps": "value Var_eps",
     "gradient/end/all/variance": "gradient variance",
     "gradient/end/encoder/snr_draws": "encoder SNR",
+    "bits_per_dim": "bits/dim",
+    "mse": "MSE",
+    "mae": "MAE",
+    "seconds_per_epoch": "s/epoch",
+    "train/likelihood_over_kl": "|log-lik.|/KL",
+    "train/first_likelihood_over_kl": "|log-lik.|/KL, first step",
+    "train/gradient_norm": "gradient norm",
+    "histogram_distance": "histogram distance",
+    "pit_distance": "PIT distance",
+    "decoder_at_floor": "scales at the floor",
+    "negative_sigma_units": "units with sigma < 0",
+    "two_signed_sigma_units": "units of two signs",
+    "epochs_to_95": "epochs to 95 %",
+}
+FORMATS = {
+    "test/active_units": ".1f",
+    "test/negative_sigma_units": ".1f",
+    "test/two_signed_sigma_units": ".1f",
+    "epochs_to_95": ".1f",
+    "test/bits_per_dim": ".3f",
+    "test/mse": ".4f",
+    "test/mae": ".4f",
+    "test/histogram_distance": ".3f",
+    "test/pit_distance": ".3f",
+    "test/decoder_at_floor": ".3f",
+    "train/likelihood_over_kl": ".2g",
+    "train/first_likelihood_over_kl": ".2g",
+    "train/gradient_norm": ".2g",
+    "seconds/train": ".1f",
 }
 BOUNDS = ("elbo", "iwae_")
 
@@ -84,7 +114,7 @@ def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
         if len(found := sorted(finished[column].unique())) > 1:
             raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
     families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
-    nats = [metric for metric in metrics if metric.removeprefix("test/").startswith(NATS)]
+    nats = [metric for metric in metrics if is_nats_of_pixels(metric)]
     if len(families) > 1 and nats:
         raise Incomparable(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
 
@@ -149,30 +179,31 @@ def label(metric: str) -> str:
 def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
     """The table as text, as it is printed."""
     shown = pd.DataFrame()
+    likelihoods = full.get("likelihood", [study.base.likelihood] * len(full))
     for name in study.factors:
-        shown[name] = [show(value) for value in full[name]]
+        pairs = zip(likelihoods, full[name], strict=True)
+        shown[name] = [show(value) if takes(likelihood, name) else "" for likelihood, value in pairs]
     for metric in metrics:
-        digits = 1 if metric.endswith(("active_units", "seconds/train")) else 2
         if metric.startswith("gradient/"):
-            shown[label(metric)] = [
-                significant(mean, half) for mean, half in zip(full[metric], full[f"{metric}_ci95"], strict=True)
-            ]
+            pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
+            shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
             continue
-        shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", digits)
+        form = FORMATS.get(metric, ".2f")
+        shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
-            shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", digits, sign="+")
+            shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
     shown["seeds"] = full["seeds"].astype(str)
     shown["failed"] = full["failed"].astype(str)
     shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
     return shown
 
 
-def _pairs(full: pd.DataFrame, value: str, half: str, digits: int, sign: str = "") -> list[str]:
+def _pairs(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
     def pair(mean: float, width: float) -> str:
         if mean != mean:
             return ""
-        text = f"{mean:{sign}.{digits}f}"
-        return f"{text} ± {width:.{digits}f}" if width == width else text
+        text = f"{mean:{sign}{form}}"
+        return f"{text} ± {width:{form}}" if width == width else text
 
     return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
 
@@ -188,6 +219,20 @@ def significant(mean: float, half: float = math.nan) -> str:
     return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
 
 
+def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
+    """A line for each cell with failed runs: how many, and what their records say of epoch and reason."""
+    lines: list[str] = []
+    for levels, group in runs.groupby(list(study.factors), sort=False):
+        failed = group[group["status"] != "FINISHED"]
+        if len(failed):
+            cell = ", ".join(f"{name}={show(level)}" for name, level in zip(study.factors, levels, strict=True))
+            reasons = failed.get("tags.failure", pd.Series(dtype=str)).dropna().unique()
+            lines.append(
+                f"{cell}: {len(failed)} of {len(group)} failed: {'; '.join(reasons) or 'no reason on record'}."
+            )
+    return lines if len(lines) <= FAILURES else [*lines[:FAILURES], f"... and {len(lines) - FAILURES} more such cells."]
+
+
 def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
     finished = runs[runs["status"] == "FINISHED"]
     if finished.empty:
@@ -199,15 +244,25 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
     notes = [
         f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
         f"fingerprint {first['tags.data.fingerprint'][:12]}.",
-        f"Nats per image on test. {' and '.join(bounds)}: lower bounds on log p(x), higher is better; "
-        "log-lik. and KL are the ELBO's two parts (ELBO = log-lik. - KL), neither is a bound.",
         "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
         f"Δ: mean difference to {baseline} at the same seed.",
     ]
+    if bounds:
+        notes.insert(
+            1,
+            f"Nats per image on test. {' and '.join(bounds)}: lower bounds on log p(x), higher is better; "
+            "log-lik. and KL are the ELBO's two parts (ELBO = log-lik. - KL), neither is a bound.",
+        )
+    if "test/bits_per_dim" in study.tabulate:
+        notes.insert(
+            1,
+            f"bits/dim: of dequantised test pixels, from IWAE {max(study.base.iwae)}, lower is better; of bernoulli, "
+            "which is no density, those of the continuous Bernoulli that its decoder implies.",
+        )
     errors = finished.get("test/elbo_se")
-    if errors is not None:
+    if errors is not None and "test/elbo" in study.tabulate:
         notes.append(f"Standard error of one run's ELBO over the test images: {errors.mean():.2f}, common to all rows.")
-    if first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
+    if bounds and first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
         notes.append(
             "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
             "drawn as Bernoulli(x), and may not be ranked against densities."
@@ -216,6 +271,7 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
         notes += [str(line) for line in finished["tags.notices"].dropna().unique()]
     if (failed := len(runs) - len(finished)) > 0:
         notes.append(f"{failed} runs failed and are in no mean.")
+        notes += _failures(runs, study)
     states = finished[["tags.code.revision", "tags.code.state"]].drop_duplicates()
     revisions = [f"{revision[:10]} ({state})" for revision, state in states.itertuples(index=False)]
     notes.append(f"Code: {', '.join(revisions)}.")

@@ -17,12 +17,17 @@ from vaestudy.along import Along
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
 from vaestudy.estimators import ESTIMATORS, TIGHTER, loss, terms
+from vaestudy.gaussian import Gaussian
+from vaestudy.likelihoods import LIKELIHOODS
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.optimizers import OPTIMIZERS
 from vaestudy.pixels import PIXELS, fixed
 
 REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
+FIT_IMAGES = 1_000  # images in a pass where nothing is learned
+EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
+
 Metrics = dict[str, float]
 OnEpoch = Callable[[int, Metrics], None]
 
@@ -35,6 +40,14 @@ class NonFiniteLoss(ArithmeticError):
         super().__init__(
             f"the loss is {value} in epoch {epoch}, step {step} (log_likelihood {log_likelihood:.6g}, kl {kl:.6g} nats)"
         )
+
+
+class ExplodedBound(NonFiniteLoss):
+    """The bound is finite no more, or so low that the run means nothing: it has diverged and has no result."""
+
+    def __init__(self, name: str, value: float, epoch: int) -> None:
+        self.epoch = epoch
+        ArithmeticError.__init__(self, f"{name} is {value:.6g} after epoch {epoch}")
 
 
 @dataclass
@@ -98,6 +111,7 @@ def train(
             b = evaluate.bound(model, x_valid, 1, "valid", epoch)
             for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
                 metrics[f"valid/{name}"] = values.mean().item()
+        check_bound(metrics, epoch)
         if epoch == 1:
             measure("epoch_1")
         result.history.append(metrics)
@@ -106,9 +120,42 @@ def train(
             extra = {"history": result.history, "train_seconds": along.seconds}
             extra |= {"along": along.metrics, "gradients": result.gradients}
             keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
+    fit_scale(model, images)
     measure("end")
     result.train_seconds, result.along = along.seconds, along.metrics
     return result
+
+
+def check_bound(metrics: Metrics, epoch: int) -> None:
+    """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
+
+    Raises:
+        ExplodedBound: so it is.
+    """
+    for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
+        value = metrics[name]
+        if not math.isfinite(value) or (epoch > 1 and value < EXPLODED):
+            raise ExplodedBound(name, value, epoch)
+
+
+def fit_scale(model: VAE, images: Tensor) -> None:
+    """Set an optimal scale to the root mean squared error of all train images [N, P], z drawn once for each.
+
+    From here on nothing moves it: it has not seen what is scored.
+    """
+    model.eval()
+    config, likelihood = model.config, model.likelihood
+    if not (isinstance(likelihood, Gaussian) and likelihood.kind == "optimal"):
+        return
+    x_noise, z_noise = (stream(config.seed, "fit-scale", what, device=images.device) for what in ("pixels", "epsilon"))
+    total = 0.0
+    with torch.no_grad():
+        for batch in images.split(FIT_IMAGES):
+            x = PIXELS[config.pixels](batch, x_noise)
+            eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
+            head = model.decode(model.encode(x).draw(eps))[0]
+            total += (x - likelihood.mean(head)).double().square().sum().item()
+        likelihood.refit(torch.tensor(total / images.numel(), device=images.device))
 
 
 def _resume(
@@ -147,6 +194,7 @@ def _train_epoch(
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
     sums, parameters = torch.zeros(3, dtype=torch.float64, device=device), list(model.parameters())
+    first: Metrics = {}
     for step, batch in enumerate(order.split(config.minibatch), start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
@@ -160,10 +208,20 @@ def _train_epoch(
             parameter.grad = None
         value.backward()
         optimizer.step()
+        if epoch == step == 1:
+            reconstruction, divergence, _ = parts.abs().tolist()
+            first["train/first_likelihood_over_kl"] = reconstruction / divergence if divergence else math.nan
         sums += parts
         after_step(len(x))
     log_likelihood, kl, objective = (sums / N).tolist()
-    metrics = {"train/elbo": log_likelihood - kl, "train/kl": kl, "train/log_likelihood": log_likelihood}
+    metrics = {
+        "train/elbo": log_likelihood - kl,
+        "train/kl": kl,
+        "train/log_likelihood": log_likelihood,
+        "train/likelihood_over_kl": abs(log_likelihood) / kl if kl else math.nan,
+        "train/gradient_norm": torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item(),
+        **first,
+    }
     # Where another bound is trained, its value beside the ELBO by the same draws.
     return metrics | ({"train/objective": objective} if config.estimator in TIGHTER else {})
 
@@ -177,6 +235,12 @@ def notices(config: RunConfig, data: Data) -> list[str]:
         )
     if config.estimator == "iwae" and config.samples == 1:
         lines.append("--estimator iwae with --samples 1 equals sgvb-a: an importance-weighted bound takes 2 or more")
+    member = LIKELIHOODS[config.likelihood]
+    if config.pixels == "grey" and member.family == "density" and member.limits is not None:
+        lines.append(
+            f"{config.likelihood} on grey pixels: where they are all 0 or all 255 the bound grows as the scale falls, "
+            "and only its floor ends that; --pixels dequantised gives densities that can be compared"
+        )
     return lines
 
 

@@ -1,0 +1,143 @@
+"""Pixel scores and bits per dimension against models whose answers are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from vaestudy import evaluate
+from vaestudy.calibration import BRIGHT, PIT_BINS, pixel_scores
+from vaestudy.config import RunConfig
+from vaestudy.likelihood import GREY_LEVELS
+from vaestudy.likelihoods import LIKELIHOODS
+from vaestudy.model import VAE
+from vaestudy.noise import stream
+from vaestudy.pixels import dequantised
+
+
+def constant(likelihood: str, *outputs: float, **changes: object) -> VAE:
+    """A VAE that ignores its images: q is the prior, and every pixel's head gives `outputs`."""
+    config = RunConfig(
+        **({"likelihood": likelihood, "pixels": "dequantised", "hidden": (3,), "latent_dim": 2} | changes)
+    )
+    model = VAE(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith("likelihood"):
+                parameter.zero_()
+        if outputs:
+            model.head.bias.copy_(torch.tensor(outputs).repeat_interleave(784))
+    return model.double()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    bytes_ = torch.randint(0, 256, (120, 784), generator=stream("images"), dtype=torch.uint8)
+    return dequantised(bytes_, stream("dequantise")).double()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous-bernoulli", "categorical-256"])
+def test_the_uniform_distribution_takes_eight_bits(likelihood: str, images: torch.Tensor) -> None:
+    metrics = evaluate.score(constant(likelihood), images, torch.zeros(120, dtype=torch.int64), (1, 5)).metrics
+    assert metrics["bits_per_dim"] == pytest.approx(8, abs=1e-12)
+    assert metrics["bits_per_dim_se"] == pytest.approx(0, abs=1e-12)
+    nats = {"bernoulli": -784 * math.log(2), "continuous-bernoulli": 0, "categorical-256": -784 * math.log(256)}
+    assert metrics["elbo"] == pytest.approx(nats[likelihood], abs=1e-9)  # -543.43 of Bernoulli, as a coin per pixel
+    assert ("continuous_bernoulli_iwae_5" in metrics) == (likelihood == "bernoulli")
+
+
+@pytest.mark.parametrize(("likelihood", "offset"), [("gaussian", 8), ("discretised-logistic", 0)])
+def test_bits_are_those_of_the_tightest_bound(likelihood: str, offset: float, images: torch.Tensor) -> None:
+    metrics = evaluate.score(constant(likelihood), images, torch.zeros(120, dtype=torch.int64), (5, 1)).metrics
+    assert metrics["bits_per_dim"] == pytest.approx(offset - metrics["iwae_5"] / (784 * math.log(2)))
+    assert metrics["bits_per_dim_se"] == pytest.approx(metrics["iwae_5_se"] / (784 * math.log(2)))
+
+
+def test_a_bernoullis_bits_are_those_of_its_continuous_kin(images: torch.Tensor) -> None:
+    """The same weights under either name give the same bits, and nats that differ."""
+    scores = {}
+    for name in ("bernoulli", "continuous-bernoulli"):
+        model = constant(name, 0.7)
+        scores[name] = evaluate.score(model, images, torch.zeros(120, dtype=torch.int64), (1, 5)).metrics
+        assert type(model.likelihood) is LIKELIHOODS[name]  # put back after scoring
+    a, b = scores.values()
+    assert a["bits_per_dim"] == b["bits_per_dim"]
+    assert a["continuous_bernoulli_iwae_5"] == b["iwae_5"]
+    assert a["iwae_5"] < b["iwae_5"] - 100
+
+
+@pytest.mark.parametrize("pixels", ["grey", "binarised", "stochastic"])
+def test_other_pixels_have_no_bits_and_no_histograms(pixels: str, images: torch.Tensor) -> None:
+    model = constant("bernoulli", pixels=pixels)
+    scores = evaluate.score(model, images.round(), torch.zeros(120, dtype=torch.int64), (1,))
+    assert not {"bits_per_dim", "mass_at_0", "pit_distance"} & set(scores.metrics)
+    assert scores.metrics["mse"] == pytest.approx(0.25)
+    assert scores.histograms == {}
+
+
+TRUE = {
+    "continuous-bernoulli": (-4.0,),
+    "beta": (-1.0, 1.0),
+    "logit-normal": (-2.0, 0.5),
+    "truncated-gaussian": (-3.0, -2.0),
+    "clipped-gaussian": (0.1, -2.0),
+    "discretised-logistic": (0.1, -5.0),
+}
+
+
+@pytest.mark.parametrize("likelihood", TRUE)
+def test_a_true_model_is_calibrated(likelihood: str) -> None:
+    """Pixels drawn from p(x|z) itself: the deviations are those of the draws, and another model's are not."""
+    model = constant(likelihood, *TRUE[likelihood])
+    head = model.head.bias.detach().expand(200, -1)
+    x = model.likelihood.sample(head, stream("true"))
+    if model.likelihood.family == "mass":
+        x = x + (torch.rand(x.shape, generator=stream("u"), dtype=x.dtype) - 0.5) / GREY_LEVELS
+    metrics, histograms = pixel_scores(model, x)
+    n = x.numel()
+    # Half a sum of |error| over bins, each error of standard deviation sqrt(p / n): E|error| = 0.8 of that.
+    assert metrics["pit_distance"] < 1.5 * 0.4 * PIT_BINS * math.sqrt(1 / PIT_BINS / n)
+    assert metrics["histogram_distance"] < 1.5 * 0.4 * math.sqrt(2 * GREY_LEVELS / n)
+    mean = model.likelihood.mean(head)[0, 0].item()
+    assert metrics["mse"] == pytest.approx((x - mean).square().mean().item(), rel=1e-9)
+    assert metrics["mae"] == pytest.approx((x - mean).abs().mean().item(), rel=1e-9)
+    level = (x * GREY_LEVELS).floor()
+    assert metrics["mass_at_0_data"] == pytest.approx((level == 0).double().mean().item())
+    assert metrics["mass_near_1_data"] == pytest.approx((level >= BRIGHT).double().mean().item())
+    assert metrics["mass_at_0"] == pytest.approx(metrics["mass_at_0_data"], abs=6 / math.sqrt(n))
+    assert [sum(values) for values in histograms.values()] == pytest.approx([1, 1, 1])
+    other = pixel_scores(model, 1 - x)[0]
+    assert other["pit_distance"] > 0.1
+    assert other["histogram_distance"] > 0.1
+
+
+def test_shares_at_the_floors(images: torch.Tensor) -> None:
+    """Half of the pixels' scales are put below the decoder's floor, and one of two units' below the encoder's."""
+    model = constant("gaussian", likelihood_floor=0.5, sigma_floor=0.25)
+    with torch.no_grad():
+        model.head.bias[784 : 784 + 392] = -3.0
+        model.sigma.bias[0] = -9.0
+    metrics = pixel_scores(model, images)[0]
+    assert metrics["decoder_at_floor"] == 0.5
+    assert metrics["encoder_at_floor"] == 0.5
+    assert "negative_sigma_units" not in metrics
+
+
+def test_signs_of_a_raw_sigma(images: torch.Tensor) -> None:
+    """Three units: always positive, always negative, and negative on the images with a bright first pixel."""
+    model = constant("bernoulli", sigma="raw", latent_dim=3, pixels="grey")
+    with torch.no_grad():
+        model.encoder[0].weight[0, 0] = 1.0
+        model.sigma.bias.copy_(torch.tensor([1.0, -1.0, 0.3]))
+        model.sigma.weight[2, 0] = -1.0
+    metrics = pixel_scores(model, images)[0]
+    assert metrics["negative_sigma_units"] == 1 + float((images[:, 0] > 0.3).double().mean() > 0.5)
+    assert metrics["two_signed_sigma_units"] == 1
+
+
+def test_epochs_to_95() -> None:
+    values = [-500.0, -300.0, -120.0, -105.0, -101.0, -100.0]
+    assert evaluate.epochs_to_95([{"train/elbo": 0.0, "valid/elbo": v} for v in values]) == 3
+    assert evaluate.epochs_to_95([{"train/elbo": v} for v in values[::-1]]) == 1
