@@ -8,8 +8,8 @@ z drawn from q(z|x) and never set to its mean.
     kl              KL(q(z|x) || p(z)), its second part; no bound by itself
     iwae_K          log 1/K sum_k w_k, w_k = p(x|z_k) p(z_k) / q(z_k|x): a bound that is tighter the larger K
     ess_K           (sum w)^2 / sum w^2, the effective number of the K draws; a small one says that iwae_K is loose
-    bits_per_dim    of dequantised pixels (v + u) / 256, from iwae_K of the largest K asked for: 8 - iwae_K / (784 ln 2)
-                    bits per pixel tell v (Theis et al. 2016); of a mass on grey levels -iwae_K / (784 ln 2). For
+    bits_per_dim    8 - iwae_K / (784 ln 2), bits per pixel, of dequantised pixels (v + u) / 256 alone and from the
+                    largest K asked for (Theis et al. 2016); of a mass on grey levels -iwae_K / (784 ln 2). For
                     `bernoulli`, which is no density, it is that of the continuous Bernoulli with the same decoder
                     (the normaliser added, Loaiza-Ganem & Cunningham 2019)
     continuous_bernoulli_iwae_K    that Bernoulli's bound in nats, K as for bits_per_dim
@@ -30,7 +30,7 @@ z drawn from q(z|x) and never set to its mean.
     X_se            the standard error of X over the images scored: it says nothing about other seeds
 
 The noise is fixed: it depends on what is scored and on nothing else, so scoring again gives the same digits, and asking
-for another K moves none of the others.
+for another K moves none of the others, but for bits_per_dim, which goes with the largest.
 """
 
 from __future__ import annotations
