@@ -11,6 +11,7 @@ from torch import Tensor
 from vaestudy.config import RunConfig
 from vaestudy.gaussian import LOG_SQRT_2PI
 from vaestudy.likelihood import CLIP, Scaled, summed
+from vaestudy.sigma import hold
 from vaestudy.special import binet
 
 
@@ -46,7 +47,7 @@ class Beta(Scaled):
             a, b = (self._log_scale_of(output, log_guard) for output in (output_a, output_b))
             return (-2 * a).exp(), (-2 * b).exp()
         location, t = self.parts(head, log_guard)
-        location, concentration = location.clamp(-self.MEAN_LIMIT, self.MEAN_LIMIT), (-2 * t).exp()
+        location, concentration = hold(location, -self.MEAN_LIMIT, self.MEAN_LIMIT), (-2 * t).exp()
         return location.sigmoid() * concentration, (-location).sigmoid() * concentration
 
     def start(self, head: torch.nn.Linear) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaestudy.config import RunConfig
 from vaestudy.likelihood import CLIP, LEVEL, Scaled, normal, summed, uniform
-from vaestudy.special import SQRT_2PI, SQRT_HALF, log_normal_cdf, normal_cdf, normal_density
+from vaestudy.special import SQRT_2PI, SQRT_HALF, log_normal_cdf, mask, normal_cdf, normal_density
 
 LOG_SQRT_2PI = math.log(SQRT_2PI)
 
@@ -123,7 +123,7 @@ def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) ->
     reach, inverse = TruncatedGaussian.REACH * t.exp(), (-t).exp()
     m = torch.minimum(torch.maximum(location, -reach), 1 + reach)
     value, slopes = _gaussian(wanted, x, m, t)
-    high = (m > 0.5).to(m.dtype)
+    high = mask(torch.gt, m, 0.5)
     side = 1 - 2 * high
     near = m * side + high  # m reflected to below 1/2
     a, b = -near * inverse, (1 - near).mul_(inverse)
@@ -136,7 +136,7 @@ def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) ->
     slope_m.sub_((density_a - density_b).mul_(inverse).mul_(side))
     slope_t.sub_(density_a.mul_(a)).add_(density_b.mul_(b))
     # Where m is held it is -REACH s or 1 + REACH s, and moves with t instead of with the head.
-    held = (m != location).to(m.dtype)
+    held = mask(torch.ne, m, location)
     slope_t.sub_((slope_m * reach).mul_(side).mul_(held))
     return value, (slope_m.mul_(1 - held), slope_t)
 
@@ -193,8 +193,8 @@ def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Te
     """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
     value, slopes = _gaussian(wanted, x, m, t)
     inverse = (-t).exp()
-    high = (x >= 1 - LEVEL).to(x.dtype)
-    border = (x < LEVEL).to(x.dtype).add_(high)
+    high = mask(torch.ge, x, 1 - LEVEL)
+    border = mask(torch.lt, x, LEVEL).add_(high)
     side = 1 - 2 * high  # z = (w - m) / s at the lower border, (m - 1 + w) / s at the upper
     z = (LEVEL - m + high * (1 - 2 * LEVEL)).mul_(inverse).mul_(side)
     log_mass, ratio = log_normal_cdf(z)

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from vaestudy.config import RunConfig
 from vaestudy.likelihood import GREY_LEVELS, LEVEL, Likelihood, Scaled, summed, uniform
-from vaestudy.special import polynomial
+from vaestudy.special import mask, polynomial
 
 
 def level(x: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class DiscretisedLogistic(Scaled):
 def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|); masks are numbers, as in the clipped Gaussian."""
     inverse = (-t).exp()
-    above, below = (v > 0).to(m.dtype), (v < GREY_LEVELS - 1).to(m.dtype)
+    above, below = mask(torch.gt, v, 0), mask(torch.lt, v, GREY_LEVELS - 1)
     low = (v * LEVEL - m).mul_(inverse)
     width = LEVEL * inverse
     high = low + width

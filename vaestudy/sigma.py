@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vaestudy.special import log1p_over
+from vaestudy.special import log1p_over, mask
 
 
 class _Known(torch.autograd.Function):
@@ -38,6 +38,14 @@ class _Known(torch.autograd.Function):
 def _known(output: Tensor, value: Tensor, slope: Tensor) -> Tensor:
     result: Tensor = _Known.apply(output, value, slope)
     return result
+
+
+def hold(output: Tensor, low: float, high: float) -> Tensor:
+    """`output.clamp(low, high)`, whose own gradient takes twenty times as long on CPUs."""
+    with torch.no_grad():
+        held = output.clamp(low, high)
+        free = mask(torch.eq, held, output)
+    return _known(output, held, free)
 
 
 class Sigma(ABC):
@@ -62,7 +70,7 @@ class Sigma(ABC):
 
     def limit(self, output: Tensor, floor: float, ceiling: float = math.inf) -> Tensor:
         """The output with sigma held in [floor, ceiling]."""
-        return output.clamp(self.inverse(floor) if floor else -math.inf, self.inverse(ceiling))
+        return hold(output, self.inverse(floor) if floor else -math.inf, self.inverse(ceiling))
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
         """Where `limit` holds sigma at its floor: booleans like `output`."""
@@ -84,7 +92,10 @@ class Raw(Sigma):
         return output, self.log_variance(output, log_guard)
 
     def limit(self, output: Tensor, floor: float, ceiling: float = math.inf) -> Tensor:
-        return torch.copysign(output.abs().clamp(floor, ceiling), output)
+        with torch.no_grad():
+            held = torch.copysign(output.abs().clamp_(floor, ceiling), output)
+            free = mask(torch.eq, held, output)
+        return _known(output, held, free)
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
         return output.abs() <= floor
