@@ -159,7 +159,7 @@ class LinearVAE:
     def __init__(self, W: Tensor, s: float) -> None:
         self.W, self.s, self.likelihood = W, s, Gaussian(s)
         self.M = W.T @ W + s**2 * torch.eye(W.shape[1], dtype=W.dtype)
-        self.config = SimpleNamespace(latent_dim=W.shape[1], pixels="grey", sigma="log-variance", sigma_floor=0.0)
+        self.config = SimpleNamespace(latent_dim=W.shape[1], pixels="grey", sigma_floor=0.0)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
         mu = torch.linalg.solve(self.M, self.W.T @ x.T).T

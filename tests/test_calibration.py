@@ -122,7 +122,7 @@ def test_shares_at_the_floors(images: torch.Tensor) -> None:
     metrics = pixel_scores(model, images)[0]
     assert metrics["decoder_at_floor"] == 0.5
     assert metrics["encoder_at_floor"] == 0.5
-    assert "negative_sigma_units" not in metrics
+    assert metrics["negative_sigma_units"] == metrics["two_signed_sigma_units"] == 0
 
 
 def test_signs_of_a_raw_sigma(images: torch.Tensor) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 from vaestudy.likelihood import GREY_LEVELS
 from vaestudy.model import VAE, Posterior
 from vaestudy.noise import stream
-from vaestudy.sigma import SIGMAS
 
 BRIGHT = 250  # the first of the grey levels that count as near 1
 PIT_BINS = 20
@@ -31,10 +30,9 @@ def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, lis
     N = len(x)
     means = ("mse", "mae", "decoder_at_floor", "encoder_at_floor")
     metrics = {name: total[name].item() / N for name in means if name in total}
-    if "negative" in total:
-        share = total["negative"] / N
-        metrics["negative_sigma_units"] = float((share > 0.5).sum())
-        metrics["two_signed_sigma_units"] = float(((share > 0.01) & (share < 0.99)).sum())
+    share = total["negative"] / N
+    metrics["negative_sigma_units"] = float((share > 0.5).sum())
+    metrics["two_signed_sigma_units"] = float(((share > 0.01) & (share < 0.99)).sum())
     if "predicted" not in total:
         return metrics, {}
     shares = {name: total[name] / total[name].sum() for name in ("predicted", "observed", "pit")}
@@ -70,11 +68,9 @@ def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
 
 def _sigmas(model: VAE, q: Posterior) -> Sums:
     """Encoder scales at their floor, and how many are negative, by unit."""
-    found, config = {}, model.config
-    if config.sigma_floor:
-        found["encoder_at_floor"] = (q.sigma.abs() <= config.sigma_floor * (1 + 1e-6)).double().mean(-1).sum()
-    if SIGMAS[config.sigma].signed:
-        found["negative"] = (q.sigma < 0).double().sum(0)
+    found = {"negative": (q.sigma < 0).double().sum(0)}
+    if floor := model.config.sigma_floor:
+        found["encoder_at_floor"] = (q.sigma.abs() <= floor * (1 + 1e-6)).double().mean(-1).sum()
     return found
 
 

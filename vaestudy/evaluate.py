@@ -16,8 +16,8 @@ z drawn from q(z|x) and never set to its mean.
     mse, mae        mean squared and absolute difference per pixel of x and E[x|z], z drawn once from q(z|x): no bound,
                     and the same for every likelihood
     decoder_at_floor, encoder_at_floor    share of scales that their floor holds, over pixels or units and images
-    negative_sigma_units, two_signed_sigma_units    of a sigma that can be negative: units where it is on most images,
-                    and units where it has either sign on at least 1 % of them
+    negative_sigma_units, two_signed_sigma_units    units whose sigma is negative on most images, and units whose sigma
+                    has either sign on at least 1 % of them; 0 of what cannot be negative
     mass_at_0, mass_near_1    share of level 0, and of levels 250 to 255, among pixels drawn from p(x|z) at such z;
                     `..._data` is the share among the data's. Of dequantised pixels, as are the next two
     histogram_distance    half the sum of |drawn - data's| shares over the 256 levels: 0 the same, 1 disjoint

@@ -53,8 +53,6 @@ class Sigma(ABC):
 
     bounds = (0.0, math.inf)
     """Between which values sigma can lie, ends excluded."""
-    signed = False
-    """Whether sigma can be negative."""
 
     @abstractmethod
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -80,8 +78,6 @@ class Sigma(ABC):
 class Raw(Sigma):
     """sigma = the output itself, of either sign (the article's); ln(sigma^2 + log_guard)."""
 
-    signed = True
-
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         return torch.log(output.square() + log_guard)
 
@@ -103,8 +99,6 @@ class Raw(Sigma):
 
 class Abs(Raw):
     """sigma = |output|; ln(sigma^2 + log_guard)."""
-
-    signed = False
 
     def __call__(self, output: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
         return output.abs(), self.log_variance(output, log_guard)
