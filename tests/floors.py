@@ -23,7 +23,7 @@ SPECIALS: dict[str, tuple[str, ...]] = {
     "continuous-bernoulli": ("exp", "log"),
     "gaussian": ("sigmoid", "exp"),  # the mean, the scale
     "truncated-gaussian": ("exp", "exp", "exp", "erfc", "erfc", "log"),  # the scale; density and tail at both ends
-    "clipped-gaussian": (
+    "clipped-gaussian": ("exp", "exp", "erfc", "log", "log"),  # the scale; density, tail and its logarithm
         "exp",
         "exp",
         "erfc",
