@@ -48,7 +48,7 @@ ui: $(STAMP)
 	@$(BIN)/vaestudy ui $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-faults: $(STAMP)
 	$(BIN)/python tests/faults.py $(ARGS)
