@@ -24,15 +24,10 @@ SPECIALS: dict[str, tuple[str, ...]] = {
     "gaussian": ("sigmoid", "exp"),  # the mean, the scale
     "truncated-gaussian": ("exp", "exp", "exp", "erfc", "erfc", "log"),  # the scale; density and tail at both ends
     "clipped-gaussian": ("exp", "exp", "erfc", "log", "log"),  # the scale; density, tail and its logarithm
-        "exp",
-        "exp",
-        "erfc",
-        "log",
-        "log",
-    ),  # the scale; density, tail and its logarithm at the border
     "beta": ("sigmoid", "exp", *["log"] * 3, *["lgamma"] * 3, *["digamma"] * 3),
     "logit-normal": ("exp", "log", "log"),  # the scale; ln x - ln(1 - x)
     "discretised-logistic": (*["exp"] * 4, *["log"] * 3, *["sigmoid"] * 2),  # three factors, their logarithms
+    "categorical-256": ("exp",) * 256,
 }
 """Likelihood -> functions of `torch`, each as often as it is needed for a pixel of a draw, forward and backward."""
 
