@@ -6,7 +6,7 @@ import math
 
 from rich.progress import Progress, TaskID
 
-from vaestudy.design import Cell
+from vaestudy.design import Cell, Sweep
 from vaestudy.run import Record
 from vaestudy.workers import Done, Epoch, Failure
 
@@ -14,8 +14,10 @@ from vaestudy.workers import Done, Epoch, Failure
 class Board:
     """The progress of a study's missing cells."""
 
-    def __init__(self, bar: Progress, missing: list[Cell], objective: str) -> None:
-        self._bar, self._objective = bar, objective
+    def __init__(self, bar: Progress, missing: list[Cell], sweep: Sweep) -> None:
+        self._bar, self._objective = bar, sweep.objective
+        fixed = not {"pixels", "dataset"} & set(sweep.study.factors)
+        self._ranked = fixed and len(sweep.study.families) == 1  # else there is no best of all
         self._cells = {cell.config.key: cell for cell in missing}
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, int] = {}
@@ -46,7 +48,7 @@ class Board:
         self._ended += 1
         if isinstance(event.outcome, Record):
             value = event.outcome.history[-1][self._objective]
-            if value > self._best:
+            if self._ranked and value > self._best:
                 self._best = value
                 self._bar.update(self._all, shown=f"best {self._objective} {value:.2f}: {cell.name}")
         return _line(self._ended, len(self._cells), cell.name, event.outcome)

@@ -72,11 +72,16 @@ class Study(BaseModel):
             raise ValueError("baseline must give a level for each factor, and full only extend factors")
         if strange := {name for rule in self.leave_out for name in rule} - set(self.factors):
             raise ValueError(unknown("factor", min(strange), self.factors))
-        likelihoods = self.factors.get("likelihood", ()) + self.full.get("likelihood", ())
-        families = sorted({of_likelihood(str(name))["family"] for name in likelihoods})
+        families = self.families
         if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
             raise ValueError(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
         return self
+
+    @property
+    def families(self) -> list[str]:
+        """The kinds of likelihood among its cells; nats may be ranked within one of them alone."""
+        likelihoods = self.factors.get("likelihood", (self.base.likelihood,)) + self.full.get("likelihood", ())
+        return sorted({of_likelihood(str(name))["family"] for name in likelihoods})
 
     @property
     def question(self) -> str:

@@ -223,7 +223,7 @@ def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console:
     pool = crew.pool(len(missing))
     try:
         with progress(console) as bar:
-            board = Board(bar, missing, ledger.sweep.objective)
+            board = Board(bar, missing, ledger.sweep)
             while waiting or pool.busy:
                 while waiting and pool.busy < pool.count:
                     cell = waiting.popleft()
