@@ -12,12 +12,15 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+from rich.progress import Progress
 
 from vaestudy import cli, design, export, places
+from vaestudy.board import Board
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.design import Study
+from vaestudy.run import Record
 from vaestudy.tracking import Tracker
-from vaestudy.workers import Failure, work
+from vaestudy.workers import Done, Failure, work
 
 ROOT = Path(__file__).parents[1]
 
@@ -205,6 +208,21 @@ def test_a_trial_that_needs_more_memory_than_there_is(
     failed = children[children["status"] == "FAILED"].iloc[0]
     assert "allocate memory" in failed["tags.failure"]
     assert "allocate memory" in Tracker(places.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
+
+
+@pytest.mark.parametrize(("likelihoods", "ranked"), [(("bernoulli",), True), (("bernoulli", "beta"), False)])
+def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ranked: bool) -> None:
+    """Nats of a Bernoulli and of a density have no common zero, so no run of both is the best."""
+    study = toy(base=toy().base.but(pixels="dequantised"), factors={"likelihood": likelihoods}, full={},
+                baseline={"likelihood": "bernoulli"}, tabulate=("test/bits_per_dim",))  # fmt: skip
+    (cell, *_) = design.cells(study.base, study.factors, 1)
+    bar = Progress(disable=True)
+    board = Board(bar, [cell], design.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
+    metrics = {"test/elbo": -1.0, "test/elbo_se": 0.1, "seconds/total": 1.0}
+    history = [{"train/elbo": -2.0}]
+    board.begin(cell)
+    board.end(Done(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
+    assert ("best train/elbo -2.00" in bar.tasks[0].fields["shown"]) == ranked
 
 
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
