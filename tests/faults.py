@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str
     return victim
 
 
-def torment(script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float) -> None:
+def torment(
+    script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float, victims: Sequence[str]
+) -> None:
     """Start a study again and again, killing as it goes, until `limit` kills were made; then let it finish."""
     while True:
         process = start(script, home)
@@ -123,7 +126,7 @@ def torment(script: Path, home: Path, tally: Tally, limit: int, rng: random.Rand
             deadline = time.monotonic() + rng.uniform(0.5, longest)
             while time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.02)
-            if process.poll() is None and (done := kill(process, rng.choice(VICTIMS), rng)):
+            if process.poll() is None and (done := kill(process, rng.choice(victims), rng)):
                 tally.kills[done] += 1
         if process.returncode == 0:
             return
@@ -164,7 +167,7 @@ def count(home: Path, reference: dict[str, tuple[float, ...]], tally: Tally) -> 
         tally.different += values.get(key, expected) != expected
 
 
-def campaign(kills: int, seed: int, folder: Path, longest: float = LONGEST) -> Tally:
+def campaign(kills: int, seed: int, folder: Path, longest: float = LONGEST, victims: Sequence[str] = VICTIMS) -> Tally:
     """Torment studies until `kills` kills were made."""
     rng, tally = random.Random(seed), Tally()
     script = folder / "faults.py"
@@ -175,7 +178,7 @@ def campaign(kills: int, seed: int, folder: Path, longest: float = LONGEST) -> T
     reference = numbers(folder / "reference")[3]
     while tally.kills.total() < kills:
         home = folder / f"study-{tally.studies}"
-        torment(script, home, tally, kills, rng, longest)
+        torment(script, home, tally, kills, rng, longest, victims)
         count(home, reference, tally)
         print(json.dumps({"kills": tally.kills.total(), "studies": tally.studies, "clean": tally.clean}), flush=True)
     return tally
@@ -185,10 +188,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--victims", nargs="+", choices=VICTIMS, default=VICTIMS, help="whom to kill")
     parser.add_argument("--longest", type=float, default=LONGEST, help="seconds before a kill, at most")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally = campaign(arguments.kills, arguments.seed, Path(folder), arguments.longest)
+        tally = campaign(arguments.kills, arguments.seed, Path(folder), arguments.longest, arguments.victims)
     print(tally.table())
     return 0 if tally.clean else 1
 
