@@ -75,9 +75,12 @@ class Estimate:
     kl: Tensor
 
 
-def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0) -> Terms:
-    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `rows` draws in chunks, with the same gradient."""
-    q = model.encode(x, log_guard)
+def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0, q: Posterior | None = None) -> Terms:
+    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `rows` draws in chunks, with the same gradient.
+
+    `q` is given where x was encoded already.
+    """
+    q = model.encode(x, log_guard) if q is None else q
     z = q.draw(eps)
 
     def decode(x: Tensor, z: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ import torch
 from torch import Tensor
 
 from vaestudy.calibration import pixel_scores
-from vaestudy.estimators import Terms
+from vaestudy.estimators import terms
 from vaestudy.likelihood import GREY_LEVELS
 from vaestudy.model import VAE, Posterior
 from vaestudy.noise import stream
@@ -93,7 +93,7 @@ def bound(model: VAE, x: Tensor, draws: int, *noise: str | int) -> Bound:
         generator, q = stream(*noise, block, device=x.device), model.encode(xs)
         sums = torch.zeros(len(xs), dtype=torch.float64, device=x.device)
         for eps in _noise(draws, q, generator):
-            sums += _terms(model, xs, q, eps).log_px_z.double().sum(0)
+            sums += terms(model, xs, eps, q=q).log_px_z.double().sum(0)
         kl = q.kl_per_dimension().double()
         parts.append((sums / draws, kl.sum(-1), kl, q.mu.double()))
     return Bound(*map(torch.cat, zip(*parts, strict=True)))
@@ -111,7 +111,7 @@ def importance(model: VAE, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
         # Filled in place: small tensors kept between passes would pin the large ones' memory where it is.
         log_w, done = torch.empty((K, len(xs)), dtype=torch.float64, device=x.device), 0
         for eps in _noise(K, q, generator):
-            t = _terms(model, xs, q, eps)
+            t = terms(model, xs, eps, q=q)
             log_w[done : done + len(eps)] = t.log_px_z + t.log_pz - t.log_qz_x
             done += len(eps)
         total = log_w.logsumexp(0)
@@ -184,12 +184,6 @@ def mean_and_error(name: str, values: Tensor) -> dict[str, float]:
     """The mean of [N] values and its standard error over them (nan for a single one)."""
     error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return {name: values.mean().item(), f"{name}_se": error}
-
-
-def _terms(model: VAE, x: Tensor, q: Posterior, eps: Tensor) -> Terms:
-    """As `estimators.terms`, for a q that is encoded once for many draws."""
-    z = q.draw(eps)
-    return Terms(model.likelihood.log_prob(x, model.decode(z)), z, q)
 
 
 def _noise(draws: int, q: Posterior, generator: torch.Generator) -> Iterator[Tensor]:
