@@ -4,7 +4,6 @@ dequantised or not (v / 255 lies in that cell, too)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -137,7 +136,9 @@ class Categorical256(Likelihood):
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         h = self._features(head)
-        value: Tensor = _CategoricalLogProb.apply(level(x).long(), h, self.statistics, self.offset)
+        value: Tensor = _CategoricalLogProb.apply(
+            torch.is_grad_enabled(), level(x).long(), h, self.statistics, self.offset
+        )
         return value
 
     def probabilities(self, head: Tensor) -> Tensor:
@@ -166,40 +167,40 @@ class Categorical256(Likelihood):
 
 
 class _CategoricalLogProb(torch.autograd.Function):
-    """sum_p ln softmax(h . T + c)_v, ROWS images at a time: all logits of a minibatch would be 80 MB.
+    """sum_p ln softmax(h . T + c)_v, an image at a time, as all logits of a minibatch would be 80 MB.
 
-    v [M, P] whole numbers, h [L, M, P, RANK]; the logits are computed again for the gradient.
+    v [M, P] whole numbers, h [L, M, P, RANK]. The slopes are taken while the probabilities p are there: those of an
+    image in h, T and c are T_v - p . T, h^T (1_v - p) and the sum of 1_v - p, and the gradient only weights them.
     """
 
-    ROWS = 8
-
     @staticmethod
-    def _pieces(v: Tensor, h: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """(levels [n, 1], features [n, RANK]) of ROWS images' pixels at a time."""
-        images, few = v.expand(h.shape[:-1]).flatten(0, -2), _CategoricalLogProb.ROWS
-        for levels, features in zip(images.split(few), h.flatten(0, -3).split(few), strict=True):
-            yield levels.reshape(-1, 1), features.reshape(-1, features.shape[-1])
-
-    @staticmethod
-    def forward(ctx: Any, v: Tensor, h: Tensor, statistics: Tensor, offset: Tensor) -> Tensor:
-        ctx.save_for_backward(v, h, statistics, offset)
-        values = []
-        for levels, features in _CategoricalLogProb._pieces(v, h):
-            value = torch.addmm(offset, features, statistics).log_softmax(-1).gather(-1, levels)
-            values.append(value.view(-1, h.shape[-2]).sum(-1))
-        return torch.cat(values).view(h.shape[:-2])
+    def forward(ctx: Any, wanted: bool, v: Tensor, h: Tensor, statistics: Tensor, offset: Tensor) -> Tensor:
+        values, slopes = [], []
+        for levels, features in zip(v.expand(h.shape[:-1]).flatten(0, -2), h.flatten(0, -3), strict=True):
+            logits, index = torch.addmm(offset, features, statistics), levels.unsqueeze(-1)
+            if not wanted:
+                values.append(logits.log_softmax(-1).gather(-1, index).sum())
+                continue
+            p = logits.softmax(-1)
+            # The largest p is at least 1/256, and its logarithm known to rounding, however small p_v is.
+            log_sum = logits.amax(-1).sub_(p.amax(-1).log_())
+            values.append((logits.gather(-1, index).squeeze(-1) - log_sum).sum())
+            p.scatter_add_(-1, index, p.new_full((1, 1), -1).expand_as(index))
+            slopes.append((p @ statistics.T, features.T @ p, p.sum(0)))
+        if wanted:
+            ctx.save_for_backward(*(torch.stack(parts).neg_() for parts in zip(*slopes, strict=True)))
+            ctx.shape = h.shape
+        return torch.stack(values).view(h.shape[:-2])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor, Tensor]:
-        v, h, statistics, offset = ctx.saved_tensors
-        by_h, by_statistics, by_offset = [], torch.zeros_like(statistics), torch.zeros_like(offset)
-        rows = grad.reshape(-1).split(_CategoricalLogProb.ROWS)
-        for (levels, features), g in zip(_CategoricalLogProb._pieces(v, h), rows, strict=True):
-            slope = torch.addmm(offset, features, statistics).softmax(-1).neg_()
-            slope.scatter_add_(-1, levels, torch.ones_like(levels, dtype=slope.dtype))
-            slope.mul_(g.repeat_interleave(h.shape[-2]).unsqueeze(-1))
-            by_h.append(slope @ statistics.T)
-            by_statistics.addmm_(features.T, slope)
-            by_offset.add_(slope.sum(0))
-        return None, torch.cat(by_h).view(h.shape), by_statistics, by_offset
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, Tensor, Tensor]:
+        by_h, by_statistics, by_offset = ctx.saved_tensors
+        g = grad.reshape(-1)
+        return (
+            None,
+            None,
+            (by_h * g[:, None, None]).view(ctx.shape),
+            (g @ by_statistics.flatten(1)).view(by_statistics.shape[1:]),
+            g @ by_offset,
+        )
