@@ -38,6 +38,7 @@ from vaestudy.places import cores
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
+LONG, FEW = 15.0, 5
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,16 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_c
 
 
 def alternate(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each work in each round, after one round that does not count: of this thread, its waits left out."""
+    """Seconds of each work in each round, after one round that does not count: of this thread, its waits left out.
+
+    No new round begins after LONG seconds, if there were FEW.
+    """
     for work in works:
         work()
-    times = [[seconds(work, time.thread_time) for work in works] for _ in range(rounds)]
+    began = time.perf_counter()
+    times: list[list[float]] = []
+    while len(times) < min(rounds, FEW) or (len(times) < rounds and time.perf_counter() - began < LONG):
+        times.append([seconds(work, time.thread_time) for work in works])
     return [list(column) for column in zip(*times, strict=True)]
 
 

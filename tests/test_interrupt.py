@@ -13,6 +13,11 @@ import pytest
 from faults import CELLS, STUDY, numbers
 from processes import end
 
+from vaestudy import cli, places
+from vaestudy.delivery import Delivery
+from vaestudy.run import Record
+from vaestudy.tracking import Tracker
+
 
 def start(folder: Path, home: Path) -> subprocess.Popen[str]:
     """The fault harness's study with two workers, under way."""
@@ -71,3 +76,20 @@ def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None
     assert set(finished.values()) == set(complete.values()) == {1}
     assert len(finished) == len(complete) == CELLS
     assert running == 0
+
+
+def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = Delivery.finish
+
+    def interrupted(self: Delivery, key: str, record: Record) -> str | None:
+        signal.raise_signal(signal.SIGINT)
+        return finish(self, key, record)
+
+    monkeypatch.setattr(Delivery, "finish", interrupted)
+    words = "train --dataset mnist-5k --subset 100 --epochs 1 --hidden 8 --latent-dim 2 --iwae 1 --threads 1"
+    assert cli.main(words.split()) == 130
+    tracker = Tracker(places.database_uri(mlruns / "mlflow.db"))
+    (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
+    (held,) = tracker.client.search_runs([experiment.experiment_id])
+    assert held.info.status == "FINISHED"
+    assert "test/elbo" in held.data.metrics

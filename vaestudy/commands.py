@@ -13,6 +13,7 @@ from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, print_whole, progress
 from vaestudy.evaluate import score, score_importance
+from vaestudy.interrupt import whole
 from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
@@ -53,14 +54,18 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
             way.close("KILLED")
             raise
         except NonFiniteLoss as error:
-            run_id = way.fail(config.key, Failure(str(error), traceback.format_exc(), diverged=True))
+            with whole():
+                run_id = way.fail(config.key, Failure(str(error), traceback.format_exc(), diverged=True))
             err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
             return 1
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            way.fail(config.key, Failure(reason, traceback.format_exc(), diverged=False))
+            with whole():
+                way.fail(config.key, Failure(reason, traceback.format_exc(), diverged=False))
             raise
-    run_id, link = way.finish(config.key, record), None
+    with whole():
+        run_id = way.finish(config.key, record)
+    link = None
     if run_id is not None:
         tracker, experiment, _ = way.home()
         link = tracker.link(experiment, run_id)
