@@ -1,0 +1,22 @@
+"""Likelihoods and their heads for tests, in float64."""
+
+from __future__ import annotations
+
+import torch
+
+from vaestudy.config import RunConfig
+from vaestudy.likelihood import Likelihood
+from vaestudy.likelihoods import LIKELIHOODS
+
+
+def make(name: str, **changes: object) -> Likelihood:
+    """The likelihood `name` in float64, with some options changed."""
+    return LIKELIHOODS[name](RunConfig(likelihood=name, pixels="dequantised", **changes)).double()
+
+
+def constant_head(likelihood: Likelihood, values: list[float], pixels: int) -> torch.Tensor:
+    """A head [1, 1, heads * pixels] that gives every pixel the same parameters."""
+    v = torch.tensor(values, dtype=torch.float64)
+    if likelihood.heads == 16:
+        return v.repeat(pixels).view(1, 1, -1)
+    return v.repeat_interleave(pixels).view(1, 1, -1)
