@@ -1,7 +1,7 @@
 """Which gradient estimator reaches the best bound, and how noisy is each?
 
 Command: make study-estimators
-Minutes: 45 on full MNIST (two cores, after installation)
+Minutes: 40 on full MNIST (two cores, after installation)
 Claims:  C1, «the score function's gradient has far too much variance»; C2, «the KL is best used in closed form»
 
 Seven estimators by L in 1, 5, 50, three seeds; the article's nets, D=10, Bernoulli on grey pixels, M=100, Adam at

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaestudy import budgets, cli, study_figures, study_tables
+from vaestudy import budgets, cli, noise_figures, study_figures, study_tables
 from vaestudy.config import RunConfig
 from vaestudy.design import Study
 from vaestudy.gradients import GROUPS, STAGES, best_samples
@@ -162,6 +162,26 @@ def test_the_heatmaps_numbers_stand_in_their_cells() -> None:
     expected = [[runs().query(f"minibatch == {M} and samples == {L} and lr_scaling == 'none'")["test/elbo"].mean()
                  for L in (1, 10)] for M in (20, 100)]  # fmt: skip
     assert grid == pytest.approx(np.array(expected))
+
+
+def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
+    bounds = {("sgvb-b", 1): -115.0, ("sgvb-b", 5): -114.6, ("stl", 1): -114.9, ("stl", 5): -114.7,
+              ("score-function", 1): -300.0, ("score-function", 5): -116.0}  # fmt: skip
+    frame = pd.DataFrame([
+        {"status": "FINISHED", "estimator": name, "samples": L, "seed": seed, "params.subset": "null",
+         "tags.data.name": "toy", **dict.fromkeys(noise_figures.PANELS, 2.0), "test/elbo": elbo + 0.1 * seed}
+        for (name, L), elbo in bounds.items() for seed in (0, 1)
+    ])  # fmt: skip
+    estimators = study(factors={"estimator": ("sgvb-b", "stl", "score-function"), "samples": (1, 5)}, leave_out=(),
+                       baseline={"estimator": "sgvb-b", "samples": 1})  # fmt: skip
+    figure = noise_figures.estimator_panels(frame, estimators)
+    assert figure is not None
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["score-function\n-300 ▾"]
+    assert ax.get_ylim()[0] > -120
+    drawn = {lines.get_label(): lines[0].get_ydata().tolist() for lines in ax.containers}
+    assert drawn["score-function"] == pytest.approx([-115.95])
+    assert drawn["stl"] == pytest.approx([-114.85, -114.65])
 
 
 def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:

@@ -135,3 +135,12 @@ def test_shown_table() -> None:
     assert shown.loc[0, "ELBO"] == "-151.00 ± 2.48"
     assert shown.loc[0, "Δ ELBO"] == ""
     assert shown.loc[1, "Δ ELBO"].startswith("+40.00 ± ")
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [(0.12345, 0.01, "0.123 ± 0.01"), (12345.6, 78.91, "12,346 ± 78.9"), (5.6639e9, 1.2176e12, "5.66e9 ± 1.22e12"),
+     (-999_999.0, math.nan, "-999,999"), (-4.67e6, 0.0, "-4.67e6 ± 0"), (math.nan, 1.0, "")],
+)  # fmt: skip
+def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
+    assert tables.significant(mean, half) == text

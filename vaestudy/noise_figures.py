@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.cost_figures import heading
-from vaestudy.design import Study
+from vaestudy.design import Level, Study
 from vaestudy.gradients import STAGES
 from vaestudy.study_tables import STAGE_WORDS, along_factor
 from vaestudy.tables import interval
@@ -30,28 +30,46 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not set(PANELS) <= set(finished.columns):
         return None
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
-    colours = dict(zip(names, sns.color_palette("tab10", len(names)), strict=True))
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(16, 8.6), layout="constrained")
         for ax, (metric, (title, unit, log)) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
-            for index, name in enumerate(names):
-                groups = list(finished[finished["estimator"] == name].groupby("samples"))
-                means, halves = zip(*(interval(group[metric].dropna()) for _, group in groups), strict=True)
-                x = [float(str(L)) * 1.04 ** (index - len(names) / 2) for L, _ in groups]
-                lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means)) if log else np.nan_to_num(halves)
-                ax.errorbar(x, means, yerr=(lower, np.nan_to_num(halves)), capsize=3, marker="o", markersize=4,
-                            color=colours[name], label=str(name))  # fmt: skip
+            _lines(ax, finished, names, metric, log)
             ax.set(xscale="log", xlabel="L, draws per image", ylabel=unit, title=title)
             levels = sorted(finished["samples"].unique())
             ax.set_xticks(levels, [str(L) for L in levels])
             ax.set_xticks([], minor=True)
+            ax.set_xlim(levels[0] / 1.7, levels[-1] * 1.7)
             if log:
                 ax.set_yscale("log")
+            elif metric == "test/active_units":
+                ax.set_ylim(bottom=0)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         words = "each at its own weights; 95 % intervals over seeds"
         figure.suptitle(heading(runs, study, words), fontsize=12)
     return figure
+
+
+def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, log: bool) -> None:
+    """A metric against L. What lies far below the rest is a value at the foot, so that the rest can be told apart."""
+    cells = finished.groupby(["estimator", "samples"])[metric]
+    found = {key: interval(values.dropna()) for key, values in cells}
+    low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
+    fence = -np.inf if log else median - 3 * (high - low)
+    for index, (name, colour) in enumerate(zip(names, sns.color_palette("tab10", len(names)), strict=True)):
+        mine = {L: value for (estimator, L), value in found.items() if estimator == name}
+        aside = 1.04 ** (index - len(names) / 2)
+        kept = {L: value for L, value in mine.items() if value[0] >= fence}
+        means, halves = (np.array([value[i] for value in kept.values()], dtype=float) for i in (0, 1))
+        lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means)) if log else np.nan_to_num(halves)
+        ax.errorbar([L * aside for L in kept], means, yerr=(lower, np.nan_to_num(halves)), capsize=3, marker="o",
+                    markersize=4, color=colour, label=str(name))  # fmt: skip
+        for L in (L for L in mine if L not in kept):
+            ax.annotate(f"{name}\n{mine[L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"), color=colour,
+                        ha="center", va="bottom", fontsize=8)  # fmt: skip
+    if ax.texts:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom - 0.12 * (top - bottom), top)
 
 
 def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:

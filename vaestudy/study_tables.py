@@ -234,8 +234,8 @@ def noise(runs: pd.DataFrame, study: Study) -> Table | None:
     notes = [
         "For one image with L draws; Var_eps: the noise of the draws, Var_x: that images differ, both traces of "
         "covariances; a minibatch's gradient has (Var_x + Var_eps) / M. Value: of the objective, nats^2.",
-        "SNR: the length of an image's expected gradient over the noise of its draws, root mean square over images. "
-        "± over seeds, 95 %.",
+        "SNR: the length of an image's expected gradient over the noise of its draws, root mean square over images; "
+        "0 where none was found above the noise of this measurement. ± over seeds, 95 %.",
     ]
     return Table(full, shown, notes)
 

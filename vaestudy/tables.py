@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -212,6 +213,8 @@ def significant(mean: float, half: float = math.nan) -> str:
     """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
 
     def number(value: float) -> str:
+        if abs(value) >= 1e6:
+            return re.sub(r"e\+0*", "e", f"{value:.2e}")
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
     if mean != mean:
