@@ -16,7 +16,7 @@ help:
 	@echo "make ui                                serve MLflow's pages over what is tracked"
 	@echo "make test                              the tests"
 	@echo "make test-faults                       200 kills of a study under way, then a count"
-	@echo "make bench                             what things take, against a plain loop and the floor; 12 minutes"
+	@echo "make bench                             what things take, against a plain loop and the floor; 7 minutes"
 	@echo "make check                             lint, types and tests"
 	@echo
 	@echo "Studies:"

@@ -1,6 +1,6 @@
 """What things take, as ratios within one run of this program: ours against a tutorial's loop and against the floor.
 
-    make bench [ARGS="--only step,score"]      all rows take some 12 minutes on two idle cores
+    make bench [ARGS="--only step,score"]      all rows take some 7 minutes on two idle cores
 
 The two sides of a ratio alternate, so that whatever else the machine does meets both; shown is the median of the
 rounds' ratios and, in brackets, their quartiles. Rows of one thread count its own processor time. The floor is the
