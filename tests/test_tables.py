@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaestudy import tables
+from vaestudy import export, tables
 from vaestudy.config import RunConfig
 from vaestudy.design import Study
 
@@ -144,3 +144,12 @@ def test_shown_table() -> None:
 )  # fmt: skip
 def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
     assert tables.significant(mean, half) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [("-115.41 ± 0.36", r"$-115.41 \pm 0.36$"), ("-4,671 ± 3", r"$-4{,}671 \pm 3$"), ("s_run ±", r"s\_run $\pm$"),
+     ("5.66e9 ± 1.22e12", r"$5.66 \times 10^{9} \pm 1.22 \times 10^{12}$")],
+)  # fmt: skip
+def test_numbers_in_latex(text: str, latex: str) -> None:
+    assert export._tex(text) == latex

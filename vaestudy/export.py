@@ -124,10 +124,14 @@ def _texts(stem: str, table: tables.Table, title: str, notes: list[str]) -> dict
     return {f"tables/{stem}.{ending}": content.encode() for ending, content in texts.items()}
 
 
+_NUMBER = r"[\d.,]+(?:e\d+)?"
+
+
 def _tex(text: str) -> str:
     """A heading or a cell for LaTeX: numbers in mathematics, so that minus signs are."""
-    if re.fullmatch(r"[-+]?[\d.]+( ± [\d.]+)?", text):
-        return "$" + text.replace("±", r"\pm") + "$"
+    if re.fullmatch(rf"[-+]?{_NUMBER}( ± {_NUMBER})?", text):
+        text = re.sub(r"e(\d+)", r" \\times 10^{\1}", text)
+        return "$" + text.replace(",", "{,}").replace("±", r"\pm") + "$"
     for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$"), ("±", r"$\pm$"), ("µ", r"$\mu$")):
         text = text.replace(plain, tex)
     return text
