@@ -72,7 +72,7 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
     for rows in sorted({M * Ls[0] for M in Ms} | {Ms[-1] * L for L in Ls}):
         y = np.interp(np.log(rows / L_at), np.log(Ms), range(len(Ms)), left=math.nan, right=math.nan)
         if np.isfinite(y).sum() > 10:
-            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.7, zorder=1.5)
+            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.45, zorder=1.5)
     ax.set(xlim=(-0.5, len(Ls) - 0.5), ylim=(-0.5, len(Ms) - 0.5))
 
 
@@ -159,7 +159,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set_xlim(left=_first_shown(costs, values, top))
         figure.axes[0].set_ylabel("validation ELBO, nats per image")
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(8, len(labels)), frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), frameon=False)
         figure.suptitle(heading(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12)
     return figure
 
