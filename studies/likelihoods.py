@@ -10,7 +10,7 @@ Expect:  bits/dim below 8, which a uniform density has; bernoulli worst but for 
 Each likelihood, the Beta by both of its parameterisations and the Gaussian with each kind of scale, at D=2, 10 and 20,
 on dequantised pixels, all else the default protocol: 784-256-D-256-784 ReLU, log-variance heads, M=100, L=1, estimator
 B, Adam at 1e-3, 10 epochs. Nats of a density, a mass and a Bernoulli are not of one kind, so arms are ranked by bits
-per dimension, to which `bernoulli` comes by the continuous Bernoulli that its decoder implies. |log-lik.|/KL is given
+per dimension, to which `bernoulli` comes by the continuous Bernoulli that its decoder implies. abs(log-lik.)/KL is given
 for the first step of training and for the last epoch. `--full` adds categorical-256, the ceiling.
 """
 

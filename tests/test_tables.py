@@ -153,3 +153,18 @@ def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
 )  # fmt: skip
 def test_numbers_in_latex(text: str, latex: str) -> None:
     assert export._tex(text) == latex
+
+
+def test_no_heading_breaks_a_markdown_table() -> None:
+    assert not [text for text in tables.LABELS.values() if "|" in text]
+
+
+def test_what_the_test_images_decide_stands_below() -> None:
+    metrics = {"test/bits_per_dim": 5.0, "test/bits_per_dim_se": 0.0123, "test/mass_at_0": 0.7,
+               "test/mass_at_0_data": 0.8061, "test/elbo_se": 0.3}  # fmt: skip
+    table = runs(VALUES, **{f"metrics.{name}": value for name, value in metrics.items()})  # type: ignore[arg-type]
+    study = Study(**(vars(STUDY) | {"tabulate": ("test/bits_per_dim", "test/mass_at_0", "test/mass_near_1")}))
+    notes = tables.summarise(tables.tidy(table, study), study).notes
+    assert "Of the test pixels themselves: 0.806 on level 0." in notes
+    assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
+    assert not any("run's ELBO" in line for line in notes)

@@ -37,9 +37,11 @@ LABELS = {
     "mse": "MSE",
     "mae": "MAE",
     "seconds_per_epoch": "s/epoch",
-    "train/likelihood_over_kl": "|log-lik.|/KL",
-    "train/first_likelihood_over_kl": "|log-lik.|/KL, first step",
+    "train/likelihood_over_kl": "abs(log-lik.)/KL",
+    "train/first_likelihood_over_kl": "abs(log-lik.)/KL, first step",
     "train/gradient_norm": "gradient norm",
+    "mass_at_0": "mass at 0",
+    "mass_near_1": "mass near 1",
     "histogram_distance": "histogram distance",
     "pit_distance": "PIT distance",
     "decoder_at_floor": "scales at the floor",
@@ -56,13 +58,13 @@ FORMATS = {
     "test/mse": ".4f",
     "test/mae": ".4f",
     "test/histogram_distance": ".3f",
+    "test/mass_at_0": ".3f",
+    "test/mass_near_1": ".3f",
     "test/pit_distance": ".3f",
     "test/decoder_at_floor": ".3f",
-    "train/likelihood_over_kl": ".2g",
-    "train/first_likelihood_over_kl": ".2g",
-    "train/gradient_norm": ".2g",
     "seconds/train": ".1f",
 }
+ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
 BOUNDS = ("elbo", "iwae_")
 
 
@@ -185,7 +187,7 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         pairs = zip(likelihoods, full[name], strict=True)
         shown[name] = [show(value) if takes(likelihood, name) else "" for likelihood, value in pairs]
     for metric in metrics:
-        if metric.startswith("gradient/"):
+        if metric.startswith(ANY_SIZE):
             pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
             shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
             continue
@@ -236,13 +238,32 @@ def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
     return lines if len(lines) <= FAILURES else [*lines[:FAILURES], f"... and {len(lines) - FAILURES} more such cells."]
 
 
+def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
+    """What the test images alone decide: their own masses, and how far a run's score depends on which they are."""
+    notes = []
+    own = {"test/mass_at_0": "level 0", "test/mass_near_1": "levels 250 to 255"}
+    shares = {words: finished.get(f"{metric}_data") for metric, words in own.items() if metric in study.tabulate}
+    if told := [f"{share.iloc[0]:.3f} on {words}" for words, share in shares.items() if share is not None]:
+        notes.append(f"Of the test pixels themselves: {', '.join(told)}.")
+    for metric, form in {"test/elbo": ".2f", "test/bits_per_dim": ".3f"}.items():
+        errors = finished.get(f"{metric}_se")
+        if errors is not None and metric in study.tabulate:
+            notes.append(
+                f"Standard error of one run's {label(metric)} over the test images: {errors.mean():{form}} on average; "
+                "all rows share the images."
+            )
+    return notes
+
+
 def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
     finished = runs[runs["status"] == "FINISHED"]
     if finished.empty:
         return ["No run has finished."]
     first = finished.iloc[0]
     sizes = ", ".join(f"{int(first[f'tags.data.{part}']):,} {part}" for part in ("train", "valid", "test"))
-    baseline = ", ".join(f"{name}={show(value)}" for name, value in study.baseline.items())
+    likelihood = str(study.baseline.get("likelihood", study.base.likelihood))
+    levels = {name: value for name, value in study.baseline.items() if takes(likelihood, name)}
+    baseline = ", ".join(f"{name}={show(value)}" for name, value in levels.items())
     bounds = [label(m) for m in study.tabulate if m.removeprefix("test/").startswith(BOUNDS)]
     notes = [
         f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
@@ -262,9 +283,7 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
             f"bits/dim: of dequantised test pixels, from IWAE {max(study.base.iwae)}, lower is better; of bernoulli, "
             "which is no density, those of the continuous Bernoulli that its decoder implies.",
         )
-    errors = finished.get("test/elbo_se")
-    if errors is not None and "test/elbo" in study.tabulate:
-        notes.append(f"Standard error of one run's ELBO over the test images: {errors.mean():.2f}, common to all rows.")
+    notes += _of_the_images(finished, study)
     if bounds and first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
         notes.append(
             "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
