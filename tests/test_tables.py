@@ -168,3 +168,16 @@ def test_what_the_test_images_decide_stands_below() -> None:
     assert "Of the test pixels themselves: 0.806 on level 0." in notes
     assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
     assert not any("run's ELBO" in line for line in notes)
+
+
+def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY)
+    whole = export._note(STUDY, table, table.notes, quick=False)
+    assert "| 10 |" in whole
+    monkeypatch.setattr(export, "NOTE_MOST", len(whole) - 1)
+    cut = export._note(STUDY, table, table.notes, quick=False)
+    assert len(cut) < len(whole)
+    assert "| 2 |" in cut
+    assert "| 10 |" not in cut
+    assert "The first 1 of 2 rows" in cut
+    assert cut.endswith(whole[-100:])

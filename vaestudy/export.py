@@ -24,7 +24,8 @@ from vaestudy.places import mlruns, slug
 from vaestudy.tracking import NOTE, Tracker
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
-NOTE_ROWS = 30  # MLflow cuts a description at 8,000 characters
+NOTE_MOST = 8_000  # characters of a description that MLflow keeps
+NOTE_LEVELS = 30
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
@@ -193,21 +194,25 @@ def _series(tracker: Tracker, parent: str, study: Study, table: tables.Table) ->
 
 
 def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> str:
-    """The description that MLflow shows with the run."""
-    head = f"## {study.question}\n\n"
+    """The description that MLflow shows with the run: as many rows as it takes."""
     # MLflow's page gives cells no padding and breaks lines anywhere: hard spaces do both.
     hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
         lambda text: text.replace("± ", "±\u00a0")
     )
-    body = hard[:NOTE_ROWS].to_markdown(index=False, disable_numparse=True)
-    if len(hard) > NOTE_ROWS:
-        body += f"\n\nThe first {NOTE_ROWS} of {len(hard)} rows; tables/table.csv has all."
+    padded = hard.to_markdown(index=False, disable_numparse=True)
+    head, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
     lines = "".join(f"* {line}\n" for line in notes)
-    levels = {name: [show(value) for value in values][:NOTE_ROWS] for name, values in study.factors.items()}
+    levels = {name: [show(value) for value in values][:NOTE_LEVELS] for name, values in study.factors.items()}
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
-    return f"{head}{design}\n\n{body}\n\n{lines}\n{tail}\n"
+    for count in range(len(hard), -1, -1):
+        cut = "" if count == len(hard) else f"\n\nThe first {count} of {len(hard)} rows; tables/table.csv has all."
+        body = "\n".join([head, *rows[: count + 1]]) + cut
+        note = f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
+        if len(note) <= NOTE_MOST:
+            break
+    return note[:NOTE_MOST]
 
 
 def _screen(table: tables.Table, title: str) -> Screen:
