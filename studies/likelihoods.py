@@ -10,8 +10,8 @@ Found:   at D=20 discretised-logistic and clipped-gaussian take 1.6 bits/dim, Be
 Each likelihood, the Beta by both of its parameterisations and the Gaussian with each kind of scale, at D=2, 10 and 20,
 on dequantised pixels, all else the default protocol: 784-256-D-256-784 ReLU, log-variance heads, M=100, L=1, estimator
 B, Adam at 1e-3, 10 epochs. Nats of a density, a mass and a Bernoulli are not of one kind, so arms are ranked by bits
-per dimension, to which `bernoulli` comes by the continuous Bernoulli that its decoder implies. The log-likelihood's size
-over the KL is given for the first step of training and for the last epoch. `--full` adds categorical-256, the ceiling.
+per dimension, to which `bernoulli` comes by the continuous Bernoulli that its decoder implies. The log-likelihood over
+the KL is given for the first step of training and for the last epoch. `--full` adds categorical-256, the ceiling.
 docs/likelihoods.md has what was found.
 """
 
