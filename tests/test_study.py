@@ -225,6 +225,19 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
     assert ("best train/elbo -2.00" in bar.tasks[0].fields["shown"]) == ranked
 
 
+def test_a_notice_is_told_once() -> None:
+    study = toy()
+    two = design.cells(study.base, study.factors, 1)[:2]
+    board = Board(Progress(disable=True), two, design.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
+    metrics, history = {"test/elbo": -1.0, "test/elbo_se": 0.1, "seconds/total": 1.0}, [{"train/elbo": -2.0}]
+    lines = []
+    for cell, notices in zip(two, [("odd",), ("odd", "odder")], strict=True):
+        board.begin(cell)
+        record = Record(cell.config, metrics, history, [], {}, {}, {}, notices=notices)
+        lines.append(board.end(Done(cell.config.key, record)).splitlines())
+    assert [said[1:] for said in lines] == [["odd"], ["odder"]]
+
+
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
     assert conduct(toy()) == 0
     shown = mlruns / "tables" / "toy" / "table.csv"

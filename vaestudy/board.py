@@ -21,6 +21,7 @@ class Board:
         self._cells = {cell.config.key: cell for cell in missing}
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, int] = {}
+        self._noticed: set[str] = set()
         self._ended, self._best = 0, -math.inf
         self._all = bar.add_task("study, epochs", total=sum(c.config.epochs or 0 for c in missing), shown="")
 
@@ -43,15 +44,18 @@ class Board:
         return self._cells[event.key]
 
     def end(self, event: Done) -> str:
-        """Close a run's bar; the line that tells of its end."""
+        """Close a run's bar; the line that tells of its end, and below it the notices that no run had before."""
         cell = self.again(event)
         self._ended += 1
+        lines = [_line(self._ended, len(self._cells), cell.name, event.outcome)]
         if isinstance(event.outcome, Record):
+            lines += [notice for notice in event.outcome.notices if notice not in self._noticed]
+            self._noticed |= set(event.outcome.notices)
             value = event.outcome.history[-1][self._objective]
             if self._ranked and value > self._best:
                 self._best = value
                 self._bar.update(self._all, shown=f"best {self._objective} {value:.2f}: {cell.name}")
-        return _line(self._ended, len(self._cells), cell.name, event.outcome)
+        return "\n".join(lines)
 
 
 def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
@@ -60,4 +64,4 @@ def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
     m = outcome.metrics
     error = f"{m['test/elbo']:9.2f} ± {m['test/elbo_se']:.2f}"
-    return "\n".join((f"{head} test elbo {error}  {m['seconds/total']:6.1f} s", *outcome.notices))
+    return f"{head} test elbo {error}  {m['seconds/total']:6.1f} s"
