@@ -169,7 +169,8 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
               ("score-function", 1): -300.0, ("score-function", 5): -116.0}  # fmt: skip
     frame = pd.DataFrame([
         {"status": "FINISHED", "estimator": name, "samples": L, "seed": seed, "params.subset": "null",
-         "tags.data.name": "toy", **dict.fromkeys(noise_figures.PANELS, 2.0), "test/elbo": elbo + 0.1 * seed}
+         "tags.data.name": "toy", **dict.fromkeys(noise_figures.PANELS, 2.0), "test/elbo": elbo + 0.1 * seed,
+         "test/active_units": 10.0 - (elbo == -116)}
         for (name, L), elbo in bounds.items() for seed in (0, 1)
     ])  # fmt: skip
     estimators = study(factors={"estimator": ("sgvb-b", "stl", "score-function"), "samples": (1, 5)}, leave_out=(),
@@ -182,6 +183,7 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
     drawn = {lines.get_label(): lines[0].get_ydata().tolist() for lines in ax.containers}
     assert drawn["score-function"] == pytest.approx([-115.95])
     assert drawn["stl"] == pytest.approx([-114.85, -114.65])
+    assert not figure.axes[2].texts  # active units: nearly all the same, and none is left out
 
 
 def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:

@@ -12,7 +12,7 @@ from vaestudy.cost_figures import heading
 from vaestudy.design import Level, Study
 from vaestudy.gradients import STAGES
 from vaestudy.study_tables import STAGE_WORDS, along_factor
-from vaestudy.tables import interval
+from vaestudy.tables import BOUNDS, interval
 
 PANELS = {
     "test/elbo": ("The bound reached: test ELBO", "nats per image", False),
@@ -51,11 +51,11 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 
 def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, log: bool) -> None:
-    """A metric against L. What lies far below the rest is a value at the foot, so that the rest can be told apart."""
+    """A metric against L. A bound far below the rest is a value at the foot, so that the rest can be told apart."""
     cells = finished.groupby(["estimator", "samples"])[metric]
     found = {key: interval(values.dropna()) for key, values in cells}
     low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
-    fence = -np.inf if log else median - 3 * (high - low)
+    fence = median - 3 * (high - low) if metric.removeprefix("test/").startswith(BOUNDS) else -np.inf
     for index, (name, colour) in enumerate(zip(names, sns.color_palette("tab10", len(names)), strict=True)):
         mine = {L: value for (estimator, L), value in found.items() if estimator == name}
         aside = 1.04 ** (index - len(names) / 2)
