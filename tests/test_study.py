@@ -218,10 +218,12 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
     (cell, *_) = design.cells(study.base, study.factors, 1)
     bar = Progress(disable=True)
     board = Board(bar, [cell], design.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
-    metrics = {"test/elbo": -1.0, "test/elbo_se": 0.1, "seconds/total": 1.0}
+    metrics = {"test/elbo": -1.0, "test/bits_per_dim": 2.0, "test/bits_per_dim_se": 0.01, "seconds/total": 1.0}
     history = [{"train/elbo": -2.0}]
     board.begin(cell)
-    board.end(Done(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
+    told = board.end(Done(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
+    assert "test/bits_per_dim     2.000 ± 0.010" in told
+    assert "elbo" not in told
     assert ("best train/elbo -2.00" in bar.tasks[0].fields["shown"]) == ranked
 
 

@@ -8,6 +8,7 @@ from rich.progress import Progress, TaskID
 
 from vaestudy.design import Cell, Sweep
 from vaestudy.run import Record
+from vaestudy.tables import FORMATS
 from vaestudy.workers import Done, Epoch, Failure
 
 
@@ -16,6 +17,7 @@ class Board:
 
     def __init__(self, bar: Progress, missing: list[Cell], sweep: Sweep) -> None:
         self._bar, self._objective = bar, sweep.objective
+        self._score = sweep.study.tabulate[0]  # lines of ends stand in a column: what the study's own tables begin with
         fixed = not {"pixels", "dataset"} & set(sweep.study.factors)
         self._ranked = fixed and len(sweep.study.families) == 1  # else there is no best of all
         self._cells = {cell.config.key: cell for cell in missing}
@@ -47,7 +49,7 @@ class Board:
         """Close a run's bar; the line that tells of its end, and below it the notices that no run had before."""
         cell = self.again(event)
         self._ended += 1
-        lines = [_line(self._ended, len(self._cells), cell.name, event.outcome)]
+        lines = [_line(self._ended, len(self._cells), cell.name, event.outcome, self._score)]
         if isinstance(event.outcome, Record):
             lines += [notice for notice in event.outcome.notices if notice not in self._noticed]
             self._noticed |= set(event.outcome.notices)
@@ -58,10 +60,11 @@ class Board:
         return "\n".join(lines)
 
 
-def _line(done: int, total: int, name: str, outcome: Record | Failure) -> str:
+def _line(done: int, total: int, name: str, outcome: Record | Failure, score: str) -> str:
     head = f"[{done:>{len(str(total))}}/{total}] {name:<28}"
     if isinstance(outcome, Failure):
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
-    m = outcome.metrics
-    error = f"{m['test/elbo']:9.2f} ± {m['test/elbo_se']:.2f}"
-    return f"{head} test elbo {error}  {m['seconds/total']:6.1f} s"
+    m, form = outcome.metrics, FORMATS.get(score, ".2f")
+    error = f" ± {m[f'{score}_se']:{form}}" if f"{score}_se" in m else ""
+    shown = f"{score} {m[score]:9{form}}{error}" if score in m else ""
+    return f"{head} {shown}  {m['seconds/total']:6.1f} s"

@@ -50,8 +50,14 @@ class Study(BaseModel):
     """The cell to which the others are compared, seed by seed."""
     seeds: Count = 3
     """Default number of seeds, 0 up to it."""
-    tabulate: tuple[str, ...] = ("test/elbo", "test/log_likelihood", "test/kl", "test/iwae_100", "test/active_units")
-    """Metrics with a column each; the first is the one whose difference to the baseline is shown."""
+    tabulate: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "test/elbo",
+        "test/log_likelihood",
+        "test/kl",
+        "test/iwae_100",
+        "test/active_units",
+    )
+    """Metrics with a column each; the first is told as each run ends, and its difference to the baseline is shown."""
     figures: tuple[
         Annotated[str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "study_figures")))], ...
     ] = ("bound_and_parts",)
