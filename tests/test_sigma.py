@@ -117,3 +117,21 @@ def test_formulas() -> None:
     assert set(exact) == set(SIGMAS)
     for name, sigma in exact.items():
         torch.testing.assert_close(SIGMAS[name](output)[0], sigma, rtol=1e-10, atol=0)
+
+
+def test_a_negative_sigma_is_the_positive_one_with_its_noise_reversed() -> None:
+    """Claim C9, exactly: with the raw head's sign turned and eps -> -eps, a distribution's own equal, nothing changes."""
+    config = RunConfig(sigma="raw", latent_dim=5, hidden=(16,))
+    plain, turned = VAE(config), VAE(config)
+    with torch.no_grad():
+        for parameter in turned.sigma.parameters():
+            parameter.neg_()
+    x = torch.rand(20, 784, generator=stream("test"))
+    eps = torch.randn(3, 20, 5, generator=stream("test", "epsilon"))
+    one, other = plain.encode(x), turned.encode(x)
+    assert torch.equal(one.sigma, -other.sigma)
+    assert (one.sigma < 0).any()
+    assert torch.equal(one.kl(), other.kl())
+    z = one.draw(eps)
+    assert torch.equal(z, other.draw(-eps))
+    assert torch.equal(one.log_prob(z), other.log_prob(z))
