@@ -6,6 +6,7 @@ mlruns/tables/<study>/...                the same of the newest sweep; a quick l
 
 from __future__ import annotations
 
+import bisect
 import html
 import json
 import re
@@ -206,13 +207,21 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
-    for count in range(len(hard), -1, -1):
-        cut = "" if count == len(hard) else f"\n\nThe first {count} of {len(hard)} rows; tables/table.csv has all."
+
+    def note(count: int) -> str:
+        cut = (
+            ""
+            if count == len(rows) - 1
+            else f"\n\nThe first {count} of {len(rows) - 1} rows; tables/table.csv has all."
+        )
         body = "\n".join([head, *rows[: count + 1]]) + cut
-        note = f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
-        if len(note) <= NOTE_MOST:
-            break
-    return note[:NOTE_MOST]
+        return f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
+
+    whole = note(len(rows) - 1)  # `rows` begins with the line under the heading
+    if len(whole) <= NOTE_MOST:
+        return whole
+    fits = bisect.bisect_right(range(len(rows) - 1), NOTE_MOST, key=lambda count: len(note(count)))
+    return note(max(fits - 1, 0))[:NOTE_MOST]
 
 
 def _screen(table: tables.Table, title: str) -> Screen:
