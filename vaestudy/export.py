@@ -201,26 +201,22 @@ def _note(study: Study, table: tables.Table, notes: list[str], quick: bool) -> s
         lambda text: text.replace("± ", "±\u00a0")
     )
     padded = hard.to_markdown(index=False, disable_numparse=True)
-    head, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
+    head, rule, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
     lines = "".join(f"* {line}\n" for line in notes)
     levels = {name: [show(value) for value in values][:NOTE_LEVELS] for name, values in study.factors.items()}
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
+    most = len(rows)
 
     def note(count: int) -> str:
-        cut = (
-            ""
-            if count == len(rows) - 1
-            else f"\n\nThe first {count} of {len(rows) - 1} rows; tables/table.csv has all."
-        )
-        body = "\n".join([head, *rows[: count + 1]]) + cut
+        cut = f"\n\nThe first {count} of {most} rows; tables/table.csv has all." if count < most else ""
+        body = "\n".join([head, rule, *rows[:count]]) + cut
         return f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
 
-    whole = note(len(rows) - 1)  # `rows` begins with the line under the heading
-    if len(whole) <= NOTE_MOST:
-        return whole
-    fits = bisect.bisect_right(range(len(rows) - 1), NOTE_MOST, key=lambda count: len(note(count)))
+    if len(note(most)) <= NOTE_MOST:
+        return note(most)
+    fits = bisect.bisect_right(range(most), NOTE_MOST, key=lambda count: len(note(count)))
     return note(max(fits - 1, 0))[:NOTE_MOST]
 
 
