@@ -120,7 +120,7 @@ def test_formulas() -> None:
 
 
 def test_a_negative_sigma_is_the_positive_one_with_its_noise_reversed() -> None:
-    """Claim C9, exactly: with the raw head's sign turned and eps -> -eps, a distribution's own equal, nothing changes."""
+    """Claim C9, exactly: turn the raw head's sign and the noise's, which is as likely, and nothing changes."""
     config = RunConfig(sigma="raw", latent_dim=5, hidden=(16,))
     plain, turned = VAE(config), VAE(config)
     with torch.no_grad():

@@ -66,6 +66,7 @@ class Tracker:
                 if not path.exists():
                     _make_database(path)
                 self.client = MlflowClient(uri)
+                _follow(path)
         self._pending: dict[str, list[Metric]] = {}
         self._flushed: dict[str, float] = {}
         self._told: dict[str, int] = {}
@@ -239,6 +240,30 @@ def _make_database(path: Path) -> None:
     scratch.replace(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+
+
+def _follow(database: Path) -> None:
+    """Where a database was moved or copied, point its records at the artifacts that came along.
+
+    MLflow keeps absolute addresses and has no call that changes them; left alone, runs in a copy of a project would
+    write into the original. Artifacts that are not beside the database stay where the records say.
+    """
+    artifacts = database.parent / "artifacts"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        experiments = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        for experiment, old in experiments:
+            here = artifacts / old.rpartition("/")[2]
+            if not old.startswith("file:") or not old.rpartition("/")[0].endswith("/artifacts") or not here.is_dir():
+                continue
+            if (new := here.as_uri()) != old:
+                connection.execute(
+                    "UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :length + 1) "
+                    "WHERE experiment_id = :experiment AND substr(artifact_uri, 1, :length) = :old",
+                    {"new": new, "old": old, "length": len(old), "experiment": experiment},
+                )
+                connection.execute(
+                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
+                )
 
 
 def as_param(value: Any) -> str:
