@@ -52,7 +52,7 @@ def by_likelihood(**changes: object) -> Study:
         },
         "full": {"likelihood": ("discretised-logistic",)},
         "baseline": {"likelihood": "bernoulli", "likelihood_scale": "per-pixel", "latent_dim": 3},
-        "tabulate": ("test/bits_per_dim", "test/mse", "train/likelihood_over_kl"),
+        "tabulate": ("test/bits_per_dim", "test/mse", "train/likelihood_over_kl", "epochs_to_95"),
         "figures": ("arms",),
         "gallery": "decoder_samples",
     }
@@ -376,6 +376,7 @@ def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
     table = pd.read_csv(folder / "table.csv")
     assert table["test/bits_per_dim"].between(2, 20).all()
     assert len(table) == 3
+    assert set(study.tabulate) <= set(pd.read_csv(folder / "runs.csv"))
     shown = (folder / "table.md").read_text()
     rows = [line.split("|")[1:4] for line in shown.splitlines() if line.startswith("| bernoulli")]
     assert [[cell.strip() for cell in row] for row in rows] == [["bernoulli", "", "3"]]

@@ -17,6 +17,7 @@ from vaestudy.options import takes
 from vaestudy.tables import interval, label, rank
 
 Arm = tuple[Level, ...]
+Colour = tuple[float, ...]
 MOST_PANELS = 5
 WIDE = 50.0  # a ratio of values beyond which an axis is logarithmic
 
@@ -31,12 +32,15 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
     finished = runs[runs["status"] == "FINISHED"]
     metrics = [metric for metric in study.tabulate if metric in finished][:MOST_PANELS]
     rows = _ordered(runs, names, study)
-    colours = _ordered(finished, numbers, study) if numbers else [()]
+    cells: list[Arm] = _ordered(finished, numbers, study) if numbers else [()]
+    colours = _shades(cells)
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.9):
-        figure = Figure(figsize=(2.5 + 2.6 * len(metrics), 1.9 + 0.42 * len(rows)), layout="constrained")
+        width, height = 2.5 + 2.6 * len(metrics), 1.9 + max(0.42, 0.11 * len(cells)) * len(rows)
+        figure = Figure(figsize=(width, height), layout="constrained")
         for ax, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics), sharey=True)), metrics, strict=True):
-            for index, colour in enumerate(colours):
-                _points(ax, finished, metric, rows, names, dict(zip(numbers, colour, strict=True)), index, len(colours))
+            for index, (cell, colour) in enumerate(zip(cells, colours, strict=True)):
+                shift = (index - (len(cells) - 1) / 2) * min(0.22, 0.75 / len(cells))
+                _points(ax, finished, metric, rows, names, dict(zip(numbers, cell, strict=True)), shift, colour)
             _fit(ax, finished[metric].dropna())
             ax.set_title(label(metric), fontsize=11)
         first = figure.axes[0]
@@ -44,7 +48,10 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
         first.set_ylim(len(rows) - 0.5, -0.5)
         handles, labels = first.get_legend_handles_labels()
         if numbers:
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False)
+            fitting = int(width / (0.6 + 0.08 * max(map(len, labels))))  # a handle, and letters of so many inches
+            lines = -(-len(labels) // max(1, fitting))
+            columns = -(-len(labels) // lines)
+            figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
         data, quick = finished["tags.data.name"].iloc[0], finished["params.subset"].iloc[0] != "null"
         figure.suptitle(
             f"{study.question}\n{data}, {finished['seed'].nunique()} seeds: dots are runs, bars 95 % intervals"
@@ -52,6 +59,18 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
             fontsize=11,
         )
     return figure
+
+
+def _shades(cells: list[Arm]) -> list[Colour]:
+    """A colour for each level of the first number, and from full to pale for those of the others."""
+    firsts = list(dict.fromkeys(cell[:1] for cell in cells))
+    found = []
+    for cell in cells:
+        same = [other for other in cells if other[:1] == cell[:1]]
+        colour = np.array(sns.color_palette()[firsts.index(cell[:1]) % 10])
+        paleness = 0.6 * same.index(cell) / max(1, len(same) - 1)
+        found.append(tuple(colour + (1 - colour) * paleness))
+    return found
 
 
 def _fit(ax: Axes, values: pd.Series[float]) -> None:
@@ -98,13 +117,11 @@ def _points(
     rows: list[Arm],
     names: list[str],
     numbers: dict[str, Level],
-    index: int,
-    count: int,
+    shift: float,
+    colour: Colour,
 ) -> None:
     """One colour's runs and means, its rows shifted a little from the other colours'."""
-    colour = sns.color_palette()[index % 10]
     mine = runs[_matches(runs, list(numbers), tuple(numbers.values()))]
-    shift = (index - (count - 1) / 2) * min(0.22, 0.75 / count)
     words = ", ".join(f"{name}={show(level)}" for name, level in numbers.items())
     for place, row in enumerate(rows):
         values = mine.loc[_matches(mine, names, row), metric].dropna()

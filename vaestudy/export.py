@@ -146,9 +146,8 @@ def _comment(text: str) -> str:
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     """One row a run, for those who make their own tables."""
     facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
-    metrics = [
-        c for c in map(str, tidy) if c.startswith(("test/", "valid/", "train/", "seconds", "along/", "gradient/"))
-    ]
+    kinds = ("test/", "valid/", "train/", "seconds", "along/", "gradient/")
+    metrics = [c for c in map(str, tidy) if c.startswith(kinds) or c in study.tabulate]
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
 

@@ -1,0 +1,48 @@
+"""Pictures of arms: what they say must be inside them, and colours must tell cells apart."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from vaestudy import arm_figures
+from vaestudy.config import RunConfig
+from vaestudy.design import Study
+
+FACTORS = {"sigma": ("raw", "abs"), "latent_dim": (2, 10, 20), "learning_rate": (1e-3, 1e-2)}
+
+
+@pytest.mark.parametrize("metrics", [1, 5])
+def test_the_legend_is_within_the_picture(metrics: int) -> None:
+    names = tuple(f"test/metric_{i}" for i in range(metrics))
+    study = Study(
+        name="toy",
+        doc="Does it?",
+        base=RunConfig(),
+        factors=FACTORS,
+        baseline={"sigma": "raw", "latent_dim": 2, "learning_rate": 1e-3},
+        tabulate=names,
+    )
+    cells = pd.DataFrame(itertools.product(*FACTORS.values()), columns=list(FACTORS))
+    runs = pd.concat([cells.assign(seed=seed) for seed in range(2)], ignore_index=True)
+    runs = runs.assign(status="FINISHED", **dict.fromkeys(names, runs.index + 1.0))
+    runs = runs.assign(**{"tags.data.name": "toy", "params.subset": "null"})
+    figure = arm_figures.arms(runs, study)
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 6
+    box, page = legend.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 < box.x1 <= page.x1
+    assert page.y0 <= box.y0 < box.y1 <= page.y1
+
+
+def test_each_cell_has_a_colour_of_its_own() -> None:
+    """Of one hue where the first number is the same, paler as the second goes on."""
+    cells = list(itertools.product(FACTORS["latent_dim"], FACTORS["learning_rate"]))
+    colours = arm_figures._shades(cells)
+    assert len(set(colours)) == len(cells)
+    assert all(sum(pale) > sum(full) for full, pale in zip(colours[::2], colours[1::2], strict=True))
+    assert arm_figures._shades([()]) == arm_figures._shades([(2,)])
