@@ -234,3 +234,17 @@ def test_float32_against_float64(case: str, values: tuple[float, float], x: floa
         z = 1 / scale**2
     rounding = 2**-23
     assert abs(found.item() - exact.item()) <= rounding * (40 + 8 * abs(exact.item()) + 8 * z)
+
+
+@pytest.mark.parametrize("name", [name for name, member in LIKELIHOODS.items() if issubclass(member, Scaled)])
+def test_a_decoders_raw_scale_is_its_magnitude(name: str) -> None:
+    """To the bit, value and gradient: the study of the decoder's scale leaves `abs` out."""
+    x = torch.rand(4, 6, generator=stream("test"), dtype=torch.float64)
+    head = torch.randn((2, 4, 12), generator=stream("test", "head"), dtype=torch.float64).requires_grad_()
+    values, slopes = [], []
+    for parameterisation in ("raw", "abs"):
+        value = make(name, decoder_sigma=parameterisation).log_prob(x, head)
+        values.append(value)
+        slopes += torch.autograd.grad(value.sum(), head)
+    assert torch.equal(*values)
+    assert torch.equal(*slopes)
