@@ -7,8 +7,9 @@ Claim:   C9, «a negative sigma behaves like a positive one»
 The article's raw sigma, which may have either sign, against its magnitude and against a log-variance, all where the
 head's first weights put them: near zero and of either sign, as in the article's script. A sigma of 0 has an infinite
 KL; the script adds 1e-8 inside its logarithms, which holds the KL and its gradient there, and the default is to add
-nothing. All else is the default protocol, at D=2, 10 and 20; the study of sigma starts every arm at sigma = 1 instead. A
-unit of two signs is one whose raw sigma is negative on some images and positive on others, so near 0 on those between.
+nothing. All else is the default protocol, at D=2, 10 and 20; the study of sigma starts every arm at sigma = 1 instead.
+A unit of two signs is one whose raw sigma is negative on some images and positive on others, so near 0 on those
+between.
 """
 
 from vaestudy.cli import study_main
