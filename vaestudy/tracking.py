@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 # Before the import: no telemetry, no chatter, no progress bars for files of a kilobyte.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -252,8 +253,9 @@ def _follow(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         experiments = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
         for experiment, old in experiments:
-            here = artifacts / old.rpartition("/")[2]
-            if not old.startswith("file:") or not old.rpartition("/")[0].endswith("/artifacts") or not here.is_dir():
+            folder, _, name = old.rpartition("/")
+            here = artifacts / unquote(name)
+            if not (old.startswith("file:") and folder.endswith("/artifacts") and here.is_dir()):
                 continue
             if (new := here.as_uri()) != old:
                 connection.execute(
