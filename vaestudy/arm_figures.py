@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import textwrap
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.design import Level, Study, show
+from vaestudy.figures import legend_below
 from vaestudy.options import takes
 from vaestudy.tables import interval, label, rank
 
@@ -46,12 +48,8 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
         first = figure.axes[0]
         first.set_yticks(range(len(rows)), [_words(row, names, runs, study) for row in rows])
         first.set_ylim(len(rows) - 0.5, -0.5)
-        handles, labels = first.get_legend_handles_labels()
         if numbers:
-            fitting = int(width / (0.6 + 0.08 * max(map(len, labels))))  # a handle, and letters of so many inches
-            lines = -(-len(labels) // max(1, fitting))
-            columns = -(-len(labels) // lines)
-            figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+            legend_below(figure)
         data, quick = finished["tags.data.name"].iloc[0], finished["params.subset"].iloc[0] != "null"
         figure.suptitle(
             f"{study.question}\n{data}, {finished['seed'].nunique()} seeds: dots are runs, bars 95 % intervals"
@@ -63,13 +61,10 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
 
 def _shades(cells: list[Arm]) -> list[Colour]:
     """A colour for each level of the first number, and from full to pale for those of the others."""
-    firsts = list(dict.fromkeys(cell[:1] for cell in cells))
-    found = []
-    for cell in cells:
-        same = [other for other in cells if other[:1] == cell[:1]]
-        colour = np.array(sns.color_palette()[firsts.index(cell[:1]) % 10])
-        paleness = 0.6 * same.index(cell) / max(1, len(same) - 1)
-        found.append(tuple(colour + (1 - colour) * paleness))
+    found: list[Colour] = []
+    for index, (_, group) in enumerate(itertools.groupby(cells, lambda cell: cell[:1])):
+        colour, count = np.array(sns.color_palette()[index % 10]), len(list(group))
+        found += [tuple(colour + (1 - colour) * (0.6 * place / max(1, count - 1))) for place in range(count)]
     return found
 
 

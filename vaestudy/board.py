@@ -8,7 +8,7 @@ from rich.progress import Progress, TaskID
 
 from vaestudy.design import Cell, Sweep
 from vaestudy.run import Record
-from vaestudy.tables import FORMATS
+from vaestudy.tables import form_of
 from vaestudy.workers import Done, Epoch, Failure
 
 
@@ -64,7 +64,7 @@ def _line(done: int, total: int, name: str, outcome: Record | Failure, score: st
     head = f"[{done:>{len(str(total))}}/{total}] {name:<28}"
     if isinstance(outcome, Failure):
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
-    m, form = outcome.metrics, FORMATS.get(score, ".2f")
+    m, form = outcome.metrics, form_of(score)
     error = f" ± {m[f'{score}_se']:{form}}" if f"{score}_se" in m else ""
     shown = f"{score} {m[score]:9{form}}{error}" if score in m else ""
     return f"{head} {shown}  {m['seconds/total']:6.1f} s"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from vaestudy import budgets
 from vaestudy.design import Study, show
+from vaestudy.figures import legend_below
 from vaestudy.study_tables import all_cells, along_factor
 from vaestudy.tables import interval, significant
 
@@ -108,8 +109,7 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                 if row == 0:
                     ax.set_title(f"M={M}")
             axes[row][0].set_ylabel("validation ELBO, nats per image")
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        legend_below(figure)
         figure.suptitle(heading(runs, study, "means over seeds; seconds are medians"), fontsize=12)
     return figure
 
@@ -158,8 +158,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set(xscale="log", xlabel=f"at most this many {budgets.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2))
             ax.set_xlim(left=_first_shown(costs, values, top))
         figure.axes[0].set_ylabel("validation ELBO, nats per image")
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), frameon=False)
+        legend_below(figure)
         figure.suptitle(heading(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12)
     return figure
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from vaestudy.cost_figures import heading
 from vaestudy.design import Level, Study
+from vaestudy.figures import legend_below
 from vaestudy.gradients import STAGES
 from vaestudy.study_tables import STAGE_WORDS, along_factor
 from vaestudy.tables import BOUNDS, interval
@@ -43,8 +44,7 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.set_yscale("log")
             elif metric == "test/active_units":
                 ax.set_ylim(bottom=0)
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        legend_below(figure)
         words = "each at its own weights; 95 % intervals over seeds"
         figure.suptitle(heading(runs, study, words), fontsize=12)
     return figure

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from vaestudy.arm_figures import arms
 from vaestudy.cost_figures import bound_against_cost, m_l_heatmaps, pareto_front, step_size
 from vaestudy.design import Study, show
+from vaestudy.figures import legend_below
 from vaestudy.noise_figures import estimator_panels, variance_law
 from vaestudy.tables import interval, label, rank
 
@@ -51,11 +52,10 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
             ax.set(xlabel=factor, ylabel=unit)
             if metrics == ("test/active_units",) and factor == "latent_dim":
                 _all_active(ax, levels)
-        handles, labels = figure.axes[0].get_legend_handles_labels()
         if others:
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
-        elif len(labels) > 1:
-            figure.axes[0].legend(handles, labels, frameon=False, loc="lower right")
+            legend_below(figure)
+        elif len(figure.axes[0].get_legend_handles_labels()[1]) > 1:
+            figure.axes[0].legend(frameon=False, loc="lower right")
         quick = "   QUICK LOOK, NOT A RESULT" if _text(finished, "params.subset") not in ("", "null") else ""
         figure.suptitle(
             f"{study.question}\n{_text(finished, 'tags.data.name')}, {finished['seed'].nunique()} seeds: "

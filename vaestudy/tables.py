@@ -179,6 +179,11 @@ def label(metric: str) -> str:
     return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
 
 
+def form_of(metric: str) -> str:
+    """How many digits of it are shown."""
+    return FORMATS.get(metric, ".2f")
+
+
 def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
     """The table as text, as it is printed."""
     shown = pd.DataFrame()
@@ -191,7 +196,7 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
             pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
             shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
             continue
-        form = FORMATS.get(metric, ".2f")
+        form = form_of(metric)
         shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
@@ -245,11 +250,12 @@ def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
     shares = {words: finished.get(f"{metric}_data") for metric, words in own.items() if metric in study.tabulate}
     if told := [f"{share.iloc[0]:.3f} on {words}" for words, share in shares.items() if share is not None]:
         notes.append(f"Of the test pixels themselves: {', '.join(told)}.")
-    for metric, form in {"test/elbo": ".2f", "test/bits_per_dim": ".3f"}.items():
+    for metric in ("test/elbo", "test/bits_per_dim"):
         errors = finished.get(f"{metric}_se")
         if errors is not None and metric in study.tabulate:
+            error = f"{errors.mean():{form_of(metric)}}"
             notes.append(
-                f"Standard error of one run's {label(metric)} over the test images: {errors.mean():{form}} on average; "
+                f"Standard error of one run's {label(metric)} over the test images: {error} on average; "
                 "all rows share the images."
             )
     return notes

@@ -255,17 +255,17 @@ def _follow(database: Path) -> None:
         for experiment, old in experiments:
             folder, _, name = old.rpartition("/")
             here = artifacts / unquote(name)
-            if not (old.startswith("file:") and folder.endswith("/artifacts") and here.is_dir()):
+            new, ours = here.as_uri(), old.startswith("file:") and folder.endswith("/artifacts")
+            if new == old or not ours or not here.is_dir():
                 continue
-            if (new := here.as_uri()) != old:
-                connection.execute(
-                    "UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :length + 1) "
-                    "WHERE experiment_id = :experiment AND substr(artifact_uri, 1, :length) = :old",
-                    {"new": new, "old": old, "length": len(old), "experiment": experiment},
-                )
-                connection.execute(
-                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
-                )
+            connection.execute(
+                "UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :length + 1) "
+                "WHERE experiment_id = :experiment AND substr(artifact_uri, 1, :length) = :old",
+                {"new": new, "old": old, "length": len(old), "experiment": experiment},
+            )
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
+            )
 
 
 def as_param(value: Any) -> str:
