@@ -141,12 +141,13 @@ class Stepper:
         self.steps = -(-len(self.images) // config.minibatch)
         self.model = model.VAE(config)
         self.optimizer: optim.Optimizer = OPTIMIZERS[config.optimizer](self.model, config, len(images))
+        self.gradient = train.gradient_of(self.model)
         self._epoch = 0
 
     def __call__(self) -> None:
         backend.prepare(self.config)
         self._epoch += 1
-        train._train_epoch(self.model, self.images, self.optimizer, self._epoch)
+        train._train_epoch(self.model, self.gradient, self.images, self.optimizer, self._epoch)
 
 
 def step_rows(scale: Scale) -> Iterator[Row]:
@@ -325,11 +326,11 @@ def _answer(words: list[str]) -> float:
 def half_rows(scale: Scale) -> Iterator[Row]:
     """bfloat16 products: what they would gain in time and cost in nats. The program itself offers no such choice."""
     config = configuration(scale)
-    stepper = Stepper(config, scale, scale.steps)
+    stepper, rounding = (Stepper(config, scale, scale.steps) for _ in range(2))
 
     def half() -> None:
         with bfloat16():
-            stepper()
+            rounding()
 
     ours, halved = alternate(scale.rounds, stepper, half)
     yield Row("step over the same with its products in bfloat16", ratios(ours, halved).show(), "", None)

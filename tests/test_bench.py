@@ -25,9 +25,10 @@ def test_the_floor_multiplies_what_a_step_multiplies(tiny: RunConfig, changes: d
     config = tiny.but(**changes)
     images = data.prepare(config, Path()).train.images[: config.minibatch]
     model = VAE(config)
-    optimizer = OPTIMIZERS["adam"](model, config, len(images))
+    optimizer, gradient = OPTIMIZERS["adam"](model, config, len(images)), train.gradient_of(model)
+    train._train_epoch(model, gradient, images, optimizer, 1)
     with FlopCounterMode(display=False) as step:
-        train._train_epoch(model, images, optimizer, 1)
+        train._train_epoch(model, gradient, images, optimizer, 2)
     with FlopCounterMode(display=False) as floor:
         floors.step_products(config)()
     assert step.get_total_flops() == floor.get_total_flops() == sum(layer.flops for layer in floors.layers(config))

@@ -43,6 +43,7 @@ ORDER = [
     "evaluate",
     "along",
     "gradients",
+    "replay",
     "train",
     "figures",
     "run",

@@ -105,7 +105,7 @@ def execute(
         "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
-    about = facts(config, data) | ({"notices": " ".join(lines)} if lines else {})
+    about = facts(config, data) | {"gradient": result.step} | ({"notices": " ".join(lines)} if lines else {})
     return Record(config, metrics, result.history, scores.kl_per_dimension, files, about, describe(data), tuple(lines))
 
 

@@ -23,8 +23,10 @@ from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.optimizers import OPTIMIZERS
 from vaestudy.pixels import PIXELS, fixed
+from vaestudy.replay import Gradient
 
 REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
+RECORDED_ROWS = 2_000  # of the decoder's output, in heads: in a larger step autograd's bookkeeping is nothing
 FIT_IMAGES = 1_000  # images in a pass where nothing is learned
 EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
 
@@ -63,6 +65,8 @@ class Result:
     """along/...: the bound on valid and the seconds at the milestones (`along.py`)."""
     gradients: Metrics = field(default_factory=dict)
     """gradient/...: its variance at the stages of the run (`gradients.py`)."""
+    step: str = ""
+    """How a step's gradient was had (`replay.py`)."""
 
 
 def train(
@@ -92,6 +96,7 @@ def train(
     schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
     rate = config.learning_rate * LR_SCALINGS[config.lr_scaling](config.minibatch)
     result, along = Result(model), Along(model, x_valid, epochs * len(images))
+    gradient = gradient_of(model)
 
     def measure(stage: str) -> None:
         if config.gradient_images:
@@ -105,7 +110,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule(epoch, epochs)
         along.start()
-        metrics = _train_epoch(model, images, optimizer, epoch, along.step)
+        metrics = _train_epoch(model, gradient, images, optimizer, epoch, along.step)
         along.stop()
         if len(x_valid):
             b = evaluate.bound(model, x_valid, 1, "valid", epoch)
@@ -122,7 +127,7 @@ def train(
             keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
     fit_scale(model, images)
     measure("end")
-    result.train_seconds, result.along = along.seconds, along.metrics
+    result.train_seconds, result.along, result.step = along.seconds, along.metrics, gradient.words
     return result
 
 
@@ -177,8 +182,26 @@ def _resume(
         on_epoch(epoch, metrics)
 
 
+def gradient_of(model: VAE) -> Gradient:
+    """(x [M, P], eps [L, M, D]) -> (the loss, the minibatch's sums of log-likelihood, KL and objective: [3], float64).
+
+    Called, it leaves the loss's gradient in the model's parameters.
+    """
+    config = model.config
+    estimator, rows = ESTIMATORS[config.estimator], config.samples * config.minibatch * model.likelihood.heads
+
+    def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        estimate = estimator(terms(model, x, eps, config.log_guard))
+        told = (estimate.log_likelihood, estimate.kl, estimate.objective)
+        sums = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
+        return loss(estimate, config.reduction), sums
+
+    return Gradient(model, step, record=rows <= RECORDED_ROWS)
+
+
 def _train_epoch(
     model: VAE,
+    gradient: Gradient,
     images: Tensor,
     optimizer: optim.Optimizer,
     epoch: int,
@@ -189,7 +212,7 @@ def _train_epoch(
     `after_step` is told how many images each step saw.
     """
     config, device, N = model.config, images.device, len(images)
-    estimator, pixels = ESTIMATORS[config.estimator], PIXELS[config.pixels]
+    pixels = PIXELS[config.pixels]
     order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
@@ -198,15 +221,9 @@ def _train_epoch(
     for step, batch in enumerate(order.split(config.minibatch), start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
-        estimate = estimator(terms(model, x, eps, config.log_guard))
-        value = loss(estimate, config.reduction)
-        told = (estimate.log_likelihood, estimate.kl, estimate.objective)
-        parts = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
+        value, parts = gradient(x, eps)
         if not math.isfinite(shown := value.item()):
             raise NonFiniteLoss(shown, epoch, step, *(parts[:2] / len(x)).tolist())
-        for parameter in parameters:
-            parameter.grad = None
-        value.backward()
         optimizer.step()
         if epoch == step == 1:
             reconstruction, divergence, _ = parts.abs().tolist()
