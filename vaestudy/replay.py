@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 try:
     from torch.fx.experimental.proxy_tensor import make_fx
 except ImportError:  # not a promised name
-    make_fx = None
+    make_fx = None  # type: ignore[assignment]
 
 Function = Callable[..., tuple[Tensor, Tensor]]
 Tape = Callable[..., tuple[Tensor, ...]]
