@@ -18,6 +18,7 @@ ORDER = [
     "config",
     "noise",
     "places",
+    "heap",
     "books",
     "provenance",
     "console",

@@ -17,6 +17,7 @@ from typing import Any
 from vaestudy import design, places
 from vaestudy.config import PRESETS, BadInput, Counts, RunConfig, checked, checked_field, unknown
 from vaestudy.flags import Parser, add_fields, flag, split_lists
+from vaestudy.heap import uncollected
 from vaestudy.interrupt import orderly
 
 TLS = {
@@ -119,7 +120,8 @@ def train(words: list[str]) -> int:
         memory.check([config])
 
     config, note = resolve(config, named_root)
-    from vaestudy import commands
+    with uncollected():
+        from vaestudy import commands
 
     return commands.train(config, named_root, uri, note, as_json)
 
@@ -137,7 +139,8 @@ def evaluate(words: list[str]) -> int:
         asked = checked(RunConfig, {"iwae": values["iwae"]}, flag).iwae
     root, uri = _data_root(values), places.tracking_uri(values.get("tracking_uri"))
     run_id = _known_run(values["run"], uri)
-    from vaestudy import commands
+    with uncollected():
+        from vaestudy import commands
 
     return commands.evaluate(run_id, asked, root, uri, values.get("json", False))
 
@@ -165,7 +168,8 @@ def tables(words: list[str]) -> int:
     uri = places.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
         values["study"] = design.find(places.repository() / "studies", values["study"]).name
-    from vaestudy import commands
+    with uncollected():
+        from vaestudy import commands
 
     return commands.tables(uri, values.get("study"))
 
@@ -177,7 +181,8 @@ def sync(words: list[str]) -> int:
     values = parser.parse(words)
     named = values.get("tracking_uri")
     uri = places.tracking_uri(named) if named else None
-    from vaestudy import commands
+    with uncollected():
+        from vaestudy import commands
 
     return commands.sync(uri)
 
@@ -272,7 +277,8 @@ def _study(study: design.Study, words: list[str]) -> int:
     if options["quick"]:  # what was asked for by name is not shrunk
         base = design.quick(base).but(**changed)
     wanted = study.plan(base, levels, seeds)
-    from vaestudy import commands
+    with uncollected():
+        from vaestudy import commands
 
     return commands.study(
         study,
