@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import pandas as pd
 import pytest
 from faults import STUDY, children
@@ -154,6 +155,16 @@ def test_our_own_cluster_listens_on_the_loopback_interface_alone() -> None:
     pool = DaskPool(1)
     try:
         assert open_elsewhere() - before == set()
+    finally:
+        pool.close()
+
+
+def test_what_would_wake_a_worker_beside_its_work_is_slowed_down() -> None:
+    wanted = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "2s"}
+    pool = DaskPool(1)
+    try:
+        (there,) = pool._client.run(lambda: {name: dask.config.get(name) for name in wanted}).values()
+        assert there == wanted
     finally:
         pool.close()
 

@@ -38,7 +38,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         for name in SIGMAS
     },
     "article": {"sigma": "raw", "log_guard": 1e-8, "reduction": "sum", "second_biases": True},
-    "learned scale": {"likelihood": "gaussian", "pixels": "dequantised", "likelihood_scale": "learned"},
+    **{
+        f"{kind} scale": {"likelihood": "gaussian", "pixels": "dequantised", "likelihood_scale": kind}
+        for kind in ("learned", "fixed", "optimal")
+    },
 }
 
 
