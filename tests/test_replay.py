@@ -125,9 +125,16 @@ def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], T
     assert value.item() > 0
 
 
-@pytest.mark.parametrize(("minibatch", "words"), [(100, RECORDED), (3_000, "autograd")])
-def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, minibatch: int, words: str) -> None:
-    config = tiny.but(minibatch=minibatch, subset=None)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, RECORDED),
+        ({"samples": 300}, "autograd"),  # in chunks
+        ({"likelihood": "categorical-256", "subset": 20, "minibatch": 10}, "autograd"),
+    ],
+)
+def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], words: str) -> None:
+    config = tiny.but(epochs=1, **changes)
     assert train(config, data.prepare(config, Path())).step == words
 
 

@@ -123,6 +123,7 @@ class Categorical256(Likelihood):
     options: ClassVar = {}
 
     heads = 16
+    image_by_image = True
     RANK = heads
 
     def __init__(self, config: RunConfig) -> None:

@@ -48,6 +48,8 @@ class Likelihood(nn.Module, ABC):
     """Floor and ceiling of the scale, of those that have one."""
     heads: int = 1
     """Decoder outputs per pixel."""
+    image_by_image: bool = False
+    """`log_prob` loops over images: thousands of operations, each so long that recording them gains nothing."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, optim
 
-from vaestudy import backend, checkpoint, evaluate, gradients
+from vaestudy import backend, checkpoint, evaluate, gradients, memory
 from vaestudy.along import Along
 from vaestudy.config import RunConfig
 from vaestudy.data import Data
@@ -26,7 +26,6 @@ from vaestudy.pixels import PIXELS, fixed
 from vaestudy.replay import Gradient
 
 REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
-RECORDED_ROWS = 2_000  # of the decoder's output, in heads: in a larger step autograd's bookkeeping is nothing
 FIT_IMAGES = 1_000  # images in a pass where nothing is learned
 EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
 
@@ -185,10 +184,12 @@ def _resume(
 def gradient_of(model: VAE) -> Gradient:
     """(x [M, P], eps [L, M, D]) -> (the loss, the minibatch's sums of log-likelihood, KL and objective: [3], float64).
 
-    Called, it leaves the loss's gradient in the model's parameters.
+    Called, it leaves the loss's gradient in the model's parameters. Recorded unless it is so large that it is computed
+    in chunks, or goes image by image.
     """
-    config = model.config
-    estimator, rows = ESTIMATORS[config.estimator], config.samples * config.minibatch * model.likelihood.heads
+    config, likelihood = model.config, model.likelihood
+    estimator = ESTIMATORS[config.estimator]
+    small = config.samples * config.minibatch <= memory.rows(likelihood.heads)
 
     def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         estimate = estimator(terms(model, x, eps, config.log_guard))
@@ -196,7 +197,7 @@ def gradient_of(model: VAE) -> Gradient:
         sums = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
         return loss(estimate, config.reduction), sums
 
-    return Gradient(model, step, record=rows <= RECORDED_ROWS)
+    return Gradient(model, step, record=small and not likelihood.image_by_image)
 
 
 def _train_epoch(
