@@ -74,8 +74,9 @@ def test_a_recorded_gradient_is_autograds_to_the_bit(tiny: RunConfig, name: str)
     for step in range(4):  # the last minibatch of an epoch may be smaller
         x, eps = minibatch(model.config, step, 10 if step < 3 else 7)
         value, sums = gradient(x, eps)
-        ours = [value, *gradients(model)]
+        ours, left = [value, *gradients(model)], [buffer.clone() for buffer in model.buffers()]
         assert all(map(torch.equal, ours, plainly(model, x, eps)))
+        assert all(map(torch.equal, left, model.buffers()))
         assert sums.shape == (3,)
         assert not any(t.requires_grad for t in ours)
         with torch.no_grad():
@@ -104,6 +105,18 @@ class Counter:
         return torch.ones(()) * self.calls
 
 
+class Latest:
+    """The factor is the last input's, kept where no tape writes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        module.register_buffer("latest", torch.zeros(()))
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.module.latest = x.sum()
+        return x.sum()
+
+
 @pytest.mark.parametrize(
     ("scale", "words"),
     [
@@ -119,10 +132,18 @@ def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], T
     found = gradients(module)
     assert gradient.words.startswith(words)
     assert told == x.sum()
-    factor = value / module(x).square().sum()
-    expected = torch.autograd.grad((module(x).square().sum()) * factor.detach(), tuple(module.parameters()))
-    torch.testing.assert_close(found, list(expected))
-    assert value.item() > 0
+    factor = scale.calls if isinstance(scale, Counter) else x.sum()
+    plain = (module(x) * factor).square().sum()
+    torch.testing.assert_close([value, *found], [plain, *torch.autograd.grad(plain, tuple(module.parameters()))])
+
+
+def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
+    module, x = nn.Linear(3, 2), torch.rand(4, 3)
+    gradient = Gradient(module, quadratic(module, Latest(module)))
+    gradient(x)
+    assert gradient.words == "autograd, as a tape does not agree to the bit"
+    gradient(2 * x)
+    assert module.latest == 2 * x.sum()
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ class Gaussian(Scaled):
         return summed(_gaussian, x, m, t)
 
     def refit(self, mean_square: Tensor) -> None:
-        """Set the optimal scale from a mean squared error."""
-        self.log_scale = (0.5 * mean_square.log()).clamp(math.log(self.floor), math.log(self.ceiling))
+        """Set the optimal scale from a mean squared error: in place, as a recorded step writes where it wrote first."""
+        self.log_scale.copy_((0.5 * mean_square.log()).clamp(math.log(self.floor), math.log(self.ceiling)))
 
     def mean(self, head: Tensor) -> Tensor:
         location = self.parts(head)[0]

@@ -41,7 +41,8 @@ class Gradient:
     """`function(*inputs) -> (loss, told)`: called, it returns both and leaves the loss's gradient in the parameters."""
 
     def __init__(self, module: nn.Module, function: Function, record: bool = True) -> None:
-        """`function` may use nothing that changes from call to call but its inputs and the parameters of `module`."""
+        """`function` may use nothing that changes from call to call but its inputs and the parameters of `module`, and
+        keep nothing but in buffers, written in place."""
         self._bound = _Bound(module, function)
         self._names, parameters = zip(*self._bound.named_parameters(), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
@@ -58,7 +59,7 @@ class Gradient:
         if tape is None:
             loss, told, *gradients = self._by_autograd(*inputs)
         else:
-            with torch.no_grad():
+            with torch.inference_mode():  # a no_grad that books nothing at all
                 loss, told, *gradients = tape(*inputs, *self._parameters)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -90,9 +91,12 @@ class Gradient:
         return tape if agrees else None
 
     def _agrees(self, tape: Tape, inputs: Sequence[Tensor]) -> bool:
-        with torch.no_grad():
+        """Whether it returns what autograd finds, and leaves the module's buffers as that does."""
+        with torch.inference_mode():
             replayed = tape(*inputs, *self._parameters)
-        return all(map(torch.equal, replayed, self._by_autograd(*inputs)))
+        left = [buffer.clone() for buffer in self._bound.buffers()]
+        found = self._by_autograd(*inputs)
+        return all(map(torch.equal, (*replayed, *left), (*found, *self._bound.buffers())))
 
 
 def _recorded(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor, ...]) -> Tape:
