@@ -79,7 +79,7 @@ class Gradient:
 
     def _tape(self, inputs: tuple[Tensor, ...]) -> Tape | None:
         """A tape for inputs of these shapes that agrees with autograd, or None."""
-        others = [x.roll(1, 0) if i == 0 else x.neg() for i, x in enumerate(inputs)]
+        others = [x / 2 for x in inputs]
         try:
             tape = _recorded(self._functional, (*inputs, *self._parameters))
             agrees = all(self._agrees(tape, numbers) for numbers in (others, inputs))
