@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy import special as exact
 
 from vaestudy.levels import _log_one_minus_exp
 from vaestudy.likelihood import LEVEL
-from vaestudy.special import binet, log1p_over, log_normal_cdf, normal_cdf, polynomial
+from vaestudy.special import binet, exp, log1p_over, log_normal_cdf, normal_cdf, polynomial
 
 
 def test_polynomial() -> None:
@@ -56,3 +58,14 @@ def test_log_one_minus_exp() -> None:
     w = r.numpy()
     np.testing.assert_allclose(value.numpy(), np.log(-np.expm1(-w)), rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(slope.numpy(), w / np.expm1(w), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("dtype", "eps"), [(torch.float32, 2.0**-24), (torch.float64, 2.0**-53)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_exp_is_exact_to_what_rounding_x_leaves(dtype: torch.dtype, eps: float, sign: float) -> None:
+    x = torch.linspace(-60, 60, 100_001, dtype=dtype)
+    wide = np.exp(sign * x.numpy().astype(np.longdouble))
+    error = np.abs(exp(x, sign).numpy() - wide) / wide
+    assert np.max(error / (3 + 2 * np.abs(x.numpy()))) < eps
+    ends = torch.tensor([-math.inf, -1e9, 0.0, 1e9, math.inf], dtype=dtype) * sign
+    assert exp(ends, sign).tolist() == [0, 0, 1, math.inf, math.inf]

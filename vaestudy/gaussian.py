@@ -13,14 +13,14 @@ from torch import Tensor
 
 from vaestudy.config import RunConfig
 from vaestudy.likelihood import CLIP, LEVEL, Scaled, normal, summed, uniform
-from vaestudy.special import SQRT_2PI, SQRT_HALF, log_normal_cdf, mask, normal_cdf, normal_density
+from vaestudy.special import SQRT_2PI, SQRT_HALF, exp, log_normal_cdf, mask, normal_cdf, normal_density
 
 LOG_SQRT_2PI = math.log(SQRT_2PI)
 
 
 def _gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln N(x; m, s^2)."""
-    inverse = (-t).exp()
+    inverse = exp(t, -1)
     z = (x - m).mul_(inverse)
     square = z * z
     value = (square * -0.5).sub_(t + LOG_SQRT_2PI)
@@ -120,7 +120,7 @@ class TruncatedGaussian(Scaled):
 
 
 def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    reach, inverse = TruncatedGaussian.REACH * t.exp(), (-t).exp()
+    reach, inverse = exp(t).mul_(TruncatedGaussian.REACH), exp(t, -1)
     m = torch.minimum(torch.maximum(location, -reach), 1 + reach)
     value, slopes = _gaussian(wanted, x, m, t)
     high = mask(torch.gt, m, 0.5)
@@ -192,7 +192,7 @@ class ClippedGaussian(Scaled):
 def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
     value, slopes = _gaussian(wanted, x, m, t)
-    inverse = (-t).exp()
+    inverse = exp(t, -1)
     high = mask(torch.ge, x, 1 - LEVEL)
     border = mask(torch.lt, x, LEVEL).add_(high)
     side = 1 - 2 * high  # z = (w - m) / s at the lower border, (m - 1 + w) / s at the upper

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from vaestudy.config import RunConfig
 from vaestudy.likelihood import GREY_LEVELS, LEVEL, Likelihood, Scaled, summed, uniform
-from vaestudy.special import mask, polynomial
+from vaestudy.special import exp, mask, polynomial
 
 
 def level(x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class DiscretisedLogistic(Scaled):
 
 def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|); masks are numbers, as in the clipped Gaussian."""
-    inverse = (-t).exp()
+    inverse = exp(t, -1)
     above, below = mask(torch.gt, v, 0), mask(torch.lt, v, GREY_LEVELS - 1)
     low = (v * LEVEL - m).mul_(inverse)
     width = LEVEL * inverse
@@ -90,14 +90,14 @@ def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tupl
 
 
 def _log_sigmoid(a: Tensor) -> Tensor:
-    e = a.abs().neg_().exp_()
+    e = exp(a.abs(), -1)
     return a.clamp_max(0).sub_(e.add_(1).log_())
 
 
 def _log_one_minus_exp(r: Tensor) -> tuple[Tensor, Tensor]:
     """(ln(1 - e^-r), r / (e^r - 1)) for r > 0, which is its slope in ln r; (1 - e^-r) / r by its series for small r."""
     large = r.clamp_min(_NARROW)
-    ratio = (1 - (-large).exp_()).div_(large).add_(polynomial(r.clamp_max(_NARROW), _SERIES)).sub_(_SERIES_END)
+    ratio = (1 - exp(large, -1)).div_(large).add_(polynomial(r.clamp_max(_NARROW), _SERIES)).sub_(_SERIES_END)
     rest = ratio * r
     return rest.log(), (1 - rest).div_(ratio)
 
