@@ -1,6 +1,6 @@
 """A gradient without autograd's bookkeeping: written down once, replayed with the same bits.
 
-A sixth of a small training step is autograd building its graph and finding its way back through it. `make_fx`, on which
+A fifth of a small training step is autograd building its graph and finding its way back through it. `make_fx`, on which
 `torch.export` is built, writes down every tensor operation of a function and of its gradient; replayed as plain calls
 they are the same operations on the same numbers in the same order.
 
