@@ -1,7 +1,7 @@
 """How many latent dimensions does the bound reward, and does reconstruction keep improving beyond that?
 
 Command: make study-latent-dims
-Minutes: 6 on full MNIST, 3 on mnist-5k (two cores, after installation)
+Minutes: 3.5 on full MNIST, 1.5 on mnist-5k (two cores, after installation)
 Claim:   C14, «more latent dimensions reconstruct better»
 Expect:  full MNIST, test ELBO -155.1 at D=2, -111.7 at D=10, -106.8 at D=20 and at D=50
 
