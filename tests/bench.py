@@ -326,7 +326,7 @@ def _answer(words: list[str]) -> float:
 def half_rows(scale: Scale) -> Iterator[Row]:
     """bfloat16 products: what they would gain in time and cost in nats. The program itself offers no such choice."""
     config = configuration(scale)
-    stepper, rounding = (Stepper(config, scale, scale.steps) for _ in range(2))
+    stepper, rounding = (Stepper(config, scale, scale.steps) for _ in range(2))  # each keeps what it has recorded
 
     def half() -> None:
         with bfloat16():

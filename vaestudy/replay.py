@@ -57,11 +57,8 @@ class Gradient:
         if shapes not in self._tapes:
             self._tapes[shapes] = self._tape(inputs) if self._record else None
         tape = self._tapes[shapes]
-        if tape is None:
-            loss, told, *gradients = self._by_autograd(*inputs)
-        else:
-            with torch.inference_mode():  # a no_grad that books nothing at all
-                loss, told, *gradients = tape(*inputs, *self._parameters)
+        found = self._by_autograd(*inputs) if tape is None else tape(*inputs, *self._parameters)
+        loss, told, *gradients = found
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         return loss, told
@@ -93,8 +90,7 @@ class Gradient:
 
     def _agrees(self, tape: Tape, inputs: Sequence[Tensor]) -> bool:
         """Whether it returns what autograd finds, and leaves the module's buffers as that does."""
-        with torch.inference_mode():
-            replayed = tape(*inputs, *self._parameters)
+        replayed = tape(*inputs, *self._parameters)
         left = [buffer.clone() for buffer in self._bound.buffers()]
         found = self._by_autograd(*inputs)
         return all(map(torch.equal, (*replayed, *left), (*found, *self._bound.buffers())))
@@ -117,7 +113,7 @@ def _recorded(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor,
         if node.op == "call_function":
             node.target = _public(node.target)
     module.recompile()
-    tape: Tape = module.forward
+    tape: Tape = torch.inference_mode()(module.forward)  # a no_grad that books nothing at all
     return tape
 
 
