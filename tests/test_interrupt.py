@@ -1,4 +1,7 @@
-"""Ctrl-C once: the study stops within seconds and says how to go on; twice: it ends at once, without damage."""
+"""Ctrl-C once: the study stops within seconds and says how to go on; twice: it ends at once, without damage.
+
+A KeyboardInterrupt that comes within a destructor is printed by Python and lost, so it is sent there, too.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,32 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import CELLS, STUDY, numbers
+from faults import CELLS, STUDY, children, numbers
 from processes import end
+from test_study import toy
 
-from vaestudy import cli, places
+from vaestudy import cli, interrupt, places
 from vaestudy.delivery import Delivery
 from vaestudy.run import Record
 from vaestudy.tracking import Tracker
+from vaestudy.workers import Epoch
+
+TRAIN = "train --dataset mnist-5k --subset 100 --epochs 3 --hidden 8 --latent-dim 2 --iwae 1 --threads 1"
+
+
+class Destructor:
+    """Interrupts as it goes, where nobody can catch it."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """What Python could not raise."""
+    found: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: found.append(args.exc_type))
+    return found
 
 
 def start(folder: Path, home: Path) -> subprocess.Popen[str]:
@@ -86,10 +108,93 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
         return finish(self, key, record)
 
     monkeypatch.setattr(Delivery, "finish", interrupted)
-    words = "train --dataset mnist-5k --subset 100 --epochs 1 --hidden 8 --latent-dim 2 --iwae 1 --threads 1"
-    assert cli.main(words.split()) == 130
+    assert cli.main(TRAIN.split()) == 130
     tracker = Tracker(places.database_uri(mlruns / "mlflow.db"))
     (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
     (held,) = tracker.client.search_runs([experiment.experiment_id])
     assert held.info.status == "FINISHED"
     assert "test/elbo" in held.data.metrics
+
+
+def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseException]]) -> None:
+    with interrupt.orderly():
+        interrupt.check()
+        Destructor()
+        assert lost == [KeyboardInterrupt]
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    interrupt.check()  # the next command is not ended by it
+
+
+def test_within_a_whole_it_waits_for_a_check_or_the_end() -> None:
+    steps = []
+
+    def to_the_end() -> None:
+        with interrupt.whole(), interrupt.whole():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("inside")
+        steps.append("never")
+
+    def to_a_check() -> None:
+        with interrupt.whole():
+            signal.raise_signal(signal.SIGINT)
+            interrupt.check()
+            steps.append("never")
+
+    def at_once() -> None:
+        with interrupt.whole(), interrupt.divisible():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("never")
+
+    for work in (to_the_end, to_a_check, at_once):
+        with interrupt.orderly(), pytest.raises(KeyboardInterrupt):
+            work()
+    assert steps == ["inside"]
+
+
+def test_lost_in_a_single_run_it_comes_at_the_next_epoch(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch, lost: list[type[BaseException]]
+) -> None:
+    epochs = []
+
+    def epoch(self: Delivery, event: Epoch) -> None:
+        epochs.append(event.epoch)
+        Destructor()
+
+    monkeypatch.setattr(Delivery, "epoch", epoch)
+    assert cli.main(TRAIN.split()) == 130
+    assert epochs == [1]
+    assert lost == [KeyboardInterrupt]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_destructor_in_a_study(
+    workers: str, monkeypatch: pytest.MonkeyPatch, lost: list[type[BaseException]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = []
+
+    def begin(self: Delivery, name: str, *rest: object) -> str:
+        if not began:
+            Destructor()
+        began.append(name)
+        return "run"
+
+    monkeypatch.setattr(Delivery, "begin", begin)
+    assert cli.study_main(toy(), ["--workers", workers]) == 130
+    assert len(began) == max(1, int(workers))
+    assert not lost
+    assert "stopped: 0 of" in capsys.readouterr().err
+
+
+def test_workers_leave_the_answer_to_the_driver(tmp_path: Path, mlruns: Path) -> None:
+    process = start(tmp_path, mlruns)
+    try:
+        for worker in children(process.pid):
+            os.kill(worker, signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        end(process)
+    assert process.returncode == 0, err
+    assert "crashed" not in err
+    finished, _, _, _ = numbers(mlruns)
+    assert len(finished) == CELLS

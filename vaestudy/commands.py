@@ -13,7 +13,7 @@ from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, print_whole, progress
 from vaestudy.evaluate import score, score_importance
-from vaestudy.interrupt import whole
+from vaestudy.interrupt import check, whole
 from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
 from vaestudy.train import Metrics, NonFiniteLoss
@@ -44,6 +44,7 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
         task = bar.add_task("training", total=config.epochs, shown="")
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
+            check()
             way.epoch(Epoch(config.key, epoch, metrics))
             split = "valid" if "valid/elbo" in metrics else "train"
             bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")

@@ -1,6 +1,9 @@
 """SIGINT and SIGTERM: the first unwinds the work in good order, which takes seconds; the second ends it at once.
 
 To end at once is as safe as a kill -9 is: the next run of the same command makes good what was left.
+
+A KeyboardInterrupt alone is not enough: raised within a destructor or another callback of C code, Python prints it and
+goes on. So the signal is remembered, and loops `check` for it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ class _State:
     depth: int = 0
     """How many `whole` blocks are open."""
     came: bool = False
-    """The first signal came while one was."""
+    """The first signal came."""
 
 
 _state = _State()
@@ -36,6 +39,7 @@ def orderly() -> Iterator[None]:
     try:
         yield
     finally:
+        _state.came = False
         for number, handler in before.items():
             if signal.getsignal(number) is _first:  # else we are about to exit, and another may be on its way
                 signal.signal(number, handler)
@@ -43,7 +47,7 @@ def orderly() -> Iterator[None]:
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """What happens inside is not cut in two by the first signal, which waits for its end.
+    """What happens inside is not cut in two by the first signal, which waits for a `check` or the end.
 
     Raises:
         KeyboardInterrupt: at the end, if a signal came.
@@ -53,18 +57,42 @@ def whole() -> Iterator[None]:
         yield
     finally:
         _state.depth -= 1
-        if _state.came and not _state.depth:
-            _state.came = False
-            raise KeyboardInterrupt
+        if not _state.depth:
+            check()
+
+
+@contextmanager
+def divisible() -> Iterator[None]:
+    """Within `whole`, something long that the first signal may end anywhere."""
+    check()
+    depth, _state.depth = _state.depth, 0
+    try:
+        yield
+    finally:
+        _state.depth = depth
+
+
+def check() -> None:
+    """End here, if the first signal came.
+
+    Raises:
+        KeyboardInterrupt: it did.
+    """
+    if _state.came:
+        raise KeyboardInterrupt
+
+
+def dask_setup(worker: object) -> None:
+    """Called by Dask in each worker of this machine: a terminal's Ctrl-C reaches all, and the driver alone answers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _first(number: int, frame: object) -> None:
     for following in SIGNALS:
         signal.signal(following, _second)
-    if _state.depth:
-        _state.came = True
-    else:
-        raise KeyboardInterrupt
+    _state.came = True
+    if not _state.depth:
+        check()
 
 
 def _second(number: int, frame: object) -> None:

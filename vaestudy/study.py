@@ -31,7 +31,7 @@ from vaestudy.console import progress
 from vaestudy.delivery import Delivery
 from vaestudy.design import Cell, Sweep, show
 from vaestudy.flags import choices
-from vaestudy.interrupt import whole
+from vaestudy.interrupt import check, whole
 from vaestudy.places import cores, database_file, database_uri, mlruns, public, slug
 from vaestudy.workers import Cluster, DaskPool, Done, Epoch, Failure, InlinePool, Pool, checkpoints
 
@@ -219,40 +219,45 @@ def _plain(value: Any) -> Any:
 
 def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> tuple[int, int]:
     """Keep the crew busy until no cell is missing: (cells that crashed more often than they may, cells not begun)."""
-    waiting, crashes, unstarted = deque(missing), Counter[str](), 0
     pool = crew.pool(len(missing))
-    try:
-        with progress(console) as bar:
-            board = Board(bar, missing, ledger.sweep)
-            while waiting or pool.busy:
-                while waiting and pool.busy < pool.count:
-                    cell = waiting.popleft()
-                    try:
-                        with whole():
-                            ledger.begin(cell)
-                    except UNWRITTEN as error:
-                        unstarted = len(waiting) + 1
-                        line = f"trials cannot be written ({error}); no further run is started, {unstarted} are left"
-                        console.print(line, style="red")
-                        waiting.clear()
-                        break
-                    pool.submit(cell.config, root)
-                    board.begin(cell)
-                for event in pool.news() if pool.busy else ():
-                    if isinstance(event, Epoch):
-                        ledger.delivery.epoch(event)
-                        board.epoch(event)
-                        continue
-                    with whole():
-                        ledger.end(event)
-                    if isinstance(event.outcome, Failure) and not event.outcome.diverged:
-                        crashes[event.key] += 1
-                        if crashes[event.key] <= crew.retries:
-                            console.print(f"{board.name(event)} crashed ({event.outcome.reason}); trying again")
-                            waiting.append(board.again(event))
-                            continue
-                    console.print(board.end(event))
-    finally:
-        pool.close()
-        ledger.abandon()
-    return sum(count > crew.retries for count in crashes.values()), unstarted
+    with whole():
+        try:
+            with progress(console) as bar:
+                return _serve(ledger, missing, root, crew.retries, pool, Board(bar, missing, ledger.sweep), console)
+        finally:
+            pool.close()
+            ledger.abandon()
+
+
+def _serve(
+    ledger: Ledger, missing: list[Cell], root: Path, retries: int, pool: Pool, board: Board, console: Console
+) -> tuple[int, int]:
+    waiting, crashes, unstarted = deque(missing), Counter[str](), 0
+    while waiting or pool.busy:
+        check()
+        while waiting and pool.busy < pool.count:
+            cell = waiting.popleft()
+            try:
+                ledger.begin(cell)
+            except UNWRITTEN as error:
+                unstarted = len(waiting) + 1
+                line = f"trials cannot be written ({error}); no further run is started, {unstarted} are left"
+                console.print(line, style="red")
+                waiting.clear()
+                break
+            pool.submit(cell.config, root)
+            board.begin(cell)
+        for event in pool.news() if pool.busy else ():
+            if isinstance(event, Epoch):
+                ledger.delivery.epoch(event)
+                board.epoch(event)
+                continue
+            ledger.end(event)
+            if isinstance(event.outcome, Failure) and not event.outcome.diverged:
+                crashes[event.key] += 1
+                if crashes[event.key] <= retries:
+                    console.print(f"{board.name(event)} crashed ({event.outcome.reason}); trying again")
+                    waiting.append(board.again(event))
+                    continue
+            console.print(board.end(event))
+    return sum(count > retries for count in crashes.values()), unstarted

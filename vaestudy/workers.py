@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from vaestudy import interrupt
 from vaestudy.checkpoint import Keeper
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.places import mlruns
@@ -130,7 +131,13 @@ class InlinePool:
     def news(self) -> Iterator[Epoch | Done]:
         config, root = self._waiting[0]
         epochs: list[Epoch] = []
-        outcome = work(config, root, lambda epoch, metrics: epochs.append(Epoch(config.key, epoch, metrics)))
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            interrupt.check()
+            epochs.append(Epoch(config.key, epoch, metrics))
+
+        with interrupt.divisible():
+            outcome = work(config, root, on_epoch)
         self._waiting.popleft()
         yield from epochs
         yield Done(config.key, outcome)
@@ -176,7 +183,7 @@ class DaskPool:
             try:
                 self._cluster = LocalCluster(
                     n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                    memory_limit=0, silence_logs=logging.CRITICAL,
+                    memory_limit=0, silence_logs=logging.CRITICAL, preload=[interrupt.__name__],
                 )  # fmt: skip
             except RuntimeError as error:
                 raise CrewLost(f"the workers could not be started: {error}") from error
