@@ -166,6 +166,8 @@ class RunConfig(BaseModel):
         Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "estimators")))], ...
     ] = ()
     """Estimators whose gradient is measured beside the run's own, at the same weights on the same draws."""
+    class_scores: bool = False
+    """Score at the end also what needs labels: neighbours in latent space, how a small classifier reads pictures."""
     threads: Count = 1
     """CPU threads; results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(_device)] = "cpu"
@@ -222,6 +224,7 @@ LATER = (
     "milestones",
     "gradient_images",
     "gradient_estimators",
+    "class_scores",
 )
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from vaestudy import budgets
+from vaestudy.cells import all_cells, along_factor
 from vaestudy.design import Study, show
 from vaestudy.figures import legend_below
-from vaestudy.study_tables import all_cells, along_factor
 from vaestudy.tables import interval, significant
 
 NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training

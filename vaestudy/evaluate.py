@@ -27,7 +27,24 @@ z drawn from q(z|x) and never set to its mean.
     train/likelihood_over_kl    |log_likelihood| / kl, means over an epoch; `first_...`: at the first step
     train/gradient_norm    Euclidean norm of the loss's gradient in all weights, at the epoch's last step
     epochs_to_95    the first epoch whose valid ELBO (else train's) has made 95 % of its rise from the first to the best
-    X_se            the standard error of X over the images scored: it says nothing about other seeds
+
+With `class_scores`, of all test images and of each class (`classes.py`), higher is no better unless it says so:
+
+    neighbour_purity    share of an image's own class among its 10 nearest other test images, by Euclidean distance of
+                    the means of q(z|x); neighbours_C, of each class: the share of class C
+    mu_1, mu_2      of each class at D=2: the mean of those means, where the class lies in the latent plane
+    recognised_reconstruction    share of images whose E[x|z], z drawn once from q(z|x), a classifier takes for the
+                    image's own class; higher is better. `..._data`: of the images themselves, what it can do at best.
+                    The classifier is a perceptron of the same train images, the same for all runs
+    class_entropy_prior    the entropy of p(class|picture) by that classifier, in nats, mean over E[x|z] at 2,000 z from
+                    the prior; `..._reconstruction`, `..._data`: of E[x|z] and of the images as above
+    unclear_prior, unclear_reconstruction, unclear_data    share of these for which no class has a probability of 0.9
+    greyness_prior, greyness_reconstruction, greyness_data    mean of 4 m (1 - m) over their pixels m: 0 where all are
+                    black or white, 1 where all are half-way
+    relative_error    |x - E[x|z]|^2 / |x|^2, squared lengths over pixels: a thin digit counts as much as a fat one;
+                    lower is better
+
+    X_se            the standard error of X over the images (or draws) scored: it says nothing about other seeds
 
 The noise is fixed: it depends on what is scored and on nothing else, so scoring again gives the same digits, and asking
 for another K moves none of the others, but for bits_per_dim, which goes with the largest.
@@ -37,7 +54,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -80,6 +97,11 @@ class Scores:
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, list[float]] = field(default_factory=dict)
     """Of pixels: `predicted` and `observed` shares of the 256 grey levels, `pit` of F(x|z)'s 20 bins."""
+
+    def joined(self, metrics: dict[str, float], per_class: dict[str, dict[str, float]]) -> Scores:
+        """These and further ones."""
+        rows = {label: row | per_class.get(label, {}) for label, row in self.per_class.items()}
+        return replace(self, metrics=self.metrics | metrics, per_class=rows)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,11 +8,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaestudy.cells import along_factor
 from vaestudy.cost_figures import heading
 from vaestudy.design import Level, Study
 from vaestudy.figures import legend_below
 from vaestudy.gradients import STAGES
-from vaestudy.study_tables import STAGE_WORDS, along_factor
+from vaestudy.study_tables import STAGE_WORDS
 from vaestudy.tables import BOUNDS, interval
 
 PANELS = {

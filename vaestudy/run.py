@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 from vaestudy import backend, evaluate, figures, provenance
 from vaestudy import data as datasets
 from vaestudy.checkpoint import Keeper
+from vaestudy.classes import class_scores, reader
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.data import Data
 from vaestudy.likelihoods import LIKELIHOODS
@@ -82,6 +83,8 @@ def execute(
     x, labels = test_pixels(config, data)
     scores = evaluate.score(result.model, x, labels, config.iwae)
     check_bound({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
+    if config.class_scores:
+        scores = scores.joined(*class_scores(result.model, x, labels, reader(config, data)))
     clock.append(time.perf_counter())
     pictures = figures.draw(figures.Portrait(result.model, x, labels, result.history, scores), config.figures)
     clock.append(time.perf_counter())

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.arm_figures import arms
+from vaestudy.class_figures import clarity_panels, class_neighbours, class_panels, class_planes
 from vaestudy.cost_figures import bound_against_cost, m_l_heatmaps, pareto_front, step_size
 from vaestudy.design import Study, show
 from vaestudy.figures import legend_below
@@ -123,4 +124,8 @@ STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
     "estimator_panels": estimator_panels,
     "variance_law": variance_law,
     "arms": arms,
+    "class_panels": class_panels,
+    "clarity_panels": clarity_panels,
+    "class_neighbours": class_neighbours,
+    "class_planes": class_planes,
 }

@@ -48,6 +48,10 @@ LABELS = {
     "negative_sigma_units": "units with sigma < 0",
     "two_signed_sigma_units": "units of two signs",
     "epochs_to_95": "epochs to 95 %",
+    "neighbour_purity": "own neighbours",
+    "recognised_reconstruction": "recognised",
+    "relative_error": "relative error",
+    "unclear_prior": "unclear samples",
 }
 FORMATS = {
     "test/active_units": ".1f",
@@ -62,6 +66,10 @@ FORMATS = {
     "test/mass_near_1": ".3f",
     "test/pit_distance": ".3f",
     "test/decoder_at_floor": ".3f",
+    "test/neighbour_purity": ".3f",
+    "test/recognised_reconstruction": ".3f",
+    "test/relative_error": ".3f",
+    "test/unclear_prior": ".3f",
     "seconds/train": ".1f",
 }
 ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
