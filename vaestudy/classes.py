@@ -67,7 +67,7 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Reader) -> tuple[R
     """(metrics, metrics by class) of test images x [N, P] with labels [N]."""
     mu, back = _embed(model, x)
     prior = stream("score", "classes", "prior", device=x.device)
-    z = torch.randn((PRIOR_DRAWS, mu.shape[1]), generator=prior, device=x.device)
+    z = torch.randn((PRIOR_DRAWS, mu.shape[1]), generator=prior, device=x.device, dtype=x.dtype)
     pictures = {"data": x, "reconstruction": back, "prior": model.likelihood.mean(model.decode(z))}
     metrics: Row = {}
     by_image: dict[str, Tensor] = {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 
 from vaestudy import backend, delivery, design, export, run
 from vaestudy import data as datasets
 from vaestudy.config import BadInput, RunConfig
 from vaestudy.console import consoles, print_json, print_whole, progress
-from vaestudy.evaluate import score, score_importance
+from vaestudy.design import is_nats_of_pixels
+from vaestudy.evaluate import score_importance
 from vaestudy.interrupt import check, whole
 from vaestudy.study import Crew, conduct
 from vaestudy.tracking import Tracker
@@ -20,8 +23,8 @@ from vaestudy.train import Metrics, NonFiniteLoss
 from vaestudy.workers import Cluster, CrewLost, Epoch, Failure
 
 READING = (
-    "±: standard error over the test images, not over seeds. elbo and iwae_K: lower bounds on log p(x); "
-    "log_likelihood - kl = elbo."
+    "±: standard error over the test images (..._prior: over draws), not over seeds. "
+    "elbo and iwae_K: lower bounds on log p(x); log_likelihood - kl = elbo."
 )
 
 
@@ -75,7 +78,7 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
         head |= {"dataset": config.dataset, "config_key": config.key}
         print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
         return 0 if run_id else 1
-    out.print(_score_table(record.metrics, int(record.data["test"]), config))
+    out.print(_score_tables(record.metrics, int(record.data["test"]), config))
     out.print(READING)
     for line in notes:
         out.print(line, style="yellow")
@@ -90,17 +93,19 @@ def _where(tracker: Tracker, link: str) -> str:
     return f"in MLflow {link}" if tracker.has_server else f"in MLflow `make ui` or `vaestudy ui`, then {link}"
 
 
-def _score_table(metrics: Metrics, images: int, config: RunConfig) -> Table:
-    """The test scores of one run."""
-    table = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
-    for heading in ("score", "value", "±"):
+def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
+    """The test scores of one run: nats of pixels, and below them what is none."""
+    nats = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
+    rest = Table(title="further scores of the same model")
+    for table, heading in itertools.product((nats, rest), ("score", "value", "±")):
         table.add_column(heading, justify="left" if heading == "score" else "right")
     for key, value in metrics.items():
         name = key.removeprefix("test/")
         if key.startswith("test/") and f"{key}_se" in metrics and "/" not in name:
-            table.add_row(name, f"{value:.2f}", f"{metrics[key + '_se']:.2f}")
-    table.add_row("active_units", f"{metrics['test/active_units']:.0f} of {config.latent_dim}", "")
-    return table
+            table, digits = (nats, 2) if is_nats_of_pixels(name) else (rest, 3)
+            table.add_row(name, f"{value:.{digits}f}", f"{metrics[key + '_se']:.{digits}f}")
+    rest.add_row("active_units", f"{metrics['test/active_units']:.0f} of {config.latent_dim}", "")
+    return Group(nats, rest)
 
 
 def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
@@ -119,7 +124,7 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
     x, labels = run.test_pixels(config, data)
     with err.status("scoring"):
         if asked is None:
-            found = score(model, x, labels, config.iwae).metrics
+            found = run.score(model, x, labels, data).metrics
         else:
             found = score_importance(model, x, asked)
     found = {f"test/{name}": value for name, value in found.items()}
@@ -134,7 +139,7 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
         print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(moved)})
     else:
         everything = found | {k: v for k, v in _held_metrics(held).items() if k not in found}
-        out.print(_score_table(everything, len(x), config))
+        out.print(_score_tables(everything, len(x), config))
         out.print(READING)
         out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
     for name, (before, now) in moved.items():

@@ -81,10 +81,8 @@ def execute(
     lines += keeper.remarks if keeper else []
     clock.append(time.perf_counter())
     x, labels = test_pixels(config, data)
-    scores = evaluate.score(result.model, x, labels, config.iwae)
+    scores = score(result.model, x, labels, data)
     check_bound({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
-    if config.class_scores:
-        scores = scores.joined(*class_scores(result.model, x, labels, reader(config, data)))
     clock.append(time.perf_counter())
     pictures = figures.draw(figures.Portrait(result.model, x, labels, result.history, scores), config.figures)
     clock.append(time.perf_counter())
@@ -115,6 +113,14 @@ def execute(
 def test_pixels(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
     """The x [N, P] and labels [N] by which this configuration's runs are scored."""
     return fixed(config.pixels, data.test.images.to(config.device), "test"), data.test.labels.to(config.device)
+
+
+def score(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> evaluate.Scores:
+    """All that the model's configuration asks to know of x [N, P] with labels [N], the test split of `data`."""
+    scores = evaluate.score(model, x, labels, model.config.iwae)
+    if model.config.class_scores:
+        scores = scores.joined(*class_scores(model, x, labels, reader(model.config, data)))
+    return scores
 
 
 def describe(data: Data) -> dict[str, str]:
