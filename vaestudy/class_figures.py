@@ -128,7 +128,7 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
         _plane(ax, planes, moved)
         ax.set(title=f"Moved to the first seed's by {name}:\n{left:.2f} of the layout stay unexplained (median)")
         ax.set(xticks=[], yticks=[])
-    words = "each figure is a class's mean in one seed's latent plane"
+    words = "each numeral is a class's mean in one seed's latent plane"
     figure.suptitle(heading(runs, study, words), fontsize=12)
     return figure
 
