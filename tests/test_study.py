@@ -20,7 +20,7 @@ from vaestudy.config import BadInput, RunConfig
 from vaestudy.design import Study
 from vaestudy.run import Record
 from vaestudy.tracking import Tracker
-from vaestudy.workers import Done, Failure, work
+from vaestudy.workers import Done, Epoch, Failure, work
 
 ROOT = Path(__file__).parents[1]
 
@@ -221,6 +221,8 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
     metrics = {"test/elbo": -1.0, "test/bits_per_dim": 2.0, "test/bits_per_dim_se": 0.01, "seconds/total": 1.0}
     history = [{"train/elbo": -2.0}]
     board.begin(cell)
+    board.epoch(Epoch(cell.config.key, 1, history[0]))
+    assert (bar.tasks[1].fields["shown"] == "train/elbo -2.00") == ranked
     told = board.end(Done(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
     assert "test/bits_per_dim     2.000 ± 0.010" in told
     assert "elbo" not in told

@@ -19,7 +19,8 @@ class Board:
         self._bar, self._objective = bar, sweep.objective
         self._score = sweep.study.tabulate[0]  # lines of ends stand in a column: what the study's own tables begin with
         fixed = not {"pixels", "dataset"} & set(sweep.study.factors)
-        self._ranked = fixed and len(sweep.study.families) == 1  # else there is no best of all
+        # Else there is no best of all, and bars below each other would be read as if there were.
+        self._ranked = fixed and len(sweep.study.families) == 1
         self._cells = {cell.config.key: cell for cell in missing}
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, int] = {}
@@ -34,7 +35,7 @@ class Board:
         self._tasks[cell.config.key] = self._bar.add_task(cell.name, total=cell.config.epochs, shown="")
 
     def epoch(self, event: Epoch) -> None:
-        shown = f"{self._objective} {event.metrics[self._objective]:.2f}"
+        shown = f"{self._objective} {event.metrics[self._objective]:.2f}" if self._ranked else ""
         self._bar.update(self._tasks[event.key], completed=event.epoch, shown=shown)
         if event.epoch > self._told.get(event.key, 0):  # a run that is resumed tells its epochs again
             self._told[event.key] = event.epoch
