@@ -1,10 +1,15 @@
 """What does a VAE know of the classes that it never saw?
 
 Command: make study-classes
-Minutes: ? on full MNIST, ? on mnist-5k (two cores, after installation)
+Minutes: 3.5 on full MNIST, 1.5 on mnist-5k (two cores, after installation)
 Claims:  C10, «samples of the prior at D=10 look like blurred overlays of digits»; C11, «reconstructions are good, 0, 1
          and 7 best, some 4, 5 and 9 poor»; C12, «at D=2 0, 1 and 7 lie apart, 4 and 9 overlap most»; C13, «repeated
          runs give the same latent picture up to flips and axis swaps»
+
+Found (ten seeds, full MNIST): at D=10 a classifier is unsure of 56.4 ± 0.8 % of the samples and of 12.7 ± 0.3 % of the
+reconstructions, 1, 0 and 7 reconstruct best in ten of ten seeds, and 5 worst. At D=2 0 and 1 lie apart, 7 does not, and
+4 and 9 overlap most (30.9 ± 3.4 % of each other's surroundings). Planes of two seeds are alike up to a rotation (0.13
+of the layout unexplained) rather than up to flips and swaps (0.39); docs/classes.md has more.
 
 The article's model and protocol at its two dimensions, 2 for the latent plane and 10 for the images (5 and 20 with
 --full), ten seeds. Labels are used at the end alone: for the neighbours of each test image in latent space, and for a

@@ -48,6 +48,15 @@ def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
     return means, np.nan_to_num(halves)
 
 
+def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
+    """A mean with its interval for each metric, cells side by side."""
+    for index, (name, cell) in enumerate(cells.items()):
+        means, halves = _intervals(cell, columns)
+        place = np.arange(len(columns)) + 0.12 * (index - (len(cells) - 1) / 2)
+        ax.errorbar(place, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
+    ax.grid(axis="x", visible=False)
+
+
 def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     """By class, a colour for each cell: how reconstructions read, what they miss, how pure the surroundings are."""
     if "test/class_0/neighbour_purity" not in runs:
@@ -59,14 +68,10 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
             if metric.startswith("recognised"):
                 images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in range(CLASSES)])
                 ax.plot(range(CLASSES), images, "_", color="0.3", markersize=20, label="the images themselves")
-            for index, (name, cell) in enumerate(cells.items()):
-                means, halves = _intervals(cell, [f"test/class_{c}/{metric}" for c in range(CLASSES)])
-                place = np.arange(CLASSES) + 0.14 * (index - (len(cells) - 1) / 2)
-                ax.errorbar(place, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
+            _dots(ax, cells, [f"test/class_{c}/{metric}" for c in range(CLASSES)])
             ax.set(title=title, ylabel=unit, xlabel="class")
             ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))  # all are shares, and an interval may reach beyond 1
             ax.set_xticks(range(CLASSES))
-            ax.grid(axis="x", visible=False)
         legend_below(figure)
         figure.suptitle(heading(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
     return figure
@@ -80,13 +85,9 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 4.4), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(CLARITY)), CLARITY.items(), strict=True):
-            for index, (name, cell) in enumerate(cells.items()):
-                means, halves = _intervals(cell, [f"test/{metric}_{kind}" for kind in KINDS])
-                place = np.arange(len(KINDS)) + 0.1 * (index - (len(cells) - 1) / 2)
-                ax.errorbar(place, means, yerr=halves, fmt="o", markersize=6, capsize=4, label=name)
+            _dots(ax, cells, [f"test/{metric}_{kind}" for kind in KINDS])
             ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(KINDS) - 0.5))
             ax.set_xticks(range(len(KINDS)), [words.replace(" of the ", "\nof the ") for words in KINDS.values()])
-            ax.grid(axis="x", visible=False)
         legend_below(figure)
         figure.suptitle(heading(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"), fontsize=12)
     return figure
