@@ -261,6 +261,17 @@ def test_what_the_runs_have_nothing_to_say_of() -> None:
     assert study_figures.STUDY_FIGURES["class_planes"](runs(1), study()) is None
 
 
+def test_a_class_without_test_images_is_left_out() -> None:
+    """A look at few images may have none of some class."""
+    few = runs().drop(columns=[c for c in runs() if "/class_0/" in c])
+    tables = {name: study_tables.STUDY_TABLES[name](few, study()) for name in study().tables}
+    assert tables["by_class"].full["class"].tolist() == list(range(1, 10)) * 2
+    assert "of 36 pairs" in tables["overlaps"].notes[0]
+    assert len(tables["same_plane"].full) == 2
+    for name in study().figures:
+        assert study_figures.STUDY_FIGURES[name](few, study()) is not None
+
+
 @pytest.mark.parametrize("name", study().figures)
 def test_pictures_show_something(name: str) -> None:
     figure = study_figures.STUDY_FIGURES[name](runs(), study())

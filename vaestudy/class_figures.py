@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.cells import all_cells
-from vaestudy.class_tables import KINDS, layouts
+from vaestudy.class_tables import KINDS, layouts, seen
 from vaestudy.classes import CLASSES, NEIGHBOURS, SURE
 from vaestudy.cost_figures import heading
 from vaestudy.design import Study, show
@@ -59,19 +59,19 @@ def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
 
 def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     """By class, a colour for each cell: how reconstructions read, what they miss, how pure the surroundings are."""
-    if "test/class_0/neighbour_purity" not in runs:
+    if not (classes := seen(runs)):
         return None
     cells = _named(runs, study)
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(15, 4.8), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(BY_CLASS)), BY_CLASS.items(), strict=True):
             if metric.startswith("recognised"):
-                images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in range(CLASSES)])
-                ax.plot(range(CLASSES), images, "_", color="0.3", markersize=20, label="the images themselves")
-            _dots(ax, cells, [f"test/class_{c}/{metric}" for c in range(CLASSES)])
+                images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in classes])
+                ax.plot(range(len(classes)), images, "_", color="0.3", markersize=20, label="the images themselves")
+            _dots(ax, cells, [f"test/class_{c}/{metric}" for c in classes])
             ax.set(title=title, ylabel=unit, xlabel="class")
             ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))  # all are shares, and an interval may reach beyond 1
-            ax.set_xticks(range(CLASSES))
+            ax.set_xticks(range(len(classes)), [str(c) for c in classes])
         legend_below(figure)
         figure.suptitle(heading(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
     return figure
@@ -95,14 +95,26 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Of each class, the classes of its nearest neighbours in latent space, in percent: a panel a cell."""
-    if "test/class_0/neighbours_0" not in runs:
+    if not (classes := seen(runs)):
         return None
     cells = _named(runs, study)
     figure = Figure(figsize=(1 + 6.2 * len(cells), 6.6), layout="constrained")
     for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
-        shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in range(CLASSES)]
-                           for c in range(CLASSES)])  # fmt: skip
-        sns.heatmap(100 * shares, ax=ax, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100, square=True, cbar=False)
+        shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
+                           for c in classes])  # fmt: skip
+        sns.heatmap(
+            100 * shares,
+            ax=ax,
+            annot=True,
+            fmt=".0f",
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            square=True,
+            cbar=False,
+            xticklabels=classes,
+            yticklabels=classes,
+        )
         ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
         ax.tick_params(axis="y", rotation=0)
     words = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
@@ -115,10 +127,10 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     planes = next((found for cell in all_cells(runs, study).values() if len(found := layouts(cell)) > 1), None)
     if planes is None:
         return None
-    first = next(iter(planes.values()))
+    first, classes = next(iter(planes.values())), seen(runs)
     figure = Figure(figsize=(15, 6.5), layout="constrained")
     axes = figure.subplots(1, 1 + len(MOVES))
-    _plane(axes[0], planes, lambda layout: layout)
+    _plane(axes[0], planes, classes, lambda layout: layout)
     axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
     for ax, (name, move) in zip(axes[1:], MOVES.items(), strict=True):
         left = np.median([distance(first, layout, move) for layout in list(planes.values())[1:]])
@@ -126,7 +138,7 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
         def moved(layout: Array, move: Any = move) -> Array:
             return np.asarray(standard(layout) @ move(standard(layout).T @ standard(first)))
 
-        _plane(ax, planes, moved)
+        _plane(ax, planes, classes, moved)
         ax.set(title=f"Moved to the first seed's by {name}:\n{left:.2f} of the layout stay unexplained (median)")
         ax.set(xticks=[], yticks=[])
     words = "each numeral is a class's mean in one seed's latent plane"
@@ -134,12 +146,12 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     return figure
 
 
-def _plane(ax: Axes, planes: dict[int, Array], moved: Callable[[Array], Array]) -> None:
+def _plane(ax: Axes, planes: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
     """Each seed's class means, as coloured numerals."""
     colours = sns.color_palette("tab10", CLASSES)
     shown = np.stack([moved(layout) for layout in planes.values()])  # [seeds, C, 2]
     for layout in shown:
-        for label, (a, b) in enumerate(layout):
+        for label, (a, b) in zip(classes, layout, strict=True):
             ax.text(a, b, str(label), color=colours[label], ha="center", va="center", fontsize=12, weight="bold")
     reach = 1.12 * np.abs(shown).max()
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")

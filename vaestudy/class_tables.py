@@ -22,15 +22,20 @@ ALIKE = 0.05
 MOST_PAIRS = 5
 
 
+def seen(runs: pd.DataFrame) -> list[int]:
+    """The classes that have class scores; a few test images may lack some."""
+    return [label for label in range(CLASSES) if f"test/class_{label}/neighbour_purity" in runs]
+
+
 def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
     """Each class: how its test images reconstruct, and what lies near them in latent space"""
-    if "test/class_0/neighbour_purity" not in runs:
+    if not seen(runs):
         return None
     nats = ["elbo", "log_likelihood"] if len(study.families) == 1 else []
     measured = [*nats, "relative_error", "recognised_reconstruction", "recognised_data", "neighbour_purity"]
     rows: list[dict[str, Any]] = []
     for levels, cell in all_cells(runs, study).items():
-        for label in range(CLASSES):
+        for label in seen(runs):
             head = f"test/class_{label}"
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"class": label}
             for name in measured:
@@ -92,12 +97,12 @@ def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
 
 def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
     """Which classes overlap most in latent space"""
-    if "test/class_0/neighbours_0" not in runs:
+    if len(seen(runs)) < 2:
         return None
     rows: list[dict[str, Any]] = []
     for levels, cell in all_cells(runs, study).items():
         pairs = {}
-        for one, other in itertools.combinations(range(CLASSES), 2):
+        for one, other in itertools.combinations(seen(runs), 2):
             shares = (cell[f"test/class_{a}/neighbours_{b}"] for a, b in ((one, other), (other, one)))
             pairs[f"{one} and {other}"] = sum(shares) / 2
         each = pd.DataFrame(pairs)
@@ -114,16 +119,16 @@ def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
     shown["first in"] = [f"{most} of {seeds} seeds" for most, seeds in zip(full["most"], full["seeds"], strict=True)]
     notes = [
         f"The other class's share of the {NEIGHBOURS} nearest other test images in latent space, mean of both ways; "
-        f"the first {MOST_PAIRS} of 45 pairs. {OVER_SEEDS}"
+        f"the first {MOST_PAIRS} of {each.shape[1]} pairs. {OVER_SEEDS}"
     ]
     return Table(full, shown, notes)
 
 
 def layouts(cell: pd.DataFrame) -> dict[int, Array]:
-    """Seed -> where the classes lie in that run's latent plane, [C, 2]; none but of two dimensions."""
-    if "test/class_0/mu_1" not in cell:
+    """Seed -> where the classes lie in that run's latent plane, [C, 2]; none but of D=2 and three classes or more."""
+    columns = [[f"test/class_{label}/mu_{d}" for d in (1, 2)] for label in seen(cell)]
+    if len(columns) < 3 or columns[0][0] not in cell:
         return {}
-    columns = [[f"test/class_{label}/mu_{d}" for d in (1, 2)] for label in range(CLASSES)]
     whole = cell.dropna(subset=list(itertools.chain(*columns)))
     return {int(run["seed"]): np.array([[run[c] for c in pair] for pair in columns]) for _, run in whole.iterrows()}
 
