@@ -1,7 +1,7 @@
 """With M=100, is one draw of z per image enough, and can M and L be traded against each other?
 
 Command: make study-m-vs-l
-Minutes: 50 on full MNIST (two cores, after installation); with --full about 150
+Minutes: 38 on full MNIST (two cores, after installation); with --full about 120
 Claims:  C3, «with M=100, L=1 is already excellent»; C4, «M and L can be traded against each other»
 
 M in 20, 50, 100, 200, 500 and L in 1, 2, 5, 10, 20 (10 to 1000 and 50 with --full), three seeds; the article's nets,
