@@ -1,7 +1,7 @@
 """How much larger than the KL is a Gaussian's reconstruction loss, by the floor under its scale, and does it train?
 
 Command: make study-gaussian-floor
-Minutes: 10 on full MNIST (two cores, after installation)
+Minutes: 6 on full MNIST (two cores, after installation)
 Claim:   C5, «a Gaussian's reconstruction loss is about 10^9 times the KL, and it is hard to train»
 
 The article's protocol with its Gaussian in place of the Bernoulli: mean and scale per pixel, the mean free, grey

@@ -1,7 +1,7 @@
 """Does a negative sigma behave like a positive one, and what does the article's guard do?
 
 Command: make study-sigma-signs
-Minutes: 12 on full MNIST (two cores, after installation)
+Minutes: 7.5 on full MNIST (two cores, after installation)
 Claim:   C9, «a negative sigma behaves like a positive one»
 
 Found (three seeds, full MNIST): it does: at D=10 and 20 raw ends within 0.1 nats of log-variance with half of its units
