@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.cells import all_cells
+from vaestudy.cells import all_cells, measured, named_cells
 from vaestudy.class_tables import KINDS, layouts, seen
 from vaestudy.classes import CLASSES, NEIGHBOURS, SURE
 from vaestudy.cost_figures import heading
-from vaestudy.design import Study, show
+from vaestudy.design import Study
 from vaestudy.figures import legend_below
-from vaestudy.planes import MOVES, Array, distance, standard
-from vaestudy.tables import interval
+from vaestudy.planes import MOVES, Array, Move, distance, standard
 
 MOST_CELLS = 4
 BY_CLASS = {
@@ -34,17 +32,13 @@ CLARITY = {
 
 
 def _named(runs: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
-    """«D=2» -> the runs of the first few cells."""
-    named = {}
-    for levels, cell in list(all_cells(runs, study).items())[:MOST_CELLS]:
-        named[", ".join(f"{n}={show(v)}" for n, v in zip(study.factors, levels, strict=True))] = cell
-    return named
+    """The first few cells, by name."""
+    return dict(list(named_cells(runs, study).items())[:MOST_CELLS])
 
 
 def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
     """Means and half-widths of some metrics over a cell's runs; nan where it has none."""
-    found = [interval(cell[c].dropna() if c in cell else pd.Series(dtype=float)) for c in columns]
-    means, halves = np.array(found).T
+    means, halves = np.array([measured(cell, column) for column in columns]).T
     return means, np.nan_to_num(halves)
 
 
@@ -135,7 +129,7 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     for ax, (name, move) in zip(axes[1:], MOVES.items(), strict=True):
         left = np.median([distance(first, layout, move) for layout in list(planes.values())[1:]])
 
-        def moved(layout: Array, move: Any = move) -> Array:
+        def moved(layout: Array, move: Move = move) -> Array:
             return np.asarray(standard(layout) @ move(standard(layout).T @ standard(first)))
 
         _plane(ax, planes, classes, moved)

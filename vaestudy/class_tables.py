@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaestudy.cells import all_cells, texts
+from vaestudy.cells import all_cells, levels_shown, measured, texts
 from vaestudy.classes import CLASSES, NEIGHBOURS, SURE
-from vaestudy.design import Study, show
+from vaestudy.design import Study
 from vaestudy.planes import MOVES, UNRELATED, Array, distance, unrelated
 from vaestudy.tables import Table, interval
 
@@ -32,20 +32,20 @@ def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
     if not seen(runs):
         return None
     nats = ["elbo", "log_likelihood"] if len(study.families) == 1 else []
-    measured = [*nats, "relative_error", "recognised_reconstruction", "recognised_data", "neighbour_purity"]
+    metrics = [*nats, "relative_error", "recognised_reconstruction", "recognised_data", "neighbour_purity"]
     rows: list[dict[str, Any]] = []
     for levels, cell in all_cells(runs, study).items():
         for label in seen(runs):
             head = f"test/class_{label}"
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"class": label}
-            for name in measured:
-                row[name], row[f"{name}_ci95"] = interval(cell[f"{head}/{name}"].dropna())
-            shares = {other: interval(cell[f"{head}/neighbours_{other}"].dropna()) for other in range(CLASSES)}
+            for name in metrics:
+                row[name], row[f"{name}_ci95"] = measured(cell, f"{head}/{name}")
+            shares = {other: measured(cell, f"{head}/neighbours_{other}") for other in range(CLASSES)}
             row["nearest_other"] = max((o for o in shares if o != label), key=lambda other: shares[other][0])
             row["nearest_share"], row["nearest_share_ci95"] = shares[row["nearest_other"]]
             rows.append(row)
     full = pd.DataFrame(rows)
-    shown = pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+    shown = levels_shown(full, study)
     shown["class"] = full["class"].astype(str)
     titles = {"elbo": ("ELBO", 2), "log_likelihood": ("log-lik.", 2), "relative_error": ("relative error", 3)}
     titles |= {"recognised_reconstruction": ("recognised", 3), "neighbour_purity": ("own neighbours", 3)}
@@ -70,20 +70,19 @@ def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
     """How clearly pictures read: test images, their reconstructions, samples of the prior"""
     if "test/unclear_prior" not in runs:
         return None
+    titles = {"unclear": "unclear", "class_entropy": "entropy", "greyness": "greyness", "recognised": "recognised"}
     rows: list[dict[str, Any]] = []
     for levels, cell in all_cells(runs, study).items():
         for kind in KINDS:
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"pictures": kind}
-            for name in ("unclear", "class_entropy", "greyness", "recognised"):
-                column = f"test/{name}_{kind}"
-                row[name], row[f"{name}_ci95"] = interval(cell[column].dropna() if column in cell else pd.Series())
+            for name in titles:
+                row[name], row[f"{name}_ci95"] = measured(cell, f"test/{name}_{kind}")
                 if kind == "data":
                     row[f"{name}_ci95"] = math.nan  # they are the same for every seed
             rows.append(row)
     full = pd.DataFrame(rows)
-    shown = pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+    shown = levels_shown(full, study)
     shown["pictures"] = [KINDS[kind] for kind in full["pictures"]]
-    titles = {"unclear": "unclear", "class_entropy": "entropy", "greyness": "greyness", "recognised": "recognised"}
     for name, title in titles.items():
         shown[title] = texts(full, name, 3)
     notes = [
@@ -113,7 +112,7 @@ def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
                 "pair": pair, "share": share, "share_ci95": half, "most": int((most == pair).sum()),
                 "seeds": len(cell)})  # fmt: skip
     full = pd.DataFrame(rows)
-    shown = pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+    shown = levels_shown(full, study)
     shown["classes"] = full["pair"]
     shown["share"] = texts(full, "share", 3)
     shown["first in"] = [f"{most} of {seeds} seeds" for most, seeds in zip(full["most"], full["seeds"], strict=True)]
@@ -149,7 +148,7 @@ def same_plane(runs: pd.DataFrame, study: Study) -> Table | None:
     if not rows:
         return None
     full = pd.DataFrame(rows)
-    shown = pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+    shown = levels_shown(full, study)
     shown["up to"] = full["up_to"]
     shown["distance"] = [f"{m:.3f}" for m in full["median"]]
     shown["least to most"] = [f"{low:.3f} to {high:.3f}" for low, high in zip(full["least"], full["most"], strict=True)]

@@ -18,13 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from vaestudy.classes import CLASSES
 from vaestudy.evaluate import ACTIVE_UNIT, Scores
 from vaestudy.model import VAE
 from vaestudy.noise import stream
 from vaestudy.options import arm
 
 SIDE = 28
-CLASSES = 10
 TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
 PARTS = {
     "elbo": "ELBO = log-likelihood - KL",

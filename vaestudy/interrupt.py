@@ -92,7 +92,7 @@ def _first(number: int, frame: object) -> None:
         signal.signal(following, _second)
     _state.came = True
     if not _state.depth:
-        check()
+        raise KeyboardInterrupt
 
 
 def _second(number: int, frame: object) -> None:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.arm_figures import arms
+from vaestudy.cells import named_cells
 from vaestudy.class_figures import clarity_panels, class_neighbours, class_panels, class_planes
 from vaestudy.cost_figures import bound_against_cost, m_l_heatmaps, pareto_front, step_size
 from vaestudy.design import Study, show
@@ -46,7 +47,7 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
             # With several arms one bound is enough; the table has the other.
             present = [m for m in metrics if m in finished][: 1 if others else None]
             arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
-                arm: group.assign(value=group[present[0]]) for arm, group in _arms(finished, others, study)
+                arm: mine.assign(value=mine[present[0]]) for arm, mine in named_cells(finished, study, others).items()
             }  # fmt: skip
             _panel(ax, arms, factor, levels, numeric=bool(numbers))
             ax.set(title=f"{title} ({label(present[0])})" if others and len(metrics) > 1 else title)
@@ -64,16 +65,6 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
             fontsize=12,
         )
     return figure
-
-
-def _arms(runs: pd.DataFrame, others: list[str], study: Study) -> list[tuple[str, pd.DataFrame]]:
-    """(name, its runs) of each combination of the other factors' levels, in the order of the declaration."""
-    groups = list(runs.groupby(others, sort=False))
-    groups.sort(key=lambda item: [rank(level, name, study) for level, name in zip(item[0], others, strict=True)])
-    named = []
-    for levels, group in groups:
-        named.append((", ".join(f"{n}={show(level)}" for n, level in zip(others, levels, strict=True)), group))
-    return named
 
 
 def _panel(ax: Axes, arms: dict[str, pd.DataFrame], factor: str, levels: list[Any], numeric: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vaestudy import budgets
-from vaestudy.cells import all_cells, along_factor, plain, texts
+from vaestudy.cells import all_cells, along_factor, levels_shown, plain, texts
 from vaestudy.class_tables import by_class, clarity, overlaps, same_plane
 from vaestudy.design import Study, show
 from vaestudy.gradients import STAGES, best_samples
@@ -100,8 +100,7 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
             ]
         }
     )
-    for name in study.factors:
-        shown[name] = [show(value) for value in full[name]]
+    shown = shown.join(levels_shown(full, study))
     shown["ELBO"] = [f"{v:.2f}" for v in full["elbo"]]
     shown["baseline"] = [plain(v) for v in full["baseline_elbo"]]
     shown["gain"] = texts(full, "gain", sign="+")

@@ -205,16 +205,18 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
             shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
             continue
         form = form_of(metric)
-        shown[label(metric)] = _pairs(full, metric, f"{metric}_ci95", form)
+        shown[label(metric)] = with_halves(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
-            shown[f"Δ {label(metric)}"] = _pairs(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+            shown[f"Δ {label(metric)}"] = with_halves(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
     shown["seeds"] = full["seeds"].astype(str)
     shown["failed"] = full["failed"].astype(str)
     shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
     return shown
 
 
-def _pairs(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
+def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
+    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
+
     def pair(mean: float, width: float) -> str:
         if mean != mean:
             return ""
