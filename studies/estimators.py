@@ -13,9 +13,9 @@ dreg is stl, and score-function-loo has no draws to compare: these cells are lef
 found.
 """
 
-from vaestudy.cli import study_main
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.cli.main import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.study.declaration import Study
 
 ESTIMATORS = ("sgvb-a", "sgvb-b", "stl", "iwae", "dreg", "score-function-loo", "score-function")
 

@@ -15,9 +15,9 @@ logarithms and its second biases. Unlike the article's script, 5,000 train image
 that the curves show a split that is neither trained on nor the test set.
 """
 
-from vaestudy.cli import study_main
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.cli.main import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.study.declaration import Study
 
 STUDY = Study(
     name="latent-dims",

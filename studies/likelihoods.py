@@ -20,9 +20,9 @@ the KL is given for the first step of training and for the last epoch. `--full` 
 docs/likelihoods.md has what was found.
 """
 
-from vaestudy.cli import study_main
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.cli.main import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.study.declaration import Study
 
 STUDY = Study(
     name="likelihoods",

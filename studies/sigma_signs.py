@@ -16,9 +16,9 @@ A unit of two signs is one whose raw sigma is negative on some images and positi
 between. docs/sigma.md has more.
 """
 
-from vaestudy.cli import study_main
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.cli.main import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.study.declaration import Study
 
 STUDY = Study(
     name="sigma-signs",

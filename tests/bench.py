@@ -30,11 +30,16 @@ import floors
 import torch
 from torch import Tensor, optim
 
-from vaestudy import backend, data, evaluate, model, provenance, run, train
-from vaestudy.config import RunConfig
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.optimizers import OPTIMIZERS
-from vaestudy.places import cores
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.model import vae
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.run import execute
+from vaestudy.runtime import provenance
+from vaestudy.runtime.paths import cores
+from vaestudy.scoring import score
+from vaestudy.training import backend, train
+from vaestudy.training.optimizers import OPTIMIZERS
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
@@ -136,10 +141,10 @@ class Stepper:
     def __init__(self, config: RunConfig, scale: Scale, steps: int) -> None:
         self.config, self.steps = config, steps
         self.words = backend.prepare(config)
-        images = data.prepare(config, scale.root).train.images
+        images = datasets.prepare(config, scale.root).train.images
         self.images = images[: steps * config.minibatch]
         self.steps = -(-len(self.images) // config.minibatch)
-        self.model = model.VAE(config)
+        self.model = vae.VAE(config)
         self.optimizer: optim.Optimizer = OPTIMIZERS[config.optimizer](self.model, config, len(images))
         self.gradient = train.gradient_of(self.model)
         self._epoch = 0
@@ -231,8 +236,8 @@ def sweep_rows(scale: Scale) -> Iterator[Row]:
 
 def beside(home: Path) -> list[tuple[float, float]]:
     """For each run: (seconds from its begin to FINISHED without training and evaluation, all of them)."""
-    from vaestudy.places import database_uri
-    from vaestudy.tracking import Tracker
+    from vaestudy.runtime.paths import database_uri
+    from vaestudy.tracking.mlflow_tracker import Tracker
 
     client = Tracker(database_uri(home / "mlflow.db")).client
     spent = []
@@ -248,14 +253,14 @@ def score_rows(scale: Scale) -> Iterator[Row]:
     """IWAE: our time over its products', on a few images; memory over all of them, in a process of its own."""
     config = configuration(scale)
     images = 100
-    x = run.test_pixels(config, data.prepare(config, scale.root))[0][:images]
-    vae, draws = model.VAE(config), images * scale.draws
+    x = execute.test_pixels(config, datasets.prepare(config, scale.root))[0][:images]
+    model, draws = vae.VAE(config), images * scale.draws
     products = floors.draws_products(config, draws)
     switch, library = faster_library(floors.draws_products(config, 10_000))
 
     def score() -> None:
         backend.prepare(config)
-        evaluate.importance(vae, x, scale.draws)
+        score.importance(model, x, scale.draws)
 
     def floor() -> None:
         backend._switch(switch)
@@ -275,8 +280,8 @@ def peak_memory(dataset: str, root: Path, draws: int) -> float:
     scale = Scale(dataset, root)
     config = configuration(scale)
     backend.prepare(config)
-    x = run.test_pixels(config, data.prepare(config, root))[0]
-    evaluate.importance(model.VAE(config), x[:200], draws)
+    x = execute.test_pixels(config, datasets.prepare(config, root))[0]
+    score.importance(vae.VAE(config), x[:200], draws)
     return _memory("VmHWM") / 2**20
 
 
@@ -299,7 +304,7 @@ def linear_rows(scale: Scale) -> Iterator[Row]:
               0.8 <= found.median <= 1.25)  # fmt: skip
     config = configuration(scale, epochs=30, subset=20 * scale.steps)
     marks: list[tuple[float, int]] = []
-    train.train(config, data.prepare(config, scale.root),
+    train.train(config, datasets.prepare(config, scale.root),
                 lambda epoch, metrics: marks.append((time.perf_counter(), _memory("VmRSS"))))  # fmt: skip
     each = [b[0] - a[0] for a, b in pairwise(marks)]
     third = len(each) // 3
@@ -335,15 +340,15 @@ def half_rows(scale: Scale) -> Iterator[Row]:
     ours, halved = alternate(scale.rounds, stepper, half)
     yield Row("step over the same with its products in bfloat16", ratios(ours, halved).show(), "", None)
     config = configuration(scale, dataset="mnist-5k", epochs=scale.epochs * 3, iwae=(1,), valid_size=500)
-    images = data.prepare(config, scale.root)
-    x, labels = run.test_pixels(config, images)
+    images = datasets.prepare(config, scale.root)
+    x, labels = execute.test_pixels(config, images)
     losses = []
     for seed in range(scale.seeds):
         elbos = []
         for arm in (contextlib.nullcontext(), bfloat16()):
             with arm:
                 trained = train.train(config.but(seed=seed), images).model
-            elbos.append(evaluate.score(trained, x, labels, ()).metrics["elbo"])
+            elbos.append(score.score(trained, x, labels, ()).metrics["elbo"])
         losses.append(elbos[1] - elbos[0])
     error = statistics.stdev(losses) / len(losses) ** 0.5 if len(losses) > 1 else float("nan")
     text = f"{statistics.mean(losses):+.2f} ± {error:.2f} nats (standard error over {len(losses)} seeds)"
@@ -357,7 +362,7 @@ def bfloat16() -> Iterator[None]:
     def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return (x.bfloat16() @ weight.bfloat16().T).float() + bias
 
-    with mock.patch.object(model.F, "linear", linear):
+    with mock.patch.object(vae.F, "linear", linear):
         yield
 
 
@@ -390,8 +395,8 @@ def main(words: list[str] | None = None) -> None:
         dataset, root, draws = arguments.peak
         print(peak_memory(dataset, Path(root), int(draws)))
         return
-    root = data.data_root(None)
-    dataset = "mnist" if data.DATASETS["mnist"].present(root) and not arguments.quick else "mnist-5k"
+    root = datasets.data_root(None)
+    dataset = "mnist" if datasets.DATASETS["mnist"].present(root) and not arguments.quick else "mnist-5k"
     scale = Scale(dataset, root)
     if arguments.quick:
         scale = Scale(dataset, root, rounds=2, steps=4, draws=50, plain_rounds=1, cells=2, epochs=1, seeds=1)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaestudy import data
-from vaestudy.config import BadInput, RunConfig
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.data import datasets
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +31,17 @@ def tiny() -> RunConfig:
     config = RunConfig(
         dataset="mnist-5k", subset=200, epochs=2, hidden=(32,), latent_dim=4, iwae=(1, 5), figures=(), minibatch=50
     )
-    return data.resolve(config, Path())[0]
+    return datasets.resolve(config, Path())[0]
 
 
 @pytest.fixture(scope="session")
 def mnist_root() -> Path:
     """Where full MNIST is; tests that ask for it skip where it is not."""
-    root = data.data_root(None)
-    if not data.DATASETS["mnist"].present(root):
+    root = datasets.data_root(None)
+    if not datasets.DATASETS["mnist"].present(root):
         pytest.skip(f"full MNIST is not under {root} (set VAESTUDY_DATA_DIR)")
     try:
-        data.DATASETS["mnist"].verify(root)
+        datasets.DATASETS["mnist"].verify(root)
     except BadInput as error:
         pytest.skip(str(error))
     return root

@@ -138,8 +138,8 @@ def numbers(home: Path) -> tuple[Counter[str], Counter[str], int, dict[str, tupl
     """(FINISHED per cell, COMPLETE per cell, how many are left RUNNING, the final numbers of each cell)."""
     import optuna
 
-    from vaestudy.places import database_uri
-    from vaestudy.tracking import Tracker
+    from vaestudy.runtime.paths import database_uri
+    from vaestudy.tracking.mlflow_tracker import Tracker
 
     tracker = Tracker(database_uri(home / "mlflow.db"))
     runs = tracker.runs(tracker.experiments()["faults"], {"role": "trial"})

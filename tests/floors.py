@@ -12,11 +12,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from vaestudy.config import RunConfig
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import PIXEL_COUNT
-from vaestudy.options import of_likelihood
-from vaestudy.registry import registered
+from vaestudy.config.compatibility import of_likelihood
+from vaestudy.config.registry import registered
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import PIXEL_COUNT
 
 SPECIALS: dict[str, tuple[str, ...]] = {
     "bernoulli": ("sigmoid",),  # the gradient; the value comes of it by arithmetic and a logarithm for many pixels
@@ -50,7 +50,7 @@ class Layer:
 def pixels(likelihood: str) -> str:
     """The first pixel protocol that a likelihood does not refuse."""
     refused = of_likelihood(likelihood)["refuses"]
-    return next(name for name in registered("PIXELS", "pixels") if name not in refused)
+    return next(name for name in registered("PIXELS", "data/pixels") if name not in refused)
 
 
 def layers(config: RunConfig) -> list[Layer]:

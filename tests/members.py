@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from vaestudy.config import RunConfig
-from vaestudy.likelihood import Likelihood
-from vaestudy.likelihoods import LIKELIHOODS
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.base import Likelihood
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
 
 
 def make(name: str, **changes: object) -> Likelihood:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from vaestudy.config import RunConfig
-from vaestudy.model import VAE, Affine, Posterior
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.vae import VAE, Affine, Posterior
 
 
 def literal_posterior(model: VAE, x: Tensor, guard: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:

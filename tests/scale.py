@@ -19,12 +19,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vaestudy import export, places, study
-from vaestudy.config import RunConfig
-from vaestudy.design import Study, Sweep, cells
-from vaestudy.run import Record
-from vaestudy.tracking import Tracker
-from vaestudy.workers import Done
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting import export
+from vaestudy.run.execute import Record
+from vaestudy.runtime import paths
+from vaestudy.study.declaration import Study, Sweep, cells
+from vaestudy.sweep import driver
+from vaestudy.sweep.worker_pool import Done
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 METRICS = (
     "test/elbo",
@@ -70,7 +72,7 @@ class FreePool:
         pass
 
 
-class FreeCrew(study.Crew):
+class FreeCrew(driver.Crew):
     """Hands out one `FreePool`."""
 
     def pool(self, runs: int) -> FreePool:
@@ -85,16 +87,16 @@ def measure(count: int, home: Path, storage: str | None) -> str:
     declared = Study(name=f"scale-{count}", doc="Does it scale?", base=base, factors={"latent_dim": levels},
                      baseline={"latent_dim": 1}, figures=())  # fmt: skip
     wanted = cells(base, {"latent_dim": levels}, 10)
-    uri = places.tracking_uri(None)
+    uri = paths.tracking_uri(None)
     sweep = Sweep(declared, base, {}, False, None, False)
     quiet = Console(file=io.StringIO())
     cpu = time.process_time()
-    outcome = study.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
+    outcome = driver.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
     cpu = 1000 * (time.process_time() - cpu) / count
     marks = FreeCrew.last.marks
     per_cell = [1000 * (b - a) / (count // 4) for a, b in pairwise(marks)]
     started = time.perf_counter()
-    study.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
+    driver.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
     resumed = time.perf_counter() - started
     started = time.perf_counter()
     tracker, experiment, parent = outcome.delivery.home()

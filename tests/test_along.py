@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaestudy import along as module
-from vaestudy import data as datasets
-from vaestudy.along import Along
-from vaestudy.checkpoint import Keeper
-from vaestudy.config import RunConfig
-from vaestudy.evaluate import bound
-from vaestudy.model import VAE
-from vaestudy.noise import stream
-from vaestudy.train import LR_SCALINGS, train
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.score import bound
+from vaestudy.training import milestones as module
+from vaestudy.training.checkpoint import Keeper
+from vaestudy.training.milestones import Along
+from vaestudy.training.train import LR_SCALINGS, train
 
 
 def images_of(metrics: dict[str, float]) -> dict[int, float]:

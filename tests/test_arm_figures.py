@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from vaestudy import arm_figures
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting.figures import arms
+from vaestudy.study.declaration import Study
 
 FACTORS = {"sigma": ("raw", "abs"), "latent_dim": (2, 10, 20), "learning_rate": (1e-3, 1e-2)}
 
@@ -30,7 +30,7 @@ def test_the_legend_is_within_the_picture(metrics: int) -> None:
     runs = pd.concat([cells.assign(seed=seed) for seed in range(2)], ignore_index=True)
     runs = runs.assign(status="FINISHED", **dict.fromkeys(names, runs.index + 1.0))
     runs = runs.assign(**{"tags.data.name": "toy", "params.subset": "null"})
-    figure = arm_figures.arms(runs, study)
+    figure = arms.arms(runs, study)
     FigureCanvasAgg(figure).draw()
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 6
@@ -42,7 +42,7 @@ def test_the_legend_is_within_the_picture(metrics: int) -> None:
 def test_each_cell_has_a_colour_of_its_own() -> None:
     """Of one hue where the first number is the same, paler as the second goes on."""
     cells = list(itertools.product(FACTORS["latent_dim"], FACTORS["learning_rate"]))
-    colours = arm_figures._shades(cells)
+    colours = arms._shades(cells)
     assert len(set(colours)) == len(cells)
     assert all(sum(pale) > sum(full) for full, pale in zip(colours[::2], colours[1::2], strict=True))
-    assert arm_figures._shades([()]) == arm_figures._shades([(2,)])
+    assert arms._shades([()]) == arms._shades([(2,)])

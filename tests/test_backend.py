@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from vaestudy import backend
-from vaestudy.config import RunConfig
+from vaestudy.config.run_config import RunConfig
+from vaestudy.training import backend
 
 
 @pytest.fixture(autouse=True)

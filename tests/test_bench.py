@@ -12,18 +12,20 @@ import torch
 from torch.utils.data import DataLoader, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
-from vaestudy import data, places, train
-from vaestudy.config import RunConfig
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import VAE
-from vaestudy.optimizers import OPTIMIZERS
-from vaestudy.tracking import Tracker
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime import paths
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.training import train
+from vaestudy.training.optimizers import OPTIMIZERS
 
 
 @pytest.mark.parametrize("changes", [{}, {"samples": 3}, {"hidden": (20, 30), "latent_dim": 2, "second_biases": True}])
 def test_the_floor_multiplies_what_a_step_multiplies(tiny: RunConfig, changes: dict) -> None:
     config = tiny.but(**changes)
-    images = data.prepare(config, Path()).train.images[: config.minibatch]
+    images = datasets.prepare(config, Path()).train.images[: config.minibatch]
     model = VAE(config)
     optimizer, gradient = OPTIMIZERS["adam"](model, config, len(images)), train.gradient_of(model)
     train._train_epoch(model, gradient, images, optimizer, 1)
@@ -48,7 +50,7 @@ def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> No
 
 def test_the_plain_loop_sees_the_same_images_and_learns() -> None:
     digits = plain_loop.Digits(Path())
-    images = data.DATASETS["mnist-5k"].read(Path())[0].images
+    images = datasets.DATASETS["mnist-5k"].read(Path())[0].images
     torch.testing.assert_close(digits[7][0].view(-1), images[7].float() / 255)
     torch.manual_seed(0)
     model = plain_loop.Plain()
@@ -71,7 +73,7 @@ def test_bfloat16_rounds_products_and_is_undone(tiny: RunConfig) -> None:
 
 
 def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
-    tracker = Tracker(places.database_uri(mlruns / "mlflow.db"))
+    tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
     run_id = tracker.start(tracker.experiment("a study"), "a run", {"role": "trial"})
     tracker.metrics(run_id, {"seconds/train_and_validate": 2.0, "seconds/score": 1.0})
     begun = tracker.client.get_run(run_id).info.start_time

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaestudy import budgets, cli, noise_figures, study_figures, study_tables
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
-from vaestudy.gradients import GROUPS, STAGES, best_samples
+from vaestudy.cli import main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting import cost_curves
+from vaestudy.reporting.figures import bound, gradient_noise
+from vaestudy.reporting.tables import cost
+from vaestudy.study.declaration import Study
+from vaestudy.training.gradient_noise import GROUPS, STAGES, best_samples
 
 MILESTONES = (100, 1_000, 10_000)
 
@@ -66,9 +69,9 @@ def cell(M: int, L: int) -> pd.DataFrame:
 
 def test_costs_and_interpolation() -> None:
     mine = cell(100, 10)
-    assert budgets.curve(mine, "images").cost.tolist() == list(MILESTONES)
-    assert budgets.curve(mine, "seconds").cost == pytest.approx([0.2, 2.0, 20.0])
-    passes = budgets.curve(mine, "passes")
+    assert cost_curves.curve(mine, "images").cost.tolist() == list(MILESTONES)
+    assert cost_curves.curve(mine, "seconds").cost == pytest.approx([0.2, 2.0, 20.0])
+    passes = cost_curves.curve(mine, "passes")
     assert passes.cost.tolist() == [1_000, 10_000, 100_000]
     # Halfway in the logarithm between 1,000 and 10,000 images.
     values = passes.at(10_000 * math.sqrt(10))
@@ -82,7 +85,7 @@ def test_milestones_that_fall_in_one_step_count_once() -> None:
     mine = cell(100, 1).assign(**{"along/100/images": 1_000.0})
     for m in (100, 1_000):
         mine[f"along/{m}/elbo"] = -115.0
-    curve = budgets.curve(mine, "images")
+    curve = cost_curves.curve(mine, "images")
     assert curve.cost.tolist() == [1_000, 10_000]
     assert curve.at(1_000).tolist() == [-115.0] * 3
 
@@ -90,16 +93,16 @@ def test_milestones_that_fall_in_one_step_count_once() -> None:
 def test_a_milestone_that_one_run_lacks_is_left_out() -> None:
     mine = cell(100, 1)
     mine.loc[mine["seed"] == 2, "along/10000/elbo"] = math.nan
-    assert budgets.curve(mine, "images").end == 1_000
+    assert cost_curves.curve(mine, "images").end == 1_000
 
 
 def test_cost_of_a_step() -> None:
-    fixed, each = budgets.step_cost([cell(100, 1), cell(100, 10)])
+    fixed, each = cost_curves.step_cost([cell(100, 1), cell(100, 10)])
     assert (fixed, each) == pytest.approx((1e-3, 1e-4))
 
 
 def test_what_one_draw_loses() -> None:
-    table = study_tables.one_draw(runs(), study())
+    table = cost.one_draw(runs(), study())
     assert table is not None
     full = table.full.set_index(["split", "equal"])
     # At equal images more draws are half a nat better, at the same seed, without scatter.
@@ -118,14 +121,14 @@ def test_an_interval_that_includes_0_says_so() -> None:
     frame = runs()
     worse = (frame["samples"] == 10) & (frame["seed"] == 0)
     frame.loc[worse, "test/elbo"] -= 3
-    table = study_tables.one_draw(frame, study())
+    table = cost.one_draw(frame, study())
     assert table is not None
     assert table.shown.iloc[0, -1].endswith("includes 0")
-    assert study_tables.one_draw(frame[frame["samples"] == 1], study()) is None
+    assert cost.one_draw(frame[frame["samples"] == 1], study()) is None
 
 
 def test_pareto_set() -> None:
-    table = study_tables.pareto(runs(), study())
+    table = cost.pareto(runs(), study())
     assert table is not None
     passes = table.full[table.full["kind"] == "passes"].set_index("cost")
     # One draw is best until it ends after 10,000 passes; it keeps its bound until ten draws pass it.
@@ -137,7 +140,7 @@ def test_pareto_set() -> None:
 
 
 def test_predicted_samples() -> None:
-    table = study_tables.predicted_samples(runs(), study())
+    table = cost.predicted_samples(runs(), study())
     assert table is not None
     assert table.full["stage"].tolist() == list(STAGES)
     assert table.full["predicted"].to_numpy() == pytest.approx([best_samples(1e-3, 1e-4, 2.0, 40.0)] * 3)
@@ -146,7 +149,7 @@ def test_predicted_samples() -> None:
 
 @pytest.mark.parametrize("name", study().figures)
 def test_pictures_are_drawn_and_left_out_where_they_have_nothing_to_show(name: str) -> None:
-    member = study_figures.STUDY_FIGURES[name]
+    member = bound.STUDY_FIGURES[name]
     figure = member(runs(), study())
     assert figure is not None
     assert all(len(ax.lines) + len(ax.images) + len(ax.containers) for ax in figure.axes if ax.get_xlabel())
@@ -156,7 +159,7 @@ def test_pictures_are_drawn_and_left_out_where_they_have_nothing_to_show(name: s
 
 
 def test_the_heatmaps_numbers_stand_in_their_cells() -> None:
-    figure = study_figures.STUDY_FIGURES["m_l_heatmaps"](runs(), study())
+    figure = bound.STUDY_FIGURES["m_l_heatmaps"](runs(), study())
     assert figure is not None
     grid = np.asarray(figure.axes[0].images[0].get_array())
     expected = [[runs().query(f"minibatch == {M} and samples == {L} and lr_scaling == 'none'")["test/elbo"].mean()
@@ -169,13 +172,13 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
               ("score-function", 1): -300.0, ("score-function", 5): -116.0}  # fmt: skip
     frame = pd.DataFrame([
         {"status": "FINISHED", "estimator": name, "samples": L, "seed": seed, "params.subset": "null",
-         "tags.data.name": "toy", **dict.fromkeys(noise_figures.PANELS, 2.0), "test/elbo": elbo + 0.1 * seed,
+         "tags.data.name": "toy", **dict.fromkeys(gradient_noise.PANELS, 2.0), "test/elbo": elbo + 0.1 * seed,
          "test/active_units": 10.0 - (elbo == -116)}
         for (name, L), elbo in bounds.items() for seed in (0, 1)
     ])  # fmt: skip
     estimators = study(factors={"estimator": ("sgvb-b", "stl", "score-function"), "samples": (1, 5)}, leave_out=(),
                        baseline={"estimator": "sgvb-b", "samples": 1})  # fmt: skip
-    figure = noise_figures.estimator_panels(frame, estimators)
+    figure = gradient_noise.estimator_panels(frame, estimators)
     assert figure is not None
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.texts] == ["score-function\n-300 ▾"]
@@ -190,7 +193,7 @@ def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:
     toy = study(factors={"minibatch": (20, 60), "samples": (1, 3), "lr_scaling": ("none", "linear")},
                 leave_out=({"lr_scaling": "linear", "samples": 3}, {"lr_scaling": "linear", "minibatch": 60}),
                 baseline={"minibatch": 60, "samples": 1, "lr_scaling": "none"})  # fmt: skip
-    assert cli.study_main(toy, ["--workers", "0"]) == 0
+    assert main.study_main(toy, ["--workers", "0"]) == 0
     folder = mlruns / "tables" / "toy"
     for name in ("one_draw", "pareto", "predicted_samples", "noise"):
         for ending in ("csv", "md", "tex", "html"):

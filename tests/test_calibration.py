@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from vaestudy import evaluate
-from vaestudy.calibration import BRIGHT, PIT_BINS, pixel_scores
-from vaestudy.config import RunConfig
-from vaestudy.likelihood import GREY_LEVELS
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import VAE
-from vaestudy.noise import stream
-from vaestudy.pixels import dequantised
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data.pixels import dequantised
+from vaestudy.model.likelihoods.base import GREY_LEVELS
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring import score
+from vaestudy.scoring.calibration import BRIGHT, PIT_BINS, pixel_scores
 
 
 def constant(likelihood: str, *outputs: float, **changes: object) -> VAE:
@@ -40,7 +40,7 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous-bernoulli", "categorical-256"])
 def test_the_uniform_distribution_takes_eight_bits(likelihood: str, images: torch.Tensor) -> None:
-    metrics = evaluate.score(constant(likelihood), images[:30], torch.zeros(30, dtype=torch.int64), (1, 5)).metrics
+    metrics = score.score(constant(likelihood), images[:30], torch.zeros(30, dtype=torch.int64), (1, 5)).metrics
     assert metrics["bits_per_dim"] == pytest.approx(8, abs=1e-12)
     assert metrics["bits_per_dim_se"] == pytest.approx(0, abs=1e-12)
     nats = {"bernoulli": -784 * math.log(2), "continuous-bernoulli": 0, "categorical-256": -784 * math.log(256)}
@@ -50,7 +50,7 @@ def test_the_uniform_distribution_takes_eight_bits(likelihood: str, images: torc
 
 @pytest.mark.parametrize(("likelihood", "offset"), [("gaussian", 8), ("discretised-logistic", 0)])
 def test_bits_are_those_of_the_tightest_bound(likelihood: str, offset: float, images: torch.Tensor) -> None:
-    metrics = evaluate.score(constant(likelihood), images, torch.zeros(120, dtype=torch.int64), (5, 1)).metrics
+    metrics = score.score(constant(likelihood), images, torch.zeros(120, dtype=torch.int64), (5, 1)).metrics
     assert metrics["bits_per_dim"] == pytest.approx(offset - metrics["iwae_5"] / (784 * math.log(2)))
     assert metrics["bits_per_dim_se"] == pytest.approx(metrics["iwae_5_se"] / (784 * math.log(2)))
 
@@ -60,7 +60,7 @@ def test_a_bernoullis_bits_are_those_of_its_continuous_kin(images: torch.Tensor)
     scores = {}
     for name in ("bernoulli", "continuous-bernoulli"):
         model = constant(name, 0.7)
-        scores[name] = evaluate.score(model, images, torch.zeros(120, dtype=torch.int64), (1, 5)).metrics
+        scores[name] = score.score(model, images, torch.zeros(120, dtype=torch.int64), (1, 5)).metrics
         assert type(model.likelihood) is LIKELIHOODS[name]  # put back after scoring
     a, b = scores.values()
     assert a["bits_per_dim"] == b["bits_per_dim"]
@@ -71,7 +71,7 @@ def test_a_bernoullis_bits_are_those_of_its_continuous_kin(images: torch.Tensor)
 @pytest.mark.parametrize("pixels", ["grey", "binarised", "stochastic"])
 def test_other_pixels_have_no_bits_and_no_histograms(pixels: str, images: torch.Tensor) -> None:
     model = constant("bernoulli", pixels=pixels)
-    scores = evaluate.score(model, images.round(), torch.zeros(120, dtype=torch.int64), (1,))
+    scores = score.score(model, images.round(), torch.zeros(120, dtype=torch.int64), (1,))
     assert not {"bits_per_dim", "mass_at_0", "pit_distance"} & set(scores.metrics)
     assert scores.metrics["mse"] == pytest.approx(0.25)
     assert scores.histograms == {}
@@ -139,5 +139,5 @@ def test_signs_of_a_raw_sigma(images: torch.Tensor) -> None:
 
 def test_epochs_to_95() -> None:
     values = [-500.0, -300.0, -120.0, -105.0, -101.0, -100.0]
-    assert evaluate.epochs_to_95([{"train/elbo": 0.0, "valid/elbo": v} for v in values]) == 3
-    assert evaluate.epochs_to_95([{"train/elbo": v} for v in values[::-1]]) == 1
+    assert score.epochs_to_95([{"train/elbo": 0.0, "valid/elbo": v} for v in values]) == 3
+    assert score.epochs_to_95([{"train/elbo": v} for v in values[::-1]]) == 1

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaestudy import data as datasets
-from vaestudy.checkpoint import KEPT, RUNS, Keeper, State
-from vaestudy.config import RunConfig
-from vaestudy.train import Metrics, train
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.training.checkpoint import KEPT, RUNS, Keeper, State
+from vaestudy.training.train import Metrics, train
 
 
 @pytest.fixture(autouse=True)

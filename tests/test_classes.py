@@ -16,11 +16,16 @@ from matplotlib import image
 from reference import literal_decode, literal_posterior, small_vae
 from test_study import toy
 
-from vaestudy import class_tables, classes, cli, data, run, study_figures, study_tables
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
-from vaestudy.figures import to_png
-from vaestudy.noise import stream
+from vaestudy.cli import main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.reporting.figures import bound
+from vaestudy.reporting.tables import classes, cost
+from vaestudy.run import execute
+from vaestudy.run.figures import to_png
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring import class_probe
+from vaestudy.study.declaration import Study
 
 N = 60
 
@@ -46,7 +51,7 @@ def by_first_pixel(x: torch.Tensor) -> torch.Tensor:
 def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> None:
     """Image by image, with the same draws."""
     model = small_vae()
-    metrics, per_class = classes.class_scores(model, images, labels, by_first_pixel)
+    metrics, per_class = class_probe.class_scores(model, images, labels, by_first_pixel)
     mu, sigma, _ = literal_posterior(model, images)
     eps = torch.randn((1, *mu.shape), generator=stream("score", "classes", "reconstruction", 0))[0].double()
     back = literal_decode(model, mu + sigma * eps).sigmoid().detach()
@@ -80,20 +85,20 @@ def test_neighbours_against_a_literal_twin(labels: torch.Tensor, monkeypatch: py
     for i in range(N):
         others = sorted((j for j in range(N) if j != i), key=lambda j, i=i: math.dist(points[i], points[j]))[:10]
         wanted.append([sum(int(labels[j]) == c for j in others) / 10 for c in range(10)])
-    assert classes.neighbour_shares(points, labels).tolist() == wanted
-    monkeypatch.setattr(classes, "BLOCK", 7)
-    assert classes.neighbour_shares(points, labels).tolist() == wanted
+    assert class_probe.neighbour_shares(points, labels).tolist() == wanted
+    monkeypatch.setattr(class_probe, "BLOCK", 7)
+    assert class_probe.neighbour_shares(points, labels).tolist() == wanted
 
 
 def test_few_points_have_few_neighbours() -> None:
     points = torch.tensor([[0.0, 0], [1, 0], [3, 0]], dtype=torch.float64)
-    shares = classes.neighbour_shares(points, torch.tensor([0, 1, 1]))
+    shares = class_probe.neighbour_shares(points, torch.tensor([0, 1, 1]))
     assert shares[:, :2].tolist() == [[0, 1], [0.5, 0.5], [0.5, 0.5]]
-    assert classes.neighbour_shares(points[:1], torch.tensor([0])).isnan().all()
+    assert class_probe.neighbour_shares(points[:1], torch.tensor([0])).isnan().all()
 
 
 def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor) -> None:
-    metrics, per_class = classes.class_scores(small_vae(), images, labels, by_first_pixel)
+    metrics, per_class = class_probe.class_scores(small_vae(), images, labels, by_first_pixel)
     for name in ("relative_error", "recognised_reconstruction", "neighbour_purity"):
         assert np.mean([row[name] for row in per_class.values()]) == pytest.approx(metrics[name])
     for label, row in per_class.items():
@@ -104,36 +109,36 @@ def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor
 
 def test_scoring_again_gives_the_same_digits(images: torch.Tensor, labels: torch.Tensor) -> None:
     model = small_vae()
-    first, second = (classes.class_scores(model, images, labels, by_first_pixel) for _ in range(2))
+    first, second = (class_probe.class_scores(model, images, labels, by_first_pixel) for _ in range(2))
     assert first == second
 
 
 def test_the_reader_reads_and_is_the_same_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = data.resolve(RunConfig(dataset="mnist-5k", latent_dim=2), Path())[0]
-    prepared = data.prepare(config, Path())
+    config = datasets.resolve(RunConfig(dataset="mnist-5k", latent_dim=2), Path())[0]
+    prepared = datasets.prepare(config, Path())
     state = torch.random.get_rng_state()
-    monkeypatch.setattr(classes, "_readers", {})
-    read = classes.reader(config, prepared)
+    monkeypatch.setattr(class_probe, "_readers", {})
+    read = class_probe.reader(config, prepared)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert classes.reader(config.but(latent_dim=10, seed=7, epochs=3), prepared) is read
-    x, labels = run.test_pixels(config, prepared)
+    assert class_probe.reader(config.but(latent_dim=10, seed=7, epochs=3), prepared) is read
+    x, labels = execute.test_pixels(config, prepared)
     log_p = read(x)
     assert log_p.exp().sum(-1) == pytest.approx(np.ones(len(x)), abs=1e-5)
     right = (log_p.argmax(-1) == labels).double().mean().item()
     assert right > 0.88  # 0.92; of 1,000 images the standard error is 0.01
-    monkeypatch.setattr(classes, "_readers", {})
-    assert torch.equal(classes.reader(config, prepared)(x), log_p)
-    assert not torch.equal(classes.reader(config.but(pixels="binarised"), prepared)(x), log_p)
+    monkeypatch.setattr(class_probe, "_readers", {})
+    assert torch.equal(class_probe.reader(config, prepared)(x), log_p)
+    assert not torch.equal(class_probe.reader(config.but(pixels="binarised"), prepared)(x), log_p)
 
 
 def test_a_run_is_the_same_with_and_without(tiny: RunConfig) -> None:
-    without = run.execute(tiny, Path())
+    without = execute.execute(tiny, Path())
     config = tiny.but(class_scores=True, latent_dim=2)
-    with_them = run.execute(config, Path())
+    with_them = execute.execute(config, Path())
     assert config.key != tiny.but(latent_dim=2).key
     found = set(with_them.metrics) - set(without.metrics)
     assert {"test/neighbour_purity", "test/unclear_prior_se", "test/class_4/mu_2", "test/class_4/neighbours_9"} <= found
-    plain = run.execute(tiny.but(latent_dim=2), Path())
+    plain = execute.execute(tiny.but(latent_dim=2), Path())
     same = [name for name in plain.metrics if not name.startswith("seconds") and name != "seconds_per_epoch"]
     assert [with_them.metrics[name] for name in same] == pytest.approx([plain.metrics[n] for n in same], nan_ok=True)
     assert with_them.history == plain.history
@@ -184,7 +189,7 @@ def runs(seeds: int = 4) -> pd.DataFrame:
 
 
 def test_each_class_has_a_row() -> None:
-    table = class_tables.by_class(runs(), study())
+    table = classes.by_class(runs(), study())
     assert table is not None
     assert len(table.full) == len(table.shown) == 20
     four = table.full[(table.full["class"] == 4) & (table.full["latent_dim"] == 2)].iloc[0]
@@ -202,14 +207,14 @@ def test_nats_of_two_families_stand_in_no_column() -> None:
     baseline = {"likelihood": "bernoulli", "latent_dim": 2}
     mixed = study(base=base, factors=factors, baseline=baseline, tabulate=("test/neighbour_purity",))
     both = pd.concat([runs().assign(likelihood=name) for name in factors["likelihood"]])
-    table = class_tables.by_class(both[both["latent_dim"] == 2], mixed)
+    table = classes.by_class(both[both["latent_dim"] == 2], mixed)
     assert table is not None
     assert not {"ELBO", "log-lik."} & set(table.shown)
     assert not {"elbo", "log_likelihood"} & set(table.full)
 
 
 def test_the_pair_that_overlaps_most() -> None:
-    table = class_tables.overlaps(runs(), study())
+    table = classes.overlaps(runs(), study())
     assert table is not None
     first = table.full.iloc[0]
     assert (first["pair"], first["most"], first["seeds"]) == ("4 and 9", 4, 4)
@@ -218,7 +223,7 @@ def test_the_pair_that_overlaps_most() -> None:
 
 
 def test_clarity_has_a_row_for_each_kind_of_picture() -> None:
-    table = class_tables.clarity(runs(), study())
+    table = classes.clarity(runs(), study())
     assert table is not None
     assert table.shown["pictures"].tolist() == ["test images", "reconstructions", "samples of the prior"] * 2
     assert table.shown["unclear"].tolist()[:2] == ["0.100", "0.215 ± 0.021"]
@@ -227,7 +232,7 @@ def test_clarity_has_a_row_for_each_kind_of_picture() -> None:
 
 def test_planes_that_are_turned() -> None:
     """0, 30, 60 and 90 degrees: any rotation mends all six pairs; flips and swaps the one that is 90 degrees apart."""
-    table = class_tables.same_plane(runs(), study())
+    table = classes.same_plane(runs(), study())
     assert table is not None
     flips, rotations = table.full.to_dict("records")
     assert (flips["pairs"], rotations["pairs"]) == (6, 6)
@@ -244,7 +249,7 @@ def test_unrelated_planes_are_seldom_alike() -> None:
     rng = np.random.default_rng(1)
     for c, d in itertools.product(range(10), (1, 2)):
         frame[f"test/class_{c}/mu_{d}"] = rng.normal(size=len(frame))
-    table = class_tables.same_plane(frame[frame["latent_dim"] == 2], study())
+    table = classes.same_plane(frame[frame["latent_dim"] == 2], study())
     assert table is not None
     for row in table.full.to_dict("records"):
         assert row["pairs"] == 190
@@ -254,34 +259,34 @@ def test_unrelated_planes_are_seldom_alike() -> None:
 def test_what_the_runs_have_nothing_to_say_of() -> None:
     bare = runs()[["run_id", "status", "latent_dim", "seed", "tags.data.name", "params.subset"]]
     for name in study().tables:
-        assert study_tables.STUDY_TABLES[name](bare, study()) is None
+        assert cost.STUDY_TABLES[name](bare, study()) is None
     for name in study().figures:
-        assert study_figures.STUDY_FIGURES[name](bare, study()) is None
-    assert class_tables.same_plane(runs(1), study()) is None
-    assert study_figures.STUDY_FIGURES["class_planes"](runs(1), study()) is None
+        assert bound.STUDY_FIGURES[name](bare, study()) is None
+    assert classes.same_plane(runs(1), study()) is None
+    assert bound.STUDY_FIGURES["class_planes"](runs(1), study()) is None
 
 
 def test_a_class_without_test_images_is_left_out() -> None:
     """A look at few images may have none of some class."""
     few = runs().drop(columns=[c for c in runs() if "/class_0/" in c])
-    tables = {name: study_tables.STUDY_TABLES[name](few, study()) for name in study().tables}
+    tables = {name: cost.STUDY_TABLES[name](few, study()) for name in study().tables}
     assert tables["by_class"].full["class"].tolist() == list(range(1, 10)) * 2
     assert "of 36 pairs" in tables["overlaps"].notes[0]
     assert len(tables["same_plane"].full) == 2
     for name in study().figures:
-        assert study_figures.STUDY_FIGURES[name](few, study()) is not None
+        assert bound.STUDY_FIGURES[name](few, study()) is not None
 
 
 @pytest.mark.parametrize("name", study().figures)
 def test_pictures_show_something(name: str) -> None:
-    figure = study_figures.STUDY_FIGURES[name](runs(), study())
+    figure = bound.STUDY_FIGURES[name](runs(), study())
     assert figure is not None
     pixels = image.imread(io.BytesIO(to_png(figure)))
     assert (pixels[..., :3] < 0.9).any(-1).mean() > 0.002
 
 
 def test_the_whole_way(mlruns: Path) -> None:
-    assert cli.study_main(study(base=study().base.but(subset=200)), ["--workers", "0"]) == 0
+    assert main.study_main(study(base=study().base.but(subset=200)), ["--workers", "0"]) == 0
     folder = mlruns / "tables" / "toy"
     for name in study().tables:
         assert (folder / f"{name}.csv").stat().st_size > 100

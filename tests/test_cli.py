@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vaestudy import cli, places
-from vaestudy.config import PRESETS, RunConfig, registered
+from vaestudy.cli import main
+from vaestudy.config.run_config import PRESETS, RunConfig, registered
+from vaestudy.runtime import paths
 
 ROOT = Path(__file__).parents[1]
 STUDY = [sys.executable, str(ROOT / "studies" / "latent_dims.py")]
@@ -36,9 +37,9 @@ BAD = {
     "train --likelihood bernouli": [
         "'bernouli'",
         "did you mean 'bernoulli'",
-        *registered("LIKELIHOODS", "likelihoods"),
+        *registered("LIKELIHOODS", "model/likelihoods/registry"),
     ],
-    "train --sigma row": ["'row'", "did you mean 'raw'", *registered("SIGMAS", "sigma")],
+    "train --sigma row": ["'row'", "did you mean 'raw'", *registered("SIGMAS", "model/sigma")],
     "train --likelihood beta": ["--pixels grey", "not for beta", "infinite", "choose from: dequantised"],
     "train --likelihood gaussian --pixels stochastic": ["--pixels stochastic", "no probability", "grey, dequantised"],
     "train --likelihood categorical-256 --pixels binarised": ["--pixels binarised", "256 grey levels"],
@@ -58,7 +59,7 @@ BAD = {
     "train --sigma bounded --sigma-floor 3": ["--sigma-floor 3", "below 2, the ceiling of bounded"],
     "train --sigma-floor -1": ["--sigma-floor -1", "0 or more"],
     "train --sigma-floor 0.5 --init-sigma 0.1": ["--init-sigma 0.1", "above 0.5, the scale's floor"],
-    "train --estimator sgvb-c": ["'sgvb-c'", *registered("ESTIMATORS", "estimators")],
+    "train --estimator sgvb-c": ["'sgvb-c'", *registered("ESTIMATORS", "training/objectives")],
     "train --estimator score-function-loo": ["--estimator score-function-loo", "--samples", "2 or more", "not 1"],
     "train --samples 10000000": ["--samples 10000000", "--minibatch 100", "GiB", "available"],
     "train --latent-dim 100000000": ["--latent-dim 100000000", "GiB", "available"],
@@ -66,8 +67,8 @@ BAD = {
     "train --gradient-estimators stl": ["--gradient-estimators", "--gradient-images", "20 or more"],
     "train --milestones 0": ["--milestones 0", "1 or more"],
     "train --milestones 100 --valid-size 0": ["--milestones", "--valid-size", "1 or more"],
-    "train --lr-scaling sqr": ["'sqr'", "did you mean 'sqrt'", *registered("LR_SCALINGS", "train")],
-    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *registered("DATASETS", "data")],
+    "train --lr-scaling sqr": ["'sqr'", "did you mean 'sqrt'", *registered("LR_SCALINGS", "training/train")],
+    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *registered("DATASETS", "data/datasets")],
     "train --preset artcle": ["'artcle'", "did you mean 'article'", *PRESETS],
     "train --latentdim 3": ["'--latentdim'", "did you mean '--latent-dim'", "--minibatch"],
     "train --latent-dim": ["--latent-dim", "expected one argument"],
@@ -89,7 +90,7 @@ BAD = {
 
 @pytest.mark.parametrize("words", BAD)
 def test_bad_input(words: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(words.split()) == 2
+    assert main.main(words.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -135,7 +136,7 @@ def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    assert cli.main(["train", "--device", "cuda"]) == 2
+    assert main.main(["train", "--device", "cuda"]) == 2
     assert "--device cuda" in capsys.readouterr().err
 
 
@@ -160,7 +161,7 @@ def test_answers_without_slow_imports(words: list[str]) -> None:
 
 def test_help_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["train", "--help"])
+        main.main(["train", "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     for name in RunConfig.model_fields:
@@ -171,7 +172,7 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
     import vaestudy
 
     words = "train --dataset mnist-5k --subset 200 --epochs 2 --hidden 32,16 --latent-dim 2 --iwae 1 5 --minibatch 500"
-    assert cli.main([*words.split(), "--json"]) == 0
+    assert main.main([*words.split(), "--json"]) == 0
     out, err = capsys.readouterr()
     record = json.loads(out.splitlines()[-1])
     for key in ("run_id", "test/elbo", "test/kl", "test/log_likelihood", "test/iwae_5", "seconds_per_epoch"):
@@ -185,19 +186,19 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
     weights = next(mlruns.glob(f"artifacts/*/{run_id}/artifacts/weights.safetensors"))
     before = weights.read_bytes()
 
-    assert cli.main(["evaluate", run_id[:10], "--json"]) == 0
+    assert main.main(["evaluate", run_id[:10], "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["added"] == again["differs_from_record"] == []
     assert {k: again[k] for k in again if k.startswith("test/")}.items() <= record.items()
 
-    assert cli.main(["evaluate", run_id, "--iwae", "7", "--json"]) == 0
+    assert main.main(["evaluate", run_id, "--iwae", "7", "--json"]) == 0
     more = json.loads(capsys.readouterr().out)
     assert more["added"] == ["test/ess_7", "test/iwae_7", "test/iwae_7_se"]
     assert weights.read_bytes() == before
 
-    from vaestudy.tracking import Tracker
+    from vaestudy.tracking.mlflow_tracker import Tracker
 
-    row = Tracker(places.tracking_uri(None)).get(run_id)
+    row = Tracker(paths.tracking_uri(None)).get(run_id)
     assert row["metrics.test/iwae_7"] == more["test/iwae_7"]
     assert row["metrics.test/elbo"] == record["test/elbo"]
     assert row["status"] == "FINISHED"
@@ -207,11 +208,11 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
 
 def test_a_diverged_run_is_tracked_as_failed(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "train --dataset mnist-5k --subset 200 --epochs 2 --learning-rate 1e6"
-    assert cli.main(words.split()) == 1
+    assert main.main(words.split()) == 1
     assert "diverged: the loss is" in capsys.readouterr().err
-    from vaestudy.tracking import Tracker
+    from vaestudy.tracking.mlflow_tracker import Tracker
 
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     (row,) = tracker.runs(tracker.experiments()["train"]).to_dict("records")
     assert row["status"] == "FAILED"
     assert "the loss is" in row["tags.failure"]

@@ -19,11 +19,11 @@ from faults import STUDY, children
 from processes import end, free_port, wait_for_port
 from test_study import conduct, toy
 
-from vaestudy import places
-from vaestudy.config import RunConfig
-from vaestudy.run import Record
-from vaestudy.tracking import Tracker
-from vaestudy.workers import DaskPool, Done, Failure
+from vaestudy.config.run_config import RunConfig
+from vaestudy.run.execute import Record
+from vaestudy.runtime import paths
+from vaestudy.sweep.worker_pool import DaskPool, Done, Failure
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 Process = subprocess.Popen[bytes]
 
@@ -57,7 +57,7 @@ def script(folder: Path, name: str) -> Path:
 
 
 def runs_of(name: str) -> pd.DataFrame:
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     return tracker.runs(tracker.experiments()[name], {"role": "trial"})
 
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaestudy import data
-from vaestudy.config import BadInput, RunConfig
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.pixels import PIXELS, fixed
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.data import datasets
+from vaestudy.data.pixels import PIXELS, fixed
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
 
 
 def resolved(**changes: object) -> RunConfig:
-    return data.resolve(RunConfig(**({"dataset": "mnist-5k", "figures": ()} | changes)), Path())[0]
+    return datasets.resolve(RunConfig(**({"dataset": "mnist-5k", "figures": ()} | changes)), Path())[0]
 
 
 class TestMnist5k:
     def test_is_split_by_class_without_overlap(self) -> None:
-        d = data.prepare(resolved(valid_size=0), Path())
+        d = datasets.prepare(resolved(valid_size=0), Path())
         assert (len(d.train), len(d.valid), len(d.test)) == (4000, 0, 1000)
         assert d.train.labels.bincount().tolist() == [400] * 10
         assert d.test.labels.bincount().tolist() == [100] * 10
@@ -33,26 +33,26 @@ class TestMnist5k:
         assert d.train.images.dtype == torch.uint8
 
     def test_validation_is_stratified_and_held_out_of_train(self) -> None:
-        d = data.prepare(resolved(), Path())
+        d = datasets.prepare(resolved(), Path())
         assert (len(d.train), len(d.valid)) == (3500, 500)
         assert d.valid.labels.bincount().tolist() == [50] * 10
 
     def test_is_read_fast(self) -> None:
         started = time.process_time()
-        data.DATASETS["mnist-5k"].read(Path())
+        datasets.DATASETS["mnist-5k"].read(Path())
         assert time.process_time() - started < 1.5  # its own loader takes longer by an order of magnitude
 
     def test_is_in_memory_once(self) -> None:
-        a, b = (data.prepare(resolved(valid_size=size), Path()) for size in (0, 500))
+        a, b = (datasets.prepare(resolved(valid_size=size), Path()) for size in (0, 500))
         assert a.train.images.data_ptr() == b.train.images.data_ptr()
 
     def test_fingerprint_covers_every_byte(self) -> None:
-        d = data.prepare(resolved(valid_size=0), Path())
+        d = datasets.prepare(resolved(valid_size=0), Path())
         digest = hashlib.sha256()
         for t in (d.train.images, d.train.labels, d.test.images, d.test.labels):
             digest.update(f"{t.dtype} {tuple(t.shape)}\n".encode() + t.numpy().tobytes())
         assert d.fingerprint == digest.hexdigest()
-        assert data.prepare(resolved(subset=10), Path()).fingerprint == d.fingerprint
+        assert datasets.prepare(resolved(subset=10), Path()).fingerprint == d.fingerprint
 
 
 class TestResolve:
@@ -69,15 +69,15 @@ class TestResolve:
         def refuse(mirror: str) -> None:
             raise OSError("no network")
 
-        monkeypatch.setattr(data, "_reachable", refuse)
-        config, note = data.resolve(RunConfig(), tmp_path)
+        monkeypatch.setattr(datasets, "_reachable", refuse)
+        config, note = datasets.resolve(RunConfig(), tmp_path)
         assert config.dataset == "mnist-5k"
         assert note is not None
         assert "mnist-5k" in note
         assert "4,000" in note
         for name in ("mnist", "fashion-mnist", "kmnist"):  # a name never falls back
             with pytest.raises(BadInput, match="no network"):
-                data.resolve(RunConfig(dataset=name), tmp_path)
+                datasets.resolve(RunConfig(dataset=name), tmp_path)
         assert not any(tmp_path.iterdir())
 
 
@@ -88,20 +88,20 @@ class TestFiles:
     def root(self, tmp_path: Path) -> Path:
         folder = tmp_path / "MNIST" / "raw"
         folder.mkdir(parents=True)
-        for name in data.DATASETS["mnist"].digests:
+        for name in datasets.DATASETS["mnist"].digests:
             (folder / name).write_bytes(name.encode())
         return tmp_path
 
     @pytest.fixture
-    def entry(self) -> data.IdxSet:
-        digests = {n: hashlib.sha256(n.encode()).hexdigest() for n in data.DATASETS["mnist"].digests}
-        return dataclasses.replace(data.DATASETS["mnist"], digests=digests)
+    def entry(self) -> datasets.IdxSet:
+        digests = {n: hashlib.sha256(n.encode()).hexdigest() for n in datasets.DATASETS["mnist"].digests}
+        return dataclasses.replace(datasets.DATASETS["mnist"], digests=digests)
 
-    def test_good_files_pass(self, root: Path, entry: data.IdxSet) -> None:
+    def test_good_files_pass(self, root: Path, entry: datasets.IdxSet) -> None:
         entry.verify(root)
 
     @pytest.mark.parametrize("content", [b"", b"train-images-idx3-ubyt", b"Train-images-idx3-ubyte"])
-    def test_truncated_or_altered(self, root: Path, entry: data.IdxSet, content: bytes) -> None:
+    def test_truncated_or_altered(self, root: Path, entry: datasets.IdxSet, content: bytes) -> None:
         path = root / "MNIST" / "raw" / "train-images-idx3-ubyte"
         path.write_bytes(content)
         with pytest.raises(BadInput) as caught:
@@ -112,9 +112,9 @@ class TestFiles:
 
     def test_altered_files_stop_auto_too(self, root: Path) -> None:
         with pytest.raises(BadInput, match="is not the published one"):
-            data.resolve(RunConfig(), root)
+            datasets.resolve(RunConfig(), root)
 
-    def test_missing_one_of_four(self, root: Path, entry: data.IdxSet) -> None:
+    def test_missing_one_of_four(self, root: Path, entry: datasets.IdxSet) -> None:
         (root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()
         with pytest.raises(BadInput, match="t10k-labels-idx1-ubyte is missing"):
             entry.verify(root)
@@ -126,7 +126,7 @@ class TestFiles:
         (folder / "a.gz").write_bytes(packed)
         (folder / "a").write_bytes(b"images")
         digests = {"a.gz": hashlib.sha256(packed).hexdigest()}
-        entry = dataclasses.replace(data.DATASETS["kmnist"], digests=digests)
+        entry = dataclasses.replace(datasets.DATASETS["kmnist"], digests=digests)
         entry.verify(tmp_path)
         (folder / "a").write_bytes(b"imagez")
         with pytest.raises(BadInput, match="is not the published one"):
@@ -134,17 +134,17 @@ class TestFiles:
 
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BadInput, match=r"--data-dir .*nowhere: no such directory"):
-            data.data_root(tmp_path / "nowhere")
+            datasets.data_root(tmp_path / "nowhere")
         monkeypatch.setenv("VAESTUDY_DATA_DIR", str(tmp_path / "gone"))
         with pytest.raises(BadInput, match=r"VAESTUDY_DATA_DIR .*gone: no such directory"):
-            data.data_root(None)
+            datasets.data_root(None)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
     def test_unreadable_folder(self, tmp_path: Path) -> None:
         tmp_path.chmod(0)
         try:
             with pytest.raises(BadInput, match="cannot be read"):
-                data.data_root(tmp_path)
+                datasets.data_root(tmp_path)
         finally:
             tmp_path.chmod(0o700)
 
@@ -178,8 +178,8 @@ class TestPixels:
 
 def test_mnist_constants(mnist_root: Path) -> None:
     """Published or derived constants of the 10,000 test images: the data, the pixels and the likelihood at once."""
-    config = data.resolve(RunConfig(dataset="mnist", figures=()), mnist_root)[0]
-    d = data.prepare(config, mnist_root)
+    config = datasets.resolve(RunConfig(dataset="mnist", figures=()), mnist_root)[0]
+    d = datasets.prepare(config, mnist_root)
     assert (len(d.train), len(d.valid), len(d.test)) == (55_000, 5_000, 10_000)
     x = fixed("grey", d.test.images, "test").double()
     assert x.mean().item() == pytest.approx(0.1325, abs=5e-5)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from reference import literal_estimate, small_vae
 
-from vaestudy import estimators
-from vaestudy.estimators import ESTIMATORS, loss, terms
-from vaestudy.noise import stream
+from vaestudy.runtime.random_streams import stream
+from vaestudy.training import objectives
+from vaestudy.training.objectives import ESTIMATORS, loss, terms
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -45,7 +45,7 @@ def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: p
         return objective.detach(), torch.autograd.grad(objective.sum(), list(model.parameters()))
 
     value, gradient = run()
-    monkeypatch.setattr(estimators, "rows", lambda heads: rows)
+    monkeypatch.setattr(objectives, "rows", lambda heads: rows)
     passes = []
     monkeypatch.setattr(model.head, "forward", lambda h, forward=model.head.forward: passes.append(h) or forward(h))
     in_chunks, gradient_in_chunks = run()

@@ -9,8 +9,8 @@ import torch
 from reference import literal_decode, literal_posterior, small_vae
 from torch.distributions import Bernoulli, Independent, Normal
 
-from vaestudy import evaluate
-from vaestudy.noise import stream
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring import score
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def images() -> torch.Tensor:
 
 def test_scoring_again_gives_the_same_digits(images: torch.Tensor) -> None:
     model, labels = small_vae(), torch.arange(230) % 10
-    assert evaluate.score(model, images, labels, (1, 10)) == evaluate.score(model, images, labels, (1, 10))
+    assert score.score(model, images, labels, (1, 10)) == score.score(model, images, labels, (1, 10))
 
 
 def test_another_k_moves_none_of_the_others(images: torch.Tensor) -> None:
     model, labels = small_vae(), torch.arange(230) % 10
-    few, more = (evaluate.score(model, images, labels, ks).metrics for ks in ((1, 10), (1, 3, 10)))
+    few, more = (score.score(model, images, labels, ks).metrics for ks in ((1, 10), (1, 3, 10)))
     assert {name: more[name] for name in few} == few
     assert set(more) - set(few) == {"iwae_3", "iwae_3_se", "ess_3"}
 
@@ -33,7 +33,7 @@ def test_another_k_moves_none_of_the_others(images: torch.Tensor) -> None:
 def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
     """The same draws, one at a time, by torch.distributions; K so large that it is scored in several passes."""
     model, x, K = small_vae(), images[:100], 25
-    bound, size = evaluate.importance(model, x, K)
+    bound, size = score.importance(model, x, K)
     generator = stream("score", "iwae", K, 0)
     mu, sigma, _ = literal_posterior(model, x)
     log_w = []
@@ -51,7 +51,7 @@ def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
 
 def test_bound_against_its_literal_twin(images: torch.Tensor) -> None:
     model, x = small_vae(), images[:100]
-    b = evaluate.bound(model, x, 2, "test")
+    b = score.bound(model, x, 2, "test")
     eps = torch.randn(2, 100, 3, generator=stream("test", 0)).double()
     mu, sigma, _ = literal_posterior(model, x)
     value = sum(Independent(Bernoulli(logits=literal_decode(model, mu + sigma * e)), 1).log_prob(x) for e in eps) / 2
@@ -62,14 +62,14 @@ def test_bound_against_its_literal_twin(images: torch.Tensor) -> None:
 
 def test_standard_error_is_over_images() -> None:
     values = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
-    found = evaluate.mean_and_error("elbo", values)
+    found = score.mean_and_error("elbo", values)
     assert found["elbo"] == 3
     assert found["elbo_se"] == pytest.approx(values.std().item() / 2)
-    assert math.isnan(evaluate.mean_and_error("elbo", values[:1])["elbo_se"])
+    assert math.isnan(score.mean_and_error("elbo", values[:1])["elbo_se"])
 
 
 def test_classes_average_to_the_whole(images: torch.Tensor) -> None:
-    scores = evaluate.score(small_vae(), images, torch.arange(230) % 10, (1,))
+    scores = score.score(small_vae(), images, torch.arange(230) % 10, (1,))
     assert list(scores.per_class) == [str(c) for c in range(10)]
     mean = sum(row["elbo"] * row["images"] for row in scores.per_class.values()) / 230
     assert mean == pytest.approx(scores.metrics["elbo"], rel=1e-12)
@@ -79,11 +79,11 @@ def test_classes_average_to_the_whole(images: torch.Tensor) -> None:
 def test_a_raw_sigma_of_either_sign_scores_alike(images: torch.Tensor) -> None:
     """KL does not see the sign at all; the sampled term changes only by which noise it meets."""
     model = small_vae(sigma="raw")
-    before = evaluate.bound(model, images, 200, "test")
+    before = score.bound(model, images, 200, "test")
     with torch.no_grad():
         for parameter in model.sigma.parameters():
             parameter.neg_()
-    after = evaluate.bound(model, images, 200, "test")
+    after = score.bound(model, images, 200, "test")
     torch.testing.assert_close(before.kl, after.kl)
     gap = (before.elbo - after.elbo).mean()
     assert abs(gap) < 4 * (before.elbo - after.elbo).std() / math.sqrt(230)
@@ -99,6 +99,6 @@ def test_memory_does_not_grow_with_k(monkeypatch: pytest.MonkeyPatch) -> None:
         return decode(z)
 
     monkeypatch.setattr(model, "decode", watched)
-    evaluate.importance(model, torch.rand(30, 784, dtype=torch.float64), 5_000)
-    assert max(rows) <= evaluate.ROWS_PER_PASS
+    score.importance(model, torch.rand(30, 784, dtype=torch.float64), 5_000)
+    assert max(rows) <= score.ROWS_PER_PASS
     assert sum(rows) == 30 * 5_000

@@ -9,12 +9,12 @@ import torch
 from reference import Gaussian, LinearVAE
 from torch.distributions import Independent, Normal, kl_divergence
 
-from vaestudy import evaluate
-from vaestudy.config import RunConfig
-from vaestudy.estimators import ESTIMATORS, Terms, sgvb_a, sgvb_b, terms
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import Posterior
-from vaestudy.noise import stream
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import Posterior
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring import score
+from vaestudy.training.objectives import ESTIMATORS, Terms, sgvb_a, sgvb_b, terms
 
 
 def posterior(mu: torch.Tensor, sigma: torch.Tensor) -> Posterior:
@@ -138,22 +138,22 @@ class TestPPCA:
         model = self.model(rotated=False)
         log_px = model.log_px(self.x)
         for K in (1, 7):
-            bound, size = evaluate.importance(model, self.x, K)
+            bound, size = score.importance(model, self.x, K)
             torch.testing.assert_close(bound, log_px, rtol=0, atol=1e-9)
             torch.testing.assert_close(size, torch.full_like(size, K))
 
     def test_elbo_with_the_exact_posterior(self) -> None:
         model = self.model(rotated=False)
-        gap = evaluate.bound(model, self.x, 10, "test").elbo - model.log_px(self.x)
+        gap = score.bound(model, self.x, 10, "test").elbo - model.log_px(self.x)
         assert abs(gap.mean()) < 4 * gap.std() / math.sqrt(self.N)
 
     def test_rotated_the_gap_is_the_known_kl(self) -> None:
         model = self.model(rotated=True)
         exact = 0.5 * (model.M.diagonal().log().sum() - torch.logdet(model.M))
         assert exact > 0.05
-        gap = model.log_px(self.x) - evaluate.bound(model, self.x, 50, "test").elbo
+        gap = model.log_px(self.x) - score.bound(model, self.x, 50, "test").elbo
         assert abs(gap.mean() - exact) < 4 * gap.std() / math.sqrt(self.N)
-        at_one = model.log_px(self.x) - evaluate.importance(model, self.x, 1)[0]
+        at_one = model.log_px(self.x) - score.importance(model, self.x, 1)[0]
         assert abs(at_one.mean() - exact) < 4 * at_one.std() / math.sqrt(self.N)
 
     def test_iwae_as_an_objective(self) -> None:
@@ -176,7 +176,7 @@ class TestPPCA:
         log_px = model.log_px(self.x)
         before = None
         for K in (1, 4, 16, 64, 256):
-            bound = evaluate.importance(model, self.x, K)[0]
+            bound = score.importance(model, self.x, K)[0]
             below = bound - log_px
             assert below.mean() < 4 * below.std() / math.sqrt(self.N)
             if before is not None:
@@ -192,7 +192,7 @@ class TestPPCA:
         U = self.root / self.root.norm(dim=0)
         W = U * (self.eigenvalues[: self.k] - s2).clamp_min(0).sqrt()
         model = LinearVAE(W, math.sqrt(s2))
-        scores = evaluate.score(model, self.x, torch.zeros(self.N, dtype=torch.int64), (1,))
+        scores = score.score(model, self.x, torch.zeros(self.N, dtype=torch.int64), (1,))
         assert scores.metrics["active_units"] == 2
         assert scores.kl_per_dimension[2] == pytest.approx(0, abs=1e-12)
         assert min(scores.kl_per_dimension[:2]) > 0.01

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from faults import campaign
 
-from vaestudy.books import mend
+from vaestudy.sweep.trial_storage import mend
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")

@@ -9,14 +9,14 @@ import pytest
 import torch
 from reference import LinearGaussianVAE, small_vae
 
-from vaestudy import data as datasets
-from vaestudy import gradients
-from vaestudy.config import RunConfig
-from vaestudy.estimators import ESTIMATORS, terms
-from vaestudy.gradients import BLOCKS, REPEATS, best_samples, measure, sums
-from vaestudy.model import VAE
-from vaestudy.noise import stream
-from vaestudy.train import train
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.training import gradient_noise
+from vaestudy.training.gradient_noise import BLOCKS, REPEATS, best_samples, measure, sums
+from vaestudy.training.objectives import ESTIMATORS, terms
+from vaestudy.training.train import train
 
 
 def close(metrics: dict[str, float], name: str, exact: float, factor: float = 1.0) -> bool:
@@ -94,7 +94,7 @@ def test_equals_a_literal_count(name: str) -> None:
     x = torch.rand(BLOCKS * n, 784, generator=stream("test-count"), dtype=torch.float64)
     found = sums(model, x, name, L, stream("test-count", "eps"))
     g = stream("test-count", "eps")
-    layers = gradients.groups(model)
+    layers = gradient_noise.groups(model)
     single: dict[str, list[torch.Tensor]] = {group: [] for group in layers}
     for block in x.split(n):
         eps = torch.randn(L, REPEATS * n, 3, generator=g, dtype=torch.float64)
@@ -160,7 +160,7 @@ def test_measuring_disturbs_nothing_and_repeats_itself(tiny: RunConfig) -> None:
     assert all(torch.equal(a, b) for a, b in zip(result.model.parameters(), plain.model.parameters(), strict=True))
     assert not plain.gradients
     heads = {"/".join(name.split("/")[:3]) for name in result.gradients}
-    assert heads == {f"gradient/{stage}/{group}" for stage in gradients.STAGES for group in gradients.GROUPS}
+    assert heads == {f"gradient/{stage}/{group}" for stage in gradient_noise.STAGES for group in gradient_noise.GROUPS}
     again = measure(result.model, data.train.images, "end")
     assert {k: v for k, v in result.gradients.items() if "/end/" in k} == again
 

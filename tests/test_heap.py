@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vaestudy.heap import uncollected
+from vaestudy.runtime.gc_pause import uncollected
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -17,11 +17,12 @@ from faults import CELLS, STUDY, children, numbers
 from processes import end
 from test_study import toy
 
-from vaestudy import cli, interrupt, places
-from vaestudy.delivery import Delivery
-from vaestudy.run import Record
-from vaestudy.tracking import Tracker
-from vaestudy.workers import Epoch
+from vaestudy.cli import main
+from vaestudy.run.execute import Record
+from vaestudy.runtime import paths, signals
+from vaestudy.sweep.worker_pool import Epoch
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.publisher import Delivery
 
 TRAIN = "train --dataset mnist-5k --subset 100 --epochs 3 --hidden 8 --latent-dim 2 --iwae 1 --threads 1"
 
@@ -108,8 +109,8 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
         return finish(self, key, record)
 
     monkeypatch.setattr(Delivery, "finish", interrupted)
-    assert cli.main(TRAIN.split()) == 130
-    tracker = Tracker(places.database_uri(mlruns / "mlflow.db"))
+    assert main.main(TRAIN.split()) == 130
+    tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
     (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
     (held,) = tracker.client.search_runs([experiment.experiment_id])
     assert held.info.status == "FINISHED"
@@ -117,37 +118,37 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
 
 
 def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseException]]) -> None:
-    with interrupt.orderly():
-        interrupt.check()
+    with signals.orderly():
+        signals.check()
         Destructor()
         assert lost == [KeyboardInterrupt]
         with pytest.raises(KeyboardInterrupt):
-            interrupt.check()
-    interrupt.check()  # the next command is not ended by it
+            signals.check()
+    signals.check()  # the next command is not ended by it
 
 
 def test_within_a_whole_it_waits_for_a_check_or_the_end() -> None:
     steps = []
 
     def to_the_end() -> None:
-        with interrupt.whole(), interrupt.whole():
+        with signals.whole(), signals.whole():
             signal.raise_signal(signal.SIGINT)
             steps.append("inside")
         steps.append("never")
 
     def to_a_check() -> None:
-        with interrupt.whole():
+        with signals.whole():
             signal.raise_signal(signal.SIGINT)
-            interrupt.check()
+            signals.check()
             steps.append("never")
 
     def at_once() -> None:
-        with interrupt.whole(), interrupt.divisible():
+        with signals.whole(), signals.divisible():
             signal.raise_signal(signal.SIGINT)
             steps.append("never")
 
     for work in (to_the_end, to_a_check, at_once):
-        with interrupt.orderly(), pytest.raises(KeyboardInterrupt):
+        with signals.orderly(), pytest.raises(KeyboardInterrupt):
             work()
     assert steps == ["inside"]
 
@@ -162,7 +163,7 @@ def test_lost_in_a_single_run_it_comes_at_the_next_epoch(
         Destructor()
 
     monkeypatch.setattr(Delivery, "epoch", epoch)
-    assert cli.main(TRAIN.split()) == 130
+    assert main.main(TRAIN.split()) == 130
     assert epochs == [1]
     assert lost == [KeyboardInterrupt]
 
@@ -180,7 +181,7 @@ def test_a_destructor_in_a_study(
         return "run"
 
     monkeypatch.setattr(Delivery, "begin", begin)
-    assert cli.study_main(toy(), ["--workers", workers]) == 130
+    assert main.study_main(toy(), ["--workers", workers]) == 130
     assert len(began) == max(1, int(workers))
     assert not lost
     assert "stopped: 0 of" in capsys.readouterr().err

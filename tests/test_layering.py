@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import vaestudy
-from vaestudy.config import registered
-from vaestudy.registry import declared
+from vaestudy.config.registry import declared
+from vaestudy.config.run_config import registered
 
 PACKAGE = Path(vaestudy.__file__).parent
 ORDER = [
@@ -114,19 +114,19 @@ def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
 @pytest.mark.parametrize(
     ("registry", "module"),
     [
-        ("DATASETS", "data"),
-        ("PIXELS", "pixels"),
-        ("SIGMAS", "sigma"),
-        ("LIKELIHOODS", "likelihoods"),
-        ("ESTIMATORS", "estimators"),
-        ("FIGURES", "figures"),
-        ("STUDY_FIGURES", "study_figures"),
-        ("STUDY_TABLES", "study_tables"),
-        ("OPTIMIZERS", "optimizers"),
-        ("SCHEDULES", "train"),
-        ("LR_SCALINGS", "train"),
-        ("INITS", "model"),
-        ("ACTIVATIONS", "model"),
+        ("DATASETS", "data/datasets"),
+        ("PIXELS", "data/pixels"),
+        ("SIGMAS", "model/sigma"),
+        ("LIKELIHOODS", "model/likelihoods/registry"),
+        ("ESTIMATORS", "training/objectives"),
+        ("FIGURES", "run/figures"),
+        ("STUDY_FIGURES", "reporting/figures/bound"),
+        ("STUDY_TABLES", "reporting/tables/cost"),
+        ("OPTIMIZERS", "training/optimizers"),
+        ("SCHEDULES", "training/train"),
+        ("LR_SCALINGS", "training/train"),
+        ("INITS", "model/vae"),
+        ("ACTIVATIONS", "model/vae"),
     ],
 )
 def test_names_read_from_the_source_are_the_registry(registry: str, module: str) -> None:
@@ -136,10 +136,10 @@ def test_names_read_from_the_source_are_the_registry(registry: str, module: str)
 
 def test_what_members_declare_is_read_from_the_source() -> None:
     """Through the import that brings a class into its registry, literal attributes of its own body alone."""
-    beta = declared("LIKELIHOODS", "likelihoods", "beta")
+    beta = declared("LIKELIHOODS", "model/likelihoods/registry", "beta")
     assert beta["family"] == "density"
     assert beta["limits"] == (0.01, 10.0)
     assert "heads" not in beta
-    assert declared("SIGMAS", "sigma", "bounded")["bounds"] == (0.001, 2.0)
+    assert declared("SIGMAS", "model/sigma", "bounded")["bounds"] == (0.001, 2.0)
     with pytest.raises(LookupError, match="assigns no dict named NOTHING"):
         declared("NOTHING", "estimators", "x")

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import constant_head, make
 
-from vaestudy import options
-from vaestudy.likelihood import LEVEL, Likelihood, Scaled
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.noise import stream
-from vaestudy.pixels import PIXELS
-from vaestudy.sigma import SIGMAS
+from vaestudy.config import compatibility
+from vaestudy.data.pixels import PIXELS
+from vaestudy.model.likelihoods.base import LEVEL, Likelihood, Scaled
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.runtime.random_streams import stream
 
 BINARY = {"binarised", "stochastic"}
 
@@ -26,7 +26,9 @@ def variants() -> dict[str, tuple[str, dict[str, str]]]:
     for name, member in LIKELIHOODS.items():
         found[name] = (name, {})
         for field, values in member.options.items():
-            found |= {f"{name} {value}": (name, {field: value}) for value in values if value != options.DEFAULTS[field]}
+            found |= {
+                f"{name} {value}": (name, {field: value}) for value in values if value != compatibility.DEFAULTS[field]
+            }
     return found
 
 
@@ -52,12 +54,12 @@ class TestEveryLikelihood:
     def test_declares_itself(self, case: str) -> None:
         """What is read from the source without importing it is what the class holds."""
         name = VARIANTS[case][0]
-        member, declared = LIKELIHOODS[name], options.of_likelihood(name)
+        member, declared = LIKELIHOODS[name], compatibility.of_likelihood(name)
         for attribute in ("family", "support", "refuses", "options"):
             assert declared[attribute] == getattr(member, attribute)
         assert declared.get("limits") == member.limits
         assert set(member.refuses) < set(PIXELS)
-        assert set(member.options) <= set(options.DEFAULTS)
+        assert set(member.options) <= set(compatibility.DEFAULTS)
         assert member.family in ("bernoulli", "density", "mass")
         assert (member.family == "bernoulli") == (member.refuses.keys().isdisjoint(BINARY))
         assert make(name).describe()
@@ -199,7 +201,7 @@ def test_finite_in_float32_whatever_the_decoder_says(case: str, values: tuple[fl
 @given(case=CASES, sigma=st.sampled_from(list(SIGMAS)), values=st.tuples(OUTPUT, OUTPUT), x=PIXEL)
 def test_finite_with_every_sigma(case: str, sigma: str, values: tuple[float, float], x: float) -> None:
     name, changes = VARIANTS[case]
-    if not options.takes(name, "decoder_sigma") or changes.get("likelihood_scale") in ("fixed", "optimal"):
+    if not compatibility.takes(name, "decoder_sigma") or changes.get("likelihood_scale") in ("fixed", "optimal"):
         return
     likelihood = make(name, decoder_sigma=sigma, **changes).float()
     head = constant_head(likelihood, list(values)[: likelihood.heads], 1).float().requires_grad_()

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from members import constant_head, make
 from scipy import stats
 
-from vaestudy import options
-from vaestudy.config import RunConfig
-from vaestudy.levels import level
-from vaestudy.likelihood import CLIP, LEVEL
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.noise import stream
-from vaestudy.sigma import SIGMAS
+from vaestudy.config import compatibility
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.base import CLIP, LEVEL
+from vaestudy.model.likelihoods.discretised import level
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.runtime.random_streams import stream
 
 
 class TestAgainstScipy:
@@ -163,7 +163,7 @@ class TestOptimalScale:
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
-@pytest.mark.parametrize("name", [n for n in LIKELIHOODS if options.takes(n, "likelihood_sigma")])
+@pytest.mark.parametrize("name", [n for n in LIKELIHOODS if compatibility.takes(n, "likelihood_sigma")])
 def test_every_scale_starts_where_it_is_told(name: str, sigma: str) -> None:
     likelihood = make(name, decoder_sigma=sigma, likelihood_sigma=0.25)
     last = torch.nn.Linear(7, 2 * 3, dtype=torch.float64)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vaestudy import memory
-from vaestudy.config import BadInput, RunConfig
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.training import memory
 
 RUN = """
 import sys

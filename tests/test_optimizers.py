@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn, optim
 
-from vaestudy import optimizers
-from vaestudy.checkpoint import gather, restore
-from vaestudy.config import RunConfig
-from vaestudy.noise import stream
-from vaestudy.optimizers import DirectAdam
+from vaestudy.config.run_config import RunConfig
+from vaestudy.runtime.random_streams import stream
+from vaestudy.training import optimizers
+from vaestudy.training.checkpoint import gather, restore
+from vaestudy.training.optimizers import DirectAdam
 
 
 def take_steps(optimizer: optim.Optimizer, model: nn.Module, first: int, last: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial import procrustes
 
-from vaestudy.planes import MOVES, distance, flip, standard, turn, unrelated
+from vaestudy.reporting.procrustes import MOVES, distance, flip, standard, turn, unrelated
 
 
 def layout(seed: int) -> np.ndarray:

@@ -17,10 +17,10 @@ import pytest
 from faults import STUDY
 from processes import free_port
 
-from vaestudy import places
-from vaestudy.books import DatabaseBooks
-from vaestudy.config import BadInput
-from vaestudy.tracking import Tracker
+from vaestudy.config.run_config import BadInput
+from vaestudy.runtime import paths
+from vaestudy.sweep.trial_storage import DatabaseBooks
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -70,7 +70,7 @@ def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Pat
     for driver in drivers:
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     for name in ("one", "two"):
         runs = tracker.runs(tracker.experiments()[name], {"role": "trial"})
         assert len(runs) == 4

@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vaestudy import data, replay
-from vaestudy.config import RunConfig
-from vaestudy.estimators import ESTIMATORS, loss, terms
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import ACTIVATIONS, VAE
-from vaestudy.noise import stream
-from vaestudy.pixels import PIXELS
-from vaestudy.replay import Gradient
-from vaestudy.sigma import SIGMAS
-from vaestudy.train import gradient_of, train
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.data.pixels import PIXELS
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.vae import ACTIVATIONS, VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.training import traced_gradient
+from vaestudy.training.objectives import ESTIMATORS, loss, terms
+from vaestudy.training.traced_gradient import Gradient
+from vaestudy.training.train import gradient_of, train
 
 RECORDED = "autograd's operations, recorded"
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -156,13 +157,13 @@ def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
 )
 def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], words: str) -> None:
     config = tiny.but(epochs=1, **changes)
-    assert train(config, data.prepare(config, Path())).step == words
+    assert train(config, datasets.prepare(config, Path())).step == words
 
 
 def test_a_torch_that_records_nothing_gives_the_same_weights(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = data.prepare(tiny, Path())
+    images = datasets.prepare(tiny, Path())
     recorded = train(tiny, images)
-    monkeypatch.setattr(replay, "make_fx", None)
+    monkeypatch.setattr(traced_gradient, "make_fx", None)
     plain = train(tiny, images)
     assert (recorded.step, plain.step) == (
         RECORDED,

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import vaestudy
-from vaestudy import data, figures, run
-from vaestudy.config import BadInput, RunConfig, registered
-from vaestudy.evaluate import score
-from vaestudy.figures import FIGURES, Portrait
-from vaestudy.model import VAE
-from vaestudy.noise import stream
+from vaestudy.config.run_config import BadInput, RunConfig, registered
+from vaestudy.data import datasets
+from vaestudy.model.vae import VAE
+from vaestudy.run import execute, figures
+from vaestudy.run.figures import FIGURES, Portrait
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.score import score
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -22,8 +23,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int) -> None:
     config = tiny.but(latent_dim=latent_dim, valid_size=0)
-    d = data.prepare(config, Path())
-    x, labels = run.test_pixels(config, d)
+    d = datasets.prepare(config, Path())
+    x, labels = execute.test_pixels(config, d)
     model = VAE(config)
     history = [{"train/elbo": -9.0 / e, "train/kl": 1.0, "train/log_likelihood": -8.0} for e in range(1, 40)]
     portrait = Portrait(model, x, labels, history, score(model, x, labels, (1,)))
@@ -36,13 +37,13 @@ def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int
 
 
 def test_default_figures_are_registered() -> None:
-    assert set(RunConfig().figures) <= set(registered("FIGURES", "figures"))
+    assert set(RunConfig().figures) <= set(registered("FIGURES", "run/figures"))
 
 
 def test_record_is_whole(tiny: RunConfig) -> None:
     config = tiny.but(figures=("reconstructions",), minibatch=300)
     said: list[str] = []
-    record = run.execute(config, Path(), say=said.append)
+    record = execute.execute(config, Path(), say=said.append)
     assert set(record.files) == {
         "weights.safetensors",
         "config.json",
@@ -68,7 +69,7 @@ def test_weights_come_back_bit_for_bit(tiny: RunConfig, tmp_path: Path) -> None:
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=stream("test")))
     path = tmp_path / "w.safetensors"
-    path.write_bytes(run.pack(model))
+    path.write_bytes(execute.pack(model))
     back = vaestudy.load(str(path))
     assert back.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), back.parameters(), strict=True))
@@ -77,13 +78,13 @@ def test_weights_come_back_bit_for_bit(tiny: RunConfig, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [lambda c: c[:-100], lambda c: b"", lambda c: b"\x80\x04" + c, lambda c: c[:50]])
 def test_torn_weights_are_refused(tiny: RunConfig, damage) -> None:
     with pytest.raises(BadInput, match="weights cannot be read"):
-        run.unpack(damage(run.pack(VAE(tiny))))
+        execute.unpack(damage(execute.pack(VAE(tiny))))
 
 
 def test_a_device_that_is_not_there() -> None:
-    run.check_device("cpu")
+    execute.check_device("cpu")
     with pytest.raises(BadInput, match=r"--device cuda:99: .*choose from: cpu"):
-        run.check_device("cuda:99")
+        execute.check_device("cuda:99")
 
 
 def test_key_is_a_hash_of_the_content() -> None:

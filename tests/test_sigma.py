@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaestudy import options
-from vaestudy.config import RunConfig
-from vaestudy.model import VAE
-from vaestudy.noise import stream
-from vaestudy.sigma import SIGMAS
+from vaestudy.config import compatibility
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
 
 
 @pytest.mark.parametrize("name", SIGMAS)
@@ -27,7 +27,7 @@ class TestEverySigma:
         torch.testing.assert_close(log_variance, sigma.square().log())
 
     def test_declares_its_bounds(self, name: str) -> None:
-        assert options.bounds(name) == SIGMAS[name].bounds
+        assert compatibility.bounds(name) == SIGMAS[name].bounds
         low, high = SIGMAS[name].bounds
         sigma = SIGMAS[name](self.output * 50, 0.0)[0].abs()
         assert (sigma >= low).all()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import special as exact
 
-from vaestudy.levels import _log_one_minus_exp
-from vaestudy.likelihood import LEVEL
-from vaestudy.special import binet, exp, log1p_over, log_normal_cdf, normal_cdf, polynomial
+from vaestudy.model.likelihoods.base import LEVEL
+from vaestudy.model.likelihoods.discretised import _log_one_minus_exp
+from vaestudy.model.special import binet, exp, log1p_over, log_normal_cdf, normal_cdf, polynomial
 
 
 def test_polynomial() -> None:

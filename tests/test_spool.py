@@ -14,9 +14,11 @@ import pytest
 from processes import end, free_port, wait_for_port
 from test_study import books, conduct, toy
 
-from vaestudy import cli, places, spool
-from vaestudy.delivery import Delivery
-from vaestudy.tracking import Tracker
+from vaestudy.cli import main
+from vaestudy.runtime import paths
+from vaestudy.tracking import outbox
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.publisher import Delivery
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
     """A tracking server on the loopback interface, ready to answer."""
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", places.database_uri(folder / "server.db"),
+               "--backend-store-uri", paths.database_uri(folder / "server.db"),
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = (folder / "server.log").open("ab")
@@ -44,16 +46,16 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
     err = capsys.readouterr().err
     assert err.count("tracking is out of reach") == 1
     assert "2 results wait on disk" in err
-    assert len(spool.waiting(uri)) == 2
-    assert cli.main(["sync"]) == 1  # still down
-    assert len(spool.waiting(uri)) == 2
+    assert len(outbox.waiting(uri)) == 2
+    assert main.main(["sync"]) == 1  # still down
+    assert len(outbox.waiting(uri)) == 2
     assert conduct(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # repeats nothing
     assert "2 runs, 2 done" in capsys.readouterr().err
     server = serve(port, tmp_path)
     try:
-        assert cli.main(["sync"]) == 0
+        assert main.main(["sync"]) == 0
         assert "2 results delivered, 0 waiting" in capsys.readouterr().out
-        assert cli.main(["sync"]) == 0
+        assert main.main(["sync"]) == 0
         assert "0 results delivered, 0 waiting" in capsys.readouterr().out
         assert conduct(toy(), "--seeds", "2", "--tracking-uri", uri) == 0
         tracker = Tracker(uri)
@@ -93,7 +95,7 @@ def test_server_stops_and_starts_in_the_midst(
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(runs["status"])
     assert "KILLED" in set(runs["status"])  # the run that the server had begun when it died
-    assert spool.waiting() == []
+    assert outbox.waiting() == []
 
 
 def test_a_single_run_whose_tracker_goes_waits_too(
@@ -106,15 +108,15 @@ def test_a_single_run_whose_tracker_goes_waits_too(
 
     monkeypatch.setattr(Tracker, "finish", refuse)
     words = ["train", "--dataset", "mnist-5k", "--subset", "60", "--epochs", "1", "--figures", "reconstructions"]
-    assert cli.main(words) == 1
+    assert main.main(words) == 1
     captured = capsys.readouterr()
     assert "No space left on device" in captured.err
     assert "the result waits on disk" in captured.err
-    ((_, entry),) = spool.waiting()
+    ((_, entry),) = outbox.waiting()
     monkeypatch.setattr(Tracker, "finish", finish)
-    assert cli.main(["sync"]) == 0
-    assert cli.main(["sync"]) == 0
-    tracker = Tracker(places.tracking_uri(None))
+    assert main.main(["sync"]) == 0
+    assert main.main(["sync"]) == 0
+    tracker = Tracker(paths.tracking_uri(None))
     runs = tracker.runs(tracker.experiments()["train"])
     assert sorted(runs["status"]) == ["FINISHED", "KILLED"]
     (row,) = runs[runs["status"] == "FINISHED"].to_dict("records")
@@ -145,13 +147,13 @@ def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str]
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(children["status"])
     assert states == ["COMPLETE"] * 4
-    assert spool.waiting() == []
+    assert outbox.waiting() == []
 
 
 def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = spool._write
+    write = outbox._write
 
-    def full(folder: Path, entry: spool.Entry) -> None:
+    def full(folder: Path, entry: outbox.Entry) -> None:
         if folder.is_relative_to(mlruns):
             raise OSError(28, "No space left on device")
         write(folder, entry)
@@ -160,14 +162,14 @@ def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     finish = Tracker.finish
-    monkeypatch.setattr(spool, "_write", full)
+    monkeypatch.setattr(outbox, "_write", full)
     monkeypatch.setattr(Tracker, "finish", refuse)
     assert conduct(toy(), "--seeds", "1") == 1
-    assert all(not folder.is_relative_to(mlruns) for folder, _ in spool.waiting())
-    before = {entry.key: entry.record for _, entry in spool.waiting()}
+    assert all(not folder.is_relative_to(mlruns) for folder, _ in outbox.waiting())
+    before = {entry.key: entry.record for _, entry in outbox.waiting()}
     assert len(before) == 2
     monkeypatch.setattr(Tracker, "finish", finish)
-    assert cli.main(["sync"]) == 0
+    assert main.main(["sync"]) == 0
     children, _ = books(mlruns)
     done = children[children["status"] == "FINISHED"].set_index("tags.config.key")
     for key, record in before.items():
@@ -201,4 +203,4 @@ def test_a_disk_that_fills_up_midway(small_disk: Path, capsys: pytest.CaptureFix
     assert "RUNNING" not in set(children["status"])
     assert states.count("COMPLETE") == 40
     assert "RUNNING" not in states
-    assert spool.waiting() == []
+    assert outbox.waiting() == []

@@ -14,13 +14,16 @@ import pandas as pd
 import pytest
 from rich.progress import Progress
 
-from vaestudy import cli, design, export, places
-from vaestudy.board import Board
-from vaestudy.config import BadInput, RunConfig
-from vaestudy.design import Study
-from vaestudy.run import Record
-from vaestudy.tracking import Tracker
-from vaestudy.workers import Done, Epoch, Failure, work
+from vaestudy.cli import main
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.reporting import export
+from vaestudy.run.execute import Record
+from vaestudy.runtime import paths
+from vaestudy.study import declaration
+from vaestudy.study.declaration import Study
+from vaestudy.sweep.progress import Board
+from vaestudy.sweep.worker_pool import Done, Epoch, Failure, work
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,12 +63,12 @@ def by_likelihood(**changes: object) -> Study:
 
 
 def conduct(study: Study, *words: str) -> int:
-    return cli.study_main(study, ["--workers", "0", *words])
+    return main.study_main(study, ["--workers", "0", *words])
 
 
 def books(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
     """(MLflow's children of the sweep, the states of Optuna's trials)."""
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     experiment = tracker.experiments()[name]
     (parent,) = tracker.runs(experiment, {"role": "study", "sweep": sweep})["run_id"]
     backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / name / f"{sweep}.journal"))
@@ -126,7 +129,7 @@ def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: p
 
 
 def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
-    assert cli.study_main(toy(), ["--workers", "2"]) == 0
+    assert main.study_main(toy(), ["--workers", "2"]) == 0
     assert conduct(toy(), "--fresh") == 0
     (two, _), (one, _) = books(mlruns), books(mlruns, "mnist-5k~2")
     columns = ["tags.config.key", "metrics.test/elbo", "metrics.test/iwae_3", "metrics.train/elbo"]
@@ -139,7 +142,7 @@ def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
     """A trial RUNNING whose run is FINISHED is adopted; one whose run is RUNNING is killed and run again."""
     assert conduct(toy()) == 0
     children, _ = books(mlruns)
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     killed = children["run_id"].iloc[0]
     tracker.reopen(killed)
     backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / "toy" / "mnist-5k.journal"))
@@ -198,7 +201,7 @@ def test_a_trial_that_needs_more_memory_than_there_is(
     mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the estimate before the start let pass: the allocation that fails is real, and the other cells go on."""
-    monkeypatch.setattr("vaestudy.memory.check", lambda *arguments: None)
+    monkeypatch.setattr("vaestudy.training.memory.check", lambda *arguments: None)
     study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
     assert conduct(study) == 1
     assert "crashed (RuntimeError" in capsys.readouterr().err
@@ -207,7 +210,7 @@ def test_a_trial_that_needs_more_memory_than_there_is(
     assert sorted(states) == ["COMPLETE", "FAIL", "FAIL"]
     failed = children[children["status"] == "FAILED"].iloc[0]
     assert "allocate memory" in failed["tags.failure"]
-    assert "allocate memory" in Tracker(places.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
+    assert "allocate memory" in Tracker(paths.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
 
 
 @pytest.mark.parametrize(("likelihoods", "ranked"), [(("bernoulli",), True), (("bernoulli", "beta"), False)])
@@ -215,9 +218,9 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
     """Nats of a Bernoulli and of a density have no common zero, so no run of both is the best."""
     study = toy(base=toy().base.but(pixels="dequantised"), factors={"likelihood": likelihoods}, full={},
                 baseline={"likelihood": "bernoulli"}, tabulate=("test/bits_per_dim",))  # fmt: skip
-    (cell, *_) = design.cells(study.base, study.factors, 1)
+    (cell, *_) = declaration.cells(study.base, study.factors, 1)
     bar = Progress(disable=True)
-    board = Board(bar, [cell], design.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
+    board = Board(bar, [cell], declaration.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
     metrics = {"test/elbo": -1.0, "test/bits_per_dim": 2.0, "test/bits_per_dim_se": 0.01, "seconds/total": 1.0}
     history = [{"train/elbo": -2.0}]
     board.begin(cell)
@@ -231,8 +234,10 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
 
 def test_a_notice_is_told_once() -> None:
     study = toy()
-    two = design.cells(study.base, study.factors, 1)[:2]
-    board = Board(Progress(disable=True), two, design.Sweep(study, study.base, {}, quick=False, note=None, fresh=False))
+    two = declaration.cells(study.base, study.factors, 1)[:2]
+    board = Board(
+        Progress(disable=True), two, declaration.Sweep(study, study.base, {}, quick=False, note=None, fresh=False)
+    )
     metrics, history = {"test/elbo": -1.0, "test/elbo_se": 0.1, "seconds/total": 1.0}, [{"train/elbo": -2.0}]
     lines = []
     for cell, notices in zip(two, [("odd",), ("odd", "odder")], strict=True):
@@ -267,7 +272,7 @@ def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypat
     def broken(*arguments: object, **named: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("vaestudy.workers.execute", broken)
+    monkeypatch.setattr("vaestudy.sweep.worker_pool.execute", broken)
     outcome = work(tiny, Path(), lambda epoch, metrics: None)
     assert isinstance(outcome, Failure)
     assert outcome.reason == "MemoryError: no room"
@@ -277,7 +282,7 @@ def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypat
 
 def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
     assert conduct(toy()) == 0
-    tracker = Tracker(places.tracking_uri(None))
+    tracker = Tracker(paths.tracking_uri(None))
     experiment = tracker.experiments()["toy"]
     (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
     assert row["metrics.runs/finished"] == 4
@@ -294,7 +299,7 @@ def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
 class TestDesign:
     def test_cells_are_the_product_with_seeds_outermost(self) -> None:
         study = toy()
-        cells = design.cells(study.base, study.levels(full=True, quick=False, given={}), 2)
+        cells = declaration.cells(study.base, study.levels(full=True, quick=False, given={}), 2)
         assert [(c.levels["latent_dim"], c.config.seed) for c in cells] == [(D, s) for s in (0, 1) for D in (2, 3, 5)]
         assert len({c.config.key for c in cells}) == 6
 
@@ -339,21 +344,21 @@ class TestDesign:
             toy(**changes)
 
     def test_every_study_file_says_its_question_and_minutes(self) -> None:
-        found = design.listing(ROOT / "studies")
+        found = declaration.listing(ROOT / "studies")
         assert [s.name for s in found]
         for study in found:
             assert study.question.endswith("?")
             assert study.minutes != "?"
 
     def test_find(self) -> None:
-        assert design.find(ROOT / "studies", "latent_dims").name == "latent-dims"
+        assert declaration.find(ROOT / "studies", "latent_dims").name == "latent-dims"
         with pytest.raises(BadInput, match="did you mean 'latent-dims'"):
-            design.find(ROOT / "studies", "latent-dim")
+            declaration.find(ROOT / "studies", "latent-dim")
 
 
 def test_a_likelihood_is_crossed_with_its_own_options_alone() -> None:
     study = by_likelihood()
-    cells = design.cells(study.base, study.levels(full=True, quick=False, given={}), 1)
+    cells = declaration.cells(study.base, study.levels(full=True, quick=False, given={}), 1)
     arms = [(c.config.likelihood, c.config.likelihood_scale) for c in cells]
     assert arms == [
         ("bernoulli", "per-pixel"),
@@ -388,7 +393,7 @@ def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
 
 
 def test_a_diverged_cell_is_named_with_its_epoch(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaestudy.train.EXPLODED", -650.0)
+    monkeypatch.setattr("vaestudy.training.train.EXPLODED", -650.0)
     study = toy(
         base=toy().base.but(epochs=2, minibatch=10),
         factors={"learning_rate": (1e-3, 10.0)},

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaestudy import export, tables
-from vaestudy.config import RunConfig
-from vaestudy.design import Study
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting import export
+from vaestudy.reporting.tables import summary
+from vaestudy.study.declaration import Study
 
 STUDY = Study(
     name="toy",
@@ -57,51 +58,51 @@ VALUES = {(2, 0): -150.0, (2, 1): -152.0, (2, 2): -151.0, (10, 0): -110.0, (10, 
 
 def test_interval_of_a_textbook() -> None:
     """Three values with mean 2 and standard deviation 1: 2 ± 4.3027 / sqrt 3."""
-    mean, half = tables.interval(pd.Series([1.0, 2.0, 3.0]))
+    mean, half = summary.interval(pd.Series([1.0, 2.0, 3.0]))
     assert mean == 2
     assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
-    assert math.isnan(tables.interval(pd.Series([1.0]))[1])
-    assert math.isnan(tables.interval(pd.Series([], dtype=float))[0])
+    assert math.isnan(summary.interval(pd.Series([1.0]))[1])
+    assert math.isnan(summary.interval(pd.Series([], dtype=float))[0])
 
 
 def test_the_interval_covers_at_its_rate() -> None:
     draws = np.random.default_rng(1).normal(5, 2, size=(4000, 3))
-    covered = [abs(m - 5) <= h for m, h in (tables.interval(pd.Series(d)) for d in draws)]
+    covered = [abs(m - 5) <= h for m, h in (summary.interval(pd.Series(d)) for d in draws)]
     assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
 
 
 def test_one_row_a_cell() -> None:
-    full = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
+    full = summary.summarise(summary.tidy(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
     assert full["test/elbo"].tolist() == [-151.0, -111.0]
     assert full["seeds"].tolist() == [3, 3]
     assert full["failed"].tolist() == [0, 0]
     assert full.loc[10, "test/elbo_diff"] == 40
     paired = pd.Series([40.0, 41.0, 39.0])
-    assert full.loc[10, "test/elbo_diff_ci95"] == pytest.approx(tables.interval(paired)[1])
+    assert full.loc[10, "test/elbo_diff_ci95"] == pytest.approx(summary.interval(paired)[1])
     assert math.isnan(full.loc[2, "test/elbo_diff"])
     assert full.loc[10, "run_ids"] == "r100 r101 r102"
 
 
 def test_pairs_only_seeds_that_both_have() -> None:
     values = {k: v for k, v in VALUES.items() if k != (2, 2)}
-    full = tables.summarise(tables.tidy(runs(values), STUDY), STUDY).full.set_index("latent_dim")
+    full = summary.summarise(summary.tidy(runs(values), STUDY), STUDY).full.set_index("latent_dim")
     assert full.loc[10, "test/elbo_diff"] == 40.5
     assert full["seeds"].tolist() == [2, 3]
 
 
 def test_failed_runs_are_counted_and_in_no_mean() -> None:
-    table = runs(VALUES)
-    table.loc[table["run_id"] == "r101", ["status", "metrics.test/elbo"]] = ["FAILED", 1e9]
-    summary = tables.summarise(tables.tidy(table, STUDY), STUDY)
-    row = summary.full.set_index("latent_dim").loc[10]
+    tracked = runs(VALUES)
+    tracked.loc[tracked["run_id"] == "r101", ["status", "metrics.test/elbo"]] = ["FAILED", 1e9]
+    table = summary.summarise(summary.tidy(tracked, STUDY), STUDY)
+    row = table.full.set_index("latent_dim").loc[10]
     assert (row["seeds"], row["failed"], row["test/elbo"]) == (2, 1, -111.0)
-    assert any("1 runs failed" in line for line in summary.notes)
+    assert any("1 runs failed" in line for line in table.notes)
 
 
 def test_a_retried_cell_counts_once() -> None:
     crashed = runs({(10, 0): -999.0})
     crashed["status"], crashed["run_id"] = "FAILED", "old"
-    tidy = tables.tidy(pd.concat([crashed, runs(VALUES)]), STUDY)
+    tidy = summary.tidy(pd.concat([crashed, runs(VALUES)]), STUDY)
     assert len(tidy) == 6
     assert "old" not in set(tidy["run_id"])
 
@@ -113,8 +114,8 @@ def test_a_retried_cell_counts_once() -> None:
 def test_what_may_not_be_mixed(column: str, words: str) -> None:
     table = runs(VALUES)
     table.loc[0, column] = "other"
-    with pytest.raises(tables.Incomparable, match=words):
-        tables.summarise(tables.tidy(table, STUDY), STUDY)
+    with pytest.raises(summary.Incomparable, match=words):
+        summary.summarise(summary.tidy(table, STUDY), STUDY)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +125,13 @@ def test_what_may_not_be_mixed(column: str, words: str) -> None:
 def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(other: str, words: str, metric: str) -> None:
     table = runs(VALUES)
     table.loc[0, "params.likelihood"] = other
-    with pytest.raises(tables.Incomparable, match=words):
-        tables.check_comparable(table, ["test/bits_per_dim", metric])
-    tables.check_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
+    with pytest.raises(summary.Incomparable, match=words):
+        summary.check_comparable(table, ["test/bits_per_dim", metric])
+    summary.check_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
 
 
 def test_shown_table() -> None:
-    shown = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY).shown
+    shown = summary.summarise(summary.tidy(runs(VALUES), STUDY), STUDY).shown
     assert list(shown) == ["latent_dim", "ELBO", "Δ ELBO", "KL", "seeds", "failed", "s/run"]
     assert shown.loc[0, "ELBO"] == "-151.00 ± 2.48"
     assert shown.loc[0, "Δ ELBO"] == ""
@@ -143,7 +144,7 @@ def test_shown_table() -> None:
      (-999_999.0, math.nan, "-999,999"), (-4.67e6, 0.0, "-4.67e6 ± 0"), (math.nan, 1.0, "")],
 )  # fmt: skip
 def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
-    assert tables.significant(mean, half) == text
+    assert summary.significant(mean, half) == text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_numbers_in_latex(text: str, latex: str) -> None:
 
 
 def test_no_heading_breaks_a_markdown_table() -> None:
-    assert not [text for text in tables.LABELS.values() if "|" in text]
+    assert not [text for text in summary.LABELS.values() if "|" in text]
 
 
 def test_what_the_test_images_decide_stands_below() -> None:
@@ -164,14 +165,14 @@ def test_what_the_test_images_decide_stands_below() -> None:
                "test/mass_at_0_data": 0.8061, "test/elbo_se": 0.3}  # fmt: skip
     table = runs(VALUES, **{f"metrics.{name}": value for name, value in metrics.items()})  # type: ignore[arg-type]
     study = Study(**(vars(STUDY) | {"tabulate": ("test/bits_per_dim", "test/mass_at_0", "test/mass_near_1")}))
-    notes = tables.summarise(tables.tidy(table, study), study).notes
+    notes = summary.summarise(summary.tidy(table, study), study).notes
     assert "Of the test pixels themselves: 0.806 on level 0." in notes
     assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
     assert not any("run's ELBO" in line for line in notes)
 
 
 def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = tables.summarise(tables.tidy(runs(VALUES), STUDY), STUDY)
+    table = summary.summarise(summary.tidy(runs(VALUES), STUDY), STUDY)
     whole = export._note(STUDY, table, table.notes, quick=False)
     assert "| 10 |" in whole
     monkeypatch.setattr(export, "NOTE_MOST", len(whole) - 1)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vaestudy.places import database_uri
-from vaestudy.tracking import Tracker
+from vaestudy.runtime.paths import database_uri
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 
 def store(folder: Path) -> Tracker:

@@ -10,16 +10,16 @@ import pytest
 import torch
 from reference import article_steps
 
-from vaestudy import data as datasets
-from vaestudy.config import RunConfig
-from vaestudy.data import Data, Split
-from vaestudy.estimators import ESTIMATORS
-from vaestudy.evaluate import score
-from vaestudy.likelihoods import LIKELIHOODS
-from vaestudy.model import VAE
-from vaestudy.noise import stream
-from vaestudy.pixels import PIXELS
-from vaestudy.train import SCHEDULES, ExplodedBound, NonFiniteLoss, check_bound, notices, train
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.data.datasets import Data, Split
+from vaestudy.data.pixels import PIXELS
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.score import score
+from vaestudy.training.objectives import ESTIMATORS
+from vaestudy.training.train import SCHEDULES, ExplodedBound, NonFiniteLoss, check_bound, notices, train
 
 # Losses of a fixed seed after each epoch, nats: they move only if the computation does. Other processors round
 # otherwise, hence the tolerance.
@@ -170,7 +170,7 @@ def test_a_diverged_run_stops_by_name(tiny: RunConfig) -> None:
 
 def test_a_bound_that_explodes_stops_by_name(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first epoch, which may be wild; what is not finite stops at once."""
-    monkeypatch.setattr("vaestudy.train.EXPLODED", -1.0)
+    monkeypatch.setattr("vaestudy.training.train.EXPLODED", -1.0)
     with pytest.raises(ExplodedBound, match=r"(train|valid)/elbo is -\d.* after epoch 2") as stopped:
         train(tiny, prepare(tiny))
     assert stopped.value.epoch == 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vaestudy.model import VAE
+    from vaestudy.model.vae import VAE
 
 
 def load(run: str, tracking_uri: str | None = None) -> VAE:
@@ -19,11 +19,11 @@ def load(run: str, tracking_uri: str | None = None) -> VAE:
     """
     from pathlib import Path
 
-    from vaestudy import places
-    from vaestudy.run import unpack
+    from vaestudy.run.execute import unpack
+    from vaestudy.runtime import paths
 
     if run.endswith(".safetensors"):
         return unpack(Path(run).read_bytes())
-    from vaestudy.tracking import Tracker
+    from vaestudy.tracking.mlflow_tracker import Tracker
 
-    return unpack(Tracker(places.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))
+    return unpack(Tracker(paths.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))

@@ -1,6 +1,6 @@
 """`python -m vaestudy`."""
 
-from vaestudy.cli import main
+from vaestudy.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The command line: words to validated input, input to work, results to the terminal."""

@@ -1,0 +1,229 @@
+"""What the commands do once their input is known to be good. The only place that talks to the user at length."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.data import datasets
+from vaestudy.reporting import export
+from vaestudy.run import execute
+from vaestudy.runtime.console import consoles, print_json, print_whole, progress
+from vaestudy.runtime.signals import check, whole
+from vaestudy.scoring.score import score_importance
+from vaestudy.study import declaration
+from vaestudy.study.declaration import is_nats_of_pixels
+from vaestudy.sweep.driver import Crew, conduct
+from vaestudy.sweep.worker_pool import Cluster, CrewLost, Epoch, Failure
+from vaestudy.tracking import publisher
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.training import backend
+from vaestudy.training.train import Metrics, NonFiniteLoss
+
+READING = (
+    "±: standard error over the test images (..._prior: over draws), not over seeds. "
+    "elbo and iwae_K: lower bounds on log p(x); log_likelihood - kl = elbo."
+)
+
+
+def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
+    """Train, score, track; print the numbers."""
+    execute.check_device(config.device)
+    err, out = consoles()
+    notes: list[str] = []
+
+    def say(line: str) -> None:
+        notes.append(line)
+        err.print(line, style="yellow")
+
+    if note:
+        say(note)
+    way = publisher.Delivery(uri, declaration.single(config), publisher.SINGLE, say)
+    name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
+    way.begin(name, config, {})
+    with progress(err) as bar:
+        task = bar.add_task("training", total=config.epochs, shown="")
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            check()
+            way.epoch(Epoch(config.key, epoch, metrics))
+            split = "valid" if "valid/elbo" in metrics else "train"
+            bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
+
+        try:
+            record = execute.execute(config, root, on_epoch, say)
+        except KeyboardInterrupt:
+            way.close("KILLED")
+            raise
+        except NonFiniteLoss as error:
+            with whole():
+                run_id = way.fail(config.key, Failure(str(error), traceback.format_exc(), diverged=True))
+            err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
+            return 1
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            with whole():
+                way.fail(config.key, Failure(reason, traceback.format_exc(), diverged=False))
+            raise
+    with whole():
+        run_id = way.finish(config.key, record)
+    link = None
+    if run_id is not None:
+        tracker, experiment, _ = way.home()
+        link = tracker.link(experiment, run_id)
+    if as_json:
+        head = {"run_id": run_id, "status": "FINISHED" if run_id else "WAITING"}
+        head |= {"dataset": config.dataset, "config_key": config.key}
+        print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
+        return 0 if run_id else 1
+    out.print(_score_tables(record.metrics, int(record.data["test"]), config))
+    out.print(READING)
+    for line in notes:
+        out.print(line, style="yellow")
+    if link is None:
+        err.print("the result waits on disk for the tracker; `vaestudy sync` delivers it", style="red")
+        return 1
+    out.print(f"run       {run_id}\n{_where(tracker, link)}")
+    return 0
+
+
+def _where(tracker: Tracker, link: str) -> str:
+    return f"in MLflow {link}" if tracker.has_server else f"in MLflow `make ui` or `vaestudy ui`, then {link}"
+
+
+def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
+    """The test scores of one run: nats of pixels, and below them what is none."""
+    nats = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
+    rest = Table(title="further scores of the same model")
+    for table, heading in itertools.product((nats, rest), ("score", "value", "±")):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for key, value in metrics.items():
+        name = key.removeprefix("test/")
+        if key.startswith("test/") and f"{key}_se" in metrics and "/" not in name:
+            table, digits = (nats, 2) if is_nats_of_pixels(name) else (rest, 3)
+            table.add_row(name, f"{value:.{digits}f}", f"{metrics[key + '_se']:.{digits}f}")
+    rest.add_row("active_units", f"{metrics['test/active_units']:.0f} of {config.latent_dim}", "")
+    return Group(nats, rest)
+
+
+def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
+    """Score a tracked run again; add what it does not hold yet and touch nothing that it does."""
+    err, out = consoles()
+    tracker = Tracker(uri)
+    held = tracker.get(run_id)
+    model = execute.unpack(tracker.read_file(run_id, "weights.safetensors"))
+    config = model.config
+    execute.check_device(config.device)
+    backend.prepare(config)
+    datasets.choose(config.dataset, root)
+    data = datasets.prepare(config, root)
+    if data.fingerprint != held.get("tags.data.fingerprint"):
+        raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
+    x, labels = execute.test_pixels(config, data)
+    with err.status("scoring"):
+        if asked is None:
+            found = execute.score_run(model, x, labels, data).metrics
+        else:
+            found = score_importance(model, x, asked)
+    found = {f"test/{name}": value for name, value in found.items()}
+    new = {name: value for name, value in found.items() if f"metrics.{name}" not in held}
+    moved = {
+        name: (held[f"metrics.{name}"], value)
+        for name, value in found.items()
+        if name not in new and held[f"metrics.{name}"] != value
+    }
+    tracker.metrics(run_id, new)
+    if as_json:
+        print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(moved)})
+    else:
+        everything = found | {k: v for k, v in _held_metrics(held).items() if k not in found}
+        out.print(_score_tables(everything, len(x), config))
+        out.print(READING)
+        out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
+    for name, (before, now) in moved.items():
+        line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
+        err.print(line, style="yellow")
+    return 0
+
+
+def _held_metrics(row: dict[str, Any]) -> Metrics:
+    return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
+
+
+def tables(uri: str, name: str | None) -> int:
+    """Export tables from what is tracked."""
+    _, out = consoles()
+    tracker = Tracker(uri)
+    written = export.export_all(tracker, name)
+    for folder in written:
+        out.print(f"wrote {folder}")
+    if not written:
+        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; run one, e.g. `make study-...`")
+    return 0
+
+
+def sync(uri: str | None) -> int:
+    """Deliver what waits in the spool."""
+    err, out = consoles()
+    delivered, left = publisher.sync(uri, lambda line: err.print(line, style="yellow"))
+    out.print(f"{delivered} results delivered, {left} waiting")
+    return 1 if left else 0
+
+
+def crew(workers: int | None, retries: int, cluster: dict[str, str]) -> Crew:
+    """Who does the work, from the command line's words."""
+    named = {key: cluster.get(key) for key in ("tls_ca", "tls_cert", "tls_key")}
+    return Crew(workers, Cluster(cluster["scheduler"], **named) if "scheduler" in cluster else None, retries)
+
+
+def study(
+    declared: declaration.Study,
+    base: RunConfig,
+    wanted: list[declaration.Cell],
+    *,
+    changed: dict[str, Any],
+    root: Path,
+    uri: str,
+    storage: str | None,
+    note: str | None,
+    crew: Crew,
+    quick: bool,
+    fresh: bool,
+) -> int:
+    """Run what is missing of a study, then print its table and where everything is."""
+    execute.check_device(base.device)
+    err, out = consoles()
+    if note:
+        err.print(note, style="yellow")
+    if quick:
+        err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
+    sweep = declaration.Sweep(declared, base, changed, quick, note, fresh)
+    try:
+        outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
+    except CrewLost as error:
+        err.print(f"study {declared.name}: {error}", style="red")
+        return 1
+    if outcome.unstarted:
+        err.print("the same command goes on once there is room", style="red")
+        return 1
+    if outcome.waiting:
+        err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
+        return 1
+    tracker, experiment, parent = outcome.delivery.home()
+    exported = export.export(tracker, experiment, parent)
+    for screen in exported.screens:
+        print_whole(out, screen)
+    for line in exported.notes:
+        out.print(line, style="yellow")
+    out.print(f"tables    {exported.folder}")
+    out.print(_where(tracker, tracker.link(experiment, parent)))
+    if outcome.crashed:
+        err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
+        return 1
+    return 0

@@ -1,0 +1,92 @@
+"""Command-line flags made from a model's fields: their names, docstrings, defaults and limits. No second list.
+
+argparse splits the words; pydantic alone decides what a value may be, so a flag, a file and Python code obey one rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from pydantic import AfterValidator, BaseModel
+
+from vaestudy.config.run_config import BadInput, Choice, expected, unknown
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but each mistake is one line that lists what is valid."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+    def parse(self, words: Sequence[str]) -> dict[str, Any]:
+        """The flags that were given, and no others.
+
+        Raises:
+            BadInput: an unknown flag, or a flag without its value.
+        """
+        known, rest = self.parse_known_args(list(words))
+        if rest:
+            flags = [option for option in self._option_string_actions if option.startswith("--")]
+            word = rest[0].split("=")[0]
+            kind = "flag" if word.startswith("-") else "argument"
+            raise BadInput(unknown(kind, word, flags))
+        return vars(known)
+
+
+def flag(field: str) -> str:
+    """A field's name as a flag."""
+    return "--" + field.replace("_", "-")
+
+
+def add_fields(parser: Parser, model: type[BaseModel], title: str, *, leave: Iterable[str] = ()) -> None:
+    """A flag for each field of `model` but those in `leave`."""
+    group = parser.add_argument_group(title)
+    for name, field in model.model_fields.items():
+        if name in leave:
+            continue
+        text = (field.description or "").rstrip(".").replace("%", "%%")
+        names = choices(field.metadata) or choices(_item_metadata(field.annotation))
+        if names:
+            text += f". One of: {', '.join(names)}"
+        shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        if shown is not None and "[default" not in text:
+            text += f" [default: {shown}]"
+        if field.annotation is bool:
+            group.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+        elif isinstance(field.default, tuple):
+            group.add_argument(flag(name), nargs="+", metavar=_metavar(model, name, names), help=text)
+        else:
+            group.add_argument(flag(name), metavar=_metavar(model, name, names), help=text)
+
+
+def choices(metadata: Iterable[Any]) -> tuple[str, ...]:
+    """The names a field's validators allow, if they do."""
+    for item in metadata:
+        if isinstance(item, AfterValidator) and isinstance(item.func, Choice):
+            return item.func.names
+    return ()
+
+
+def _item_metadata(annotation: Any) -> Iterable[Any]:
+    """The metadata of the items of a tuple[Annotated[T, ...], ...]."""
+    arguments = getattr(annotation, "__args__", ())
+    return getattr(arguments[0], "__metadata__", ()) if arguments else ()
+
+
+def _metavar(model: type[BaseModel], name: str, names: tuple[str, ...]) -> str:
+    if names:
+        return "NAME"
+    return "N" if "whole" in expected(model, name) else "X" if "number" in expected(model, name) else "NAME"
+
+
+def split_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Words given to a flag that takes several, with commas as good as spaces."""
+    return {
+        name: [part for word in value for part in word.split(",") if part] if isinstance(value, list) else value
+        for name, value in values.items()
+    }

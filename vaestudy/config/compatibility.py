@@ -1,0 +1,162 @@
+"""Which likelihood goes with which pixels and which options: checked before anything is imported.
+
+What each member declares (`refuses`, `options`, `limits`; a sigma's `bounds`) is read from its source.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+from vaestudy.config.registry import declared, registered
+
+DEFAULTS: dict[str, Any] = {
+    "likelihood_scale": "per-pixel",
+    "likelihood_mean": "squashed",
+    "likelihood_parameters": "mean-concentration",
+    "likelihood_sigma": None,
+    "likelihood_floor": None,
+    "decoder_sigma": "log-variance",
+}
+"""The options that belong to some likelihoods only; one that stands at its default was not asked for."""
+
+
+OF_A_SCALE = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
+
+
+LEAST_SAMPLES = {"score-function-loo": 2}
+"""L below which an estimator is not defined."""
+LEAST_GRADIENT_IMAGES = 20
+
+
+class Conflict(ValueError):
+    """Fields that are valid by themselves and not together: the field to blame, its value, and why.
+
+    A field in braces in `why` is spelled the way the user spells it.
+    """
+
+    def __init__(self, field: str, value: Any, why: str) -> None:
+        super().__init__(field, value, why)
+        self.field, self.value, self.why = field, value, why
+
+
+class Choices(Protocol):
+    """The fields that are looked at."""
+
+    pixels: str
+    valid_size: int | None
+    estimator: str
+    samples: int
+    milestones: tuple[int, ...]
+    gradient_images: int
+    gradient_estimators: tuple[str, ...]
+    likelihood: str
+    likelihood_scale: str
+    likelihood_sigma: float | None
+    likelihood_floor: float | None
+    decoder_sigma: str
+    sigma: str
+    sigma_floor: float
+    init_sigma: float | None
+
+
+def of_likelihood(name: str) -> dict[str, Any]:
+    """What the likelihood declares."""
+    return declared("LIKELIHOODS", "model/likelihoods/registry", name)
+
+
+def takes(likelihood: str, field: str) -> bool:
+    """Whether an option means anything to a likelihood; what is no option of likelihoods always does."""
+    if field not in DEFAULTS:
+        return True
+    declares = of_likelihood(likelihood)
+    return field in declares["options"] or (field in OF_A_SCALE and "limits" in declares)
+
+
+def arm(config: Choices) -> str:
+    """A likelihood and its options in few words: «gaussian, optimal»."""
+    given = (getattr(config, field) for field, default in DEFAULTS.items() if getattr(config, field) != default)
+    return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
+
+
+def check(config: Choices) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        Conflict: one of these.
+    """
+    _check_pixels(config)
+    _check_estimator(config)
+    given = {field: getattr(config, field) for field, default in DEFAULTS.items() if getattr(config, field) != default}
+    for field, value in given.items():
+        _check_option(config.likelihood, field, value)
+    _check_scale(config, given)
+    _check_sigma("init_sigma", config.init_sigma, config.sigma, config.sigma_floor, math.inf)
+    highest = bounds(config.sigma)[1]
+    if config.sigma_floor >= highest:
+        raise Conflict("sigma_floor", config.sigma_floor, f"must be below {highest:g}, the ceiling of {config.sigma}")
+
+
+def _check_pixels(config: Choices) -> None:
+    refuses = of_likelihood(config.likelihood)["refuses"]
+    if config.pixels in refuses:
+        fit = [name for name in registered("PIXELS", "data/pixels") if name not in refuses]
+        why = f"not for {config.likelihood}: {refuses[config.pixels]}; choose from: {', '.join(fit)}"
+        raise Conflict("pixels", config.pixels, why)
+
+
+def _check_estimator(config: Choices) -> None:
+    """The estimator and its L, and what is measured on the way."""
+    if config.samples < (least := LEAST_SAMPLES.get(config.estimator, 1)):
+        why = f"compares each draw with the others, so {{samples}} must be {least} or more, not {config.samples}"
+        raise Conflict("estimator", config.estimator, why)
+    if config.milestones and config.valid_size == 0:
+        shown = " ".join(map(str, config.milestones))
+        raise Conflict("milestones", shown, "are scored on valid, so {valid_size} must be 1 or more, not 0")
+    if 0 < config.gradient_images < LEAST_GRADIENT_IMAGES:
+        why = f"must be {LEAST_GRADIENT_IMAGES} or more, or 0 for none"
+        raise Conflict("gradient_images", config.gradient_images, why)
+    if config.gradient_estimators and not config.gradient_images:
+        why = f"are measured on images, so {{gradient_images}} must be {LEAST_GRADIENT_IMAGES} or more"
+        raise Conflict("gradient_estimators", " ".join(config.gradient_estimators), why)
+
+
+def _check_option(likelihood: str, field: str, value: Any) -> None:
+    if not takes(likelihood, field):
+        fit = [name for name in registered("LIKELIHOODS", "model/likelihoods/registry") if takes(name, field)]
+        raise Conflict(field, value, f"{likelihood} has no such option; those that have: {', '.join(fit)}")
+    values = of_likelihood(likelihood)["options"].get(field)
+    if values is not None and value not in values:
+        raise Conflict(field, value, f"not for {likelihood}; choose from: {', '.join(values)}")
+
+
+def _check_scale(config: Choices, given: dict[str, Any]) -> None:
+    """The scale's options among each other."""
+    if "limits" not in of_likelihood(config.likelihood):
+        return
+    kind = config.likelihood_scale
+    if kind in ("fixed", "optimal") and "decoder_sigma" in given:
+        raise Conflict("decoder_sigma", config.decoder_sigma, f"a scale that is {kind} has no parameterisation")
+    if kind == "optimal" and "likelihood_sigma" in given:
+        raise Conflict("likelihood_sigma", config.likelihood_sigma, "the optimal scale is fitted, not given")
+    floor, ceiling = of_likelihood(config.likelihood)["limits"]
+    if config.likelihood_floor is not None:
+        floor = config.likelihood_floor
+        if not floor < ceiling:
+            raise Conflict("likelihood_floor", floor, f"must be below {ceiling:g}, the ceiling of {config.likelihood}")
+    parameterisation = config.decoder_sigma if kind in ("per-pixel", "learned") else "raw"
+    _check_sigma("likelihood_sigma", config.likelihood_sigma, parameterisation, floor, ceiling)
+
+
+def bounds(sigma: str) -> tuple[float, float]:
+    """Between which values a parameterisation's scale can lie."""
+    low, high = declared("SIGMAS", "model/sigma", sigma).get("bounds", (0.0, math.inf))
+    return low, high
+
+
+def _check_sigma(field: str, value: float | None, sigma: str, floor: float, ceiling: float) -> None:
+    low, high = bounds(sigma)
+    low, high = max(low, floor), min(high, ceiling)
+    if value is not None and not low < value < high:
+        ceiling_too = f" and below {high:g}, its ceiling" if high < math.inf else ""
+        raise Conflict(field, value, f"must be above {low:g}, the scale's floor{ceiling_too}")

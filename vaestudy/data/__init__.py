@@ -1,0 +1,1 @@
+"""Images in memory: data sets, their fingerprints, and the pixel protocols."""

@@ -1,0 +1,1 @@
+"""The decoder's distributions p(x|z)."""

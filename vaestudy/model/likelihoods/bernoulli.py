@@ -1,0 +1,177 @@
+"""Bernoulli, and the continuous Bernoulli: the density that has the Bernoulli's form on grey pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.base import Likelihood, summed, uniform
+from vaestudy.model.special import exp, polynomial
+
+FACTORS = 98  # (1/2)^98 is far from underflow in float32, and 784 = 8 * 98
+
+
+class _BernoulliLogProb(torch.autograd.Function):
+    """sum_p x a - ln(1 + e^a), with the gradient x - y in closed form, y = sigmoid(a).
+
+    ln(1 + e^a) = max(a, 0) - ln max(y, 1 - y). `sigmoid` is vectorised on CPUs where `log1p` and `softplus` are not;
+    as the factors max(y, 1 - y) lie in [1/2, 1], one logarithm does for the product of many. Rounding y to float32
+    costs some 1e-7 nats a pixel.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
+        if ctx.needs_input_grad[1]:
+            y = a.sigmoid()
+            ctx.save_for_backward(x, y)
+            larger = 1 - y
+            torch.maximum(y, larger, out=larger)
+        else:
+            larger = a.abs().sigmoid_()  # scoring keeps nothing
+        rest: Tensor = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
+        # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
+        value: Tensor = rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        x, y = ctx.saved_tensors
+        return None, (x - y).mul_(grad.unsqueeze(-1))
+
+
+class _GuardedBernoulliLogProb(torch.autograd.Function):
+    """sum_p x ln(y + g) + (1 - x) ln(1 - y + g) with y = sigmoid(a): the article's loss, gradient in closed form."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, a: Tensor, guard: float) -> Tensor:
+        y = a.sigmoid()
+        ctx.save_for_backward(x, y)
+        ctx.guard = guard
+        on, off = (y + guard).log_(), (1 - y).add_(guard).log_()
+        return torch.addcmul(off, x, on.sub_(off)).sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        x, y = ctx.saved_tensors
+        off = 1 - y
+        slope = x / (y + ctx.guard) - (1 - x) / (off + ctx.guard)
+        return None, slope.mul_(y).mul_(off).mul_(grad.unsqueeze(-1)), None
+
+
+class Bernoulli(Likelihood):
+    """p(x|z) = prod_p y^x (1 - y)^(1 - x), y = sigmoid(head).
+
+    A probability of x where pixels are 0 or 1 (`binarised`, `stochastic`). On grey x it is minus the cross-entropy,
+    which is no normalised density, but the bound built on it is below the expected bound on pixels drawn as
+    Bernoulli(x), since log p is linear in x.
+    """
+
+    family = "bernoulli"
+    support = "{0, 1}, and [0, 1] as minus a cross-entropy"
+    refuses: ClassVar = {}
+    options: ClassVar = {}
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.implied = ContinuousBernoulli(config)
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        """log p(x|z); with a `log_guard` above 0 the article's guarded logarithms instead, for training only."""
+        value: Tensor = (
+            _GuardedBernoulliLogProb.apply(x, head, log_guard) if log_guard else _BernoulliLogProb.apply(x, head)
+        )
+        return value
+
+    def mean(self, head: Tensor) -> Tensor:
+        return head.sigmoid()
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.bernoulli(head.sigmoid(), generator=generator)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        return 1 - head.sigmoid() * (x < 1)
+
+    @property
+    def normalised(self) -> Likelihood:
+        """The continuous Bernoulli that the same head implies."""
+        return self.implied
+
+
+class ContinuousBernoulli(Likelihood):
+    """p(x|z) = prod_p C(y) y^x (1 - y)^(1 - x) on [0, 1], y = sigmoid(head) (Loaiza-Ganem & Cunningham 2019).
+
+    C(y) = 2 artanh(1 - 2y) / (1 - 2y). In the head a itself p(x) = a e^(a x) / (e^a - 1), an exponential cut to [0, 1].
+    With h = |a|, ln((e^a - 1) / a) = max(a, 0) + R(h), R(h) = ln((1 - e^-h) / h), by its series where h is small.
+    """
+
+    family = "density"
+    support = "[0, 1]"
+    refuses: ClassVar = {
+        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
+        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
+    }
+    options: ClassVar = {}
+
+    SMALL = 0.5  # below it the series is exact to 2e-13
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        """log p(x|z); no logarithm of an output is taken, so none is guarded."""
+        return summed(_continuous_bernoulli, x, head)
+
+    def mean(self, head: Tensor) -> Tensor:
+        """y / (2y - 1) + 1 / (2 artanh(1 - 2y)), which is the slope of ln((e^a - 1) / a)."""
+        return _log_normaliser(head)[1]
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        """By the inverse of the distribution function."""
+        u, h = uniform(head, generator).double(), head.double().abs().clamp_min(1e-9)
+        falling = -torch.log1p(u * torch.expm1(-h)) / h
+        return torch.where(head > 0, 1 - falling, falling).to(head.dtype)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        a, h = head.double(), head.double().abs().clamp_min(1e-9)
+        near = torch.where(a > 0, 1 - x, x)  # the distance to the end where most of the mass is
+        falling = torch.expm1(-h * near) / torch.expm1(-h)
+        return torch.where(a > 0, 1 - falling, falling)
+
+
+_SERIES = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600)  # ln(sinh(h/2) / (h/2)) in powers of h^2
+_SERIES_SLOPE = tuple(2 * (i + 1) * c for i, c in enumerate(_SERIES))
+
+
+def _log_normaliser(a: Tensor) -> tuple[Tensor, Tensor]:
+    """(R(|a|), the slope of ln((e^a - 1) / a) by a): see `ContinuousBernoulli`."""
+    c = ContinuousBernoulli.SMALL
+    h = a.abs()
+    large, small = h.clamp_min(c), h.clamp_max(c)
+    q = exp(large, -1)
+    rest = 1 - q
+    square = small * small
+    value = (rest / large).log_()
+    value.add_(polynomial(square, _SERIES).mul_(square)).sub_(small, alpha=0.5).sub_(_SMALL_VALUE)
+    slope = q.div_(rest).sub_(large.reciprocal_())
+    slope.add_(polynomial(square, _SERIES_SLOPE).mul_(small)).sub_(_SMALL_SLOPE)
+    # slope is now R'(h) + 1/2 below SMALL as above it, so that the mean is 1/2 + sign(a) slope.
+    return value, slope.add_(0.5).mul_(a.sign()).add_(0.5)
+
+
+_SMALL_VALUE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 2) for i, k in enumerate(_SERIES)) - (
+    0.5 * ContinuousBernoulli.SMALL
+)
+_SMALL_SLOPE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 1) for i, k in enumerate(_SERIES_SLOPE))
+
+
+def _continuous_bernoulli(wanted: bool, x: Tensor, a: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    rest, mean = _log_normaliser(a)
+    # In this order exact for x of 0 or 1, as in the Bernoulli.
+    return (x * a).sub_(a.clamp_min(0)).sub_(rest), (x - mean,)

@@ -1,0 +1,257 @@
+"""The Gaussian and its kin on [0, 1]: free, truncated, clipped to the borders, and in logit space.
+
+Letters: m location, t = ln s with s the scale, w the width of a grey level's cell; all per pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.base import CLIP, LEVEL, Scaled, normal, summed, uniform
+from vaestudy.model.special import SQRT_2PI, SQRT_HALF, exp, log_normal_cdf, mask, normal_cdf, normal_density
+
+LOG_SQRT_2PI = math.log(SQRT_2PI)
+
+
+def _gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """ln N(x; m, s^2)."""
+    inverse = exp(t, -1)
+    z = (x - m).mul_(inverse)
+    square = z * z
+    value = (square * -0.5).sub_(t + LOG_SQRT_2PI)
+    return value, (z.mul_(inverse), square.sub_(1)) if wanted else ()
+
+
+class Gaussian(Scaled):
+    """N(x; m, s^2): m the head, or its sigmoid; s per pixel, one learned or fixed number, or the optimum.
+
+    The optimal s^2 is the mean squared error: while training that of the minibatch at hand (Rybkin et al. 2021, whose
+    gradient is that of the fitted bound), and in the end that of all train images, frozen before anything is scored.
+    On grey pixels, which lie on a lattice, the density is bounded by the floor of s alone.
+    """
+
+    family = "density"
+    support = "the real line"
+    refuses: ClassVar = {
+        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
+        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
+    }
+    options: ClassVar = {
+        "likelihood_scale": ("per-pixel", "learned", "fixed", "optimal"),
+        "likelihood_mean": ("squashed", "free"),
+    }
+    limits = (0.001, 10.0)
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config)
+        self.squashed = config.likelihood_mean == "squashed"
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        """log p(x|z); while training with the optimal scale, that scale is first set to the minibatch's."""
+        if self.kind == "optimal" and self.training and torch.is_grad_enabled():
+            self.refit((x - self.mean(head)).detach().square().mean())
+        location, t = self.parts(head, log_guard)
+        m = location.sigmoid() if self.squashed else location
+        return summed(_gaussian, x, m, t)
+
+    def refit(self, mean_square: Tensor) -> None:
+        """Set the optimal scale from a mean squared error: in place, as a recorded step writes where it wrote first."""
+        self.log_scale.copy_((0.5 * mean_square.log()).clamp(math.log(self.floor), math.log(self.ceiling)))
+
+    def mean(self, head: Tensor) -> Tensor:
+        location = self.parts(head)[0]
+        return location.sigmoid() if self.squashed else location
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        m = self.mean(head)
+        return m + self.parts(head)[1].exp() * normal(m, generator)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        return normal_cdf((x - self.mean(head)) * (-self.parts(head)[1]).exp())
+
+
+class TruncatedGaussian(Scaled):
+    """N(x; m, s^2) / (Phi((1 - m) / s) - Phi(-m / s)) on [0, 1]: m the head itself, held within REACH s of [0, 1].
+
+    Further out the density is an exponential falling from the border, which a smaller s has as well. All is computed
+    with m reflected to below 1/2, where both terms of the normaliser are in the tail that `erfc` knows exactly.
+    """
+
+    family = "density"
+    support = "[0, 1]"
+    refuses: ClassVar = {
+        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
+        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
+    }
+    options: ClassVar = {}
+    limits = (0.001, 10.0)
+    REACH = 8.0
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        return summed(_truncated_gaussian, x, *self.parts(head, log_guard))
+
+    def _reflected(self, head: Tensor) -> tuple[Tensor, ...]:
+        """(whether m was reflected, m, s, upper tails of the standardised lower and upper border) in float64."""
+        location, t = (part.double() for part in self.parts(head))
+        s, high = t.exp(), location > 0.5
+        m = torch.maximum(torch.where(high, 1 - location, location), -self.REACH * s)
+        return high, m, s, normal_cdf(m / s), normal_cdf((m - 1) / s)
+
+    def mean(self, head: Tensor) -> Tensor:
+        high, m, s, low, up = self._reflected(head)
+        mean = m + s * (normal_density(m / s) - normal_density((1 - m) / s)) / (low - up)
+        return torch.where(high, 1 - mean, mean).to(head.dtype)
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        """By the inverse of the distribution function."""
+        high, m, s, low, up = self._reflected(head)
+        x = (m - s * torch.special.ndtri(low - (low - up) * uniform(m, generator))).clamp(0, 1)
+        return torch.where(high, 1 - x, x).to(head.dtype)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        high, m, s, low, up = self._reflected(head)
+        below = (low - normal_cdf((m - torch.where(high, 1 - x, x)) / s)) / (low - up)
+        return torch.where(high, 1 - below, below)
+
+
+def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    reach, inverse = exp(t).mul_(TruncatedGaussian.REACH), exp(t, -1)
+    m = torch.minimum(torch.maximum(location, -reach), 1 + reach)
+    value, slopes = _gaussian(wanted, x, m, t)
+    high = mask(torch.gt, m, 0.5)
+    side = 1 - 2 * high
+    near = m * side + high  # m reflected to below 1/2
+    a, b = -near * inverse, (1 - near).mul_(inverse)
+    mass = (a * SQRT_HALF).erfc_().sub_((b * SQRT_HALF).erfc_()).mul_(0.5)
+    value.sub_(mass.log())
+    if not wanted:
+        return value, ()
+    slope_m, slope_t = slopes
+    density_a, density_b = normal_density(a).div_(mass), normal_density(b).div_(mass)
+    slope_m.sub_((density_a - density_b).mul_(inverse).mul_(side))
+    slope_t.sub_(density_a.mul_(a)).add_(density_b.mul_(b))
+    # Where m is held it is -REACH s or 1 + REACH s, and moves with t instead of with the head.
+    held = mask(torch.ne, m, location)
+    slope_t.sub_((slope_m * reach).mul_(side).mul_(held))
+    return value, (slope_m.mul_(1 - held), slope_t)
+
+
+class ClippedGaussian(Scaled):
+    """N(m, s^2) clipped to [0, 1], so that what lies beyond is piled on the borders; m the head itself, as a border
+    holds most of the mass only where m lies beyond it.
+
+    The borders are the grey levels 0 and 255: a point mass on a byte is, on dequantised pixels, the same mass spread
+    evenly over the byte's cell, of width w = 1/256. So the density is Phi((w - m) / s) / w in the first cell,
+    Phi((m - 1 + w) / s) / w in the last, and the Gaussian's own between.
+    """
+
+    family = "density"
+    support = "[0, 1], with the mass beyond in the cells of levels 0 and 255"
+    refuses: ClassVar = {
+        "binarised": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
+        "stochastic": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
+    }
+    options: ClassVar = {}
+    limits = (0.001, 10.0)
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        location, t = self.parts(head, log_guard)
+        return summed(_clipped_gaussian, x, location, t)
+
+    def _standardised(self, head: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(m, s, (w - m) / s, (1 - w - m) / s) in float64."""
+        location, t = self.parts(head)
+        m, s = location.double(), t.double().exp()
+        return m, s, (LEVEL - m) / s, (1 - LEVEL - m) / s
+
+    def mean(self, head: Tensor) -> Tensor:
+        m, s, a, b = self._standardised(head)
+        low, high = normal_cdf(a), normal_cdf(-b)
+        borders = low * (LEVEL / 2) + high * (1 - LEVEL / 2)
+        middle = m * (normal_cdf(b) - low) + s * (normal_density(a) - normal_density(b))
+        return (borders + middle).to(head.dtype)
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        m, s, _, _ = self._standardised(head)
+        x, u = m + s * normal(m, generator), LEVEL * uniform(m, generator)
+        x = torch.where(x < LEVEL, u, x)
+        return torch.where(x >= 1 - LEVEL, 1 - LEVEL + u, x).to(head.dtype)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        m, s, a, b = self._standardised(head)
+        low, high = (x / LEVEL).clamp_max(1), ((x - 1 + LEVEL) / LEVEL).clamp_min(0)
+        inner = normal_cdf((x.clamp(LEVEL, 1 - LEVEL) - m) / s) - normal_cdf(a)
+        return low * normal_cdf(a) + inner + high * normal_cdf(-b)
+
+
+def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
+    value, slopes = _gaussian(wanted, x, m, t)
+    inverse = exp(t, -1)
+    high = mask(torch.ge, x, 1 - LEVEL)
+    border = mask(torch.lt, x, LEVEL).add_(high)
+    side = 1 - 2 * high  # z = (w - m) / s at the lower border, (m - 1 + w) / s at the upper
+    z = (LEVEL - m + high * (1 - 2 * LEVEL)).mul_(inverse).mul_(side)
+    log_mass, ratio = log_normal_cdf(z)
+    value.add_(log_mass.sub_(math.log(LEVEL)).sub_(value).mul_(border))
+    if not wanted:
+        return value, ()
+    slope_m, slope_t = slopes
+    slope_m.add_((ratio * inverse).mul_(side).neg_().sub_(slope_m).mul_(border))
+    slope_t.add_(ratio.mul_(z).neg_().sub_(slope_t).mul_(border))
+    return value, (slope_m, slope_t)
+
+
+class LogitNormal(Scaled):
+    """ln x - ln(1 - x) ~ N(m, s^2): m the head itself. x within 2^-24 of the borders is moved there."""
+
+    family = "density"
+    support = "(0, 1)"
+    refuses: ClassVar = {
+        "grey": "x = 0 and x = 1 lie outside its support (0, 1)",
+        "binarised": "x = 0 and x = 1 lie outside its support (0, 1)",
+        "stochastic": "x = 0 and x = 1 lie outside its support (0, 1)",
+    }
+    options: ClassVar = {}
+    limits = (0.01, 100.0)
+
+    # ln(1 + e^-x)'s density as a mixture of normals (Monahan & Stefanski 1992, table 22.4): weights, inverse scales.
+    MIXTURE: ClassVar = (
+        (0.003246343272134, 1.365340806296348),
+        (0.051517477033972, 1.059523971016916),
+        (0.195077912673858, 0.830791313765644),
+        (0.315569823632818, 0.650732166639391),
+        (0.274149576158423, 0.508135425366489),
+        (0.131076880695470, 0.396313345166341),
+        (0.027912418727972, 0.308904252267995),
+        (0.001449567805354, 0.238212616409306),
+    )
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        m, t = self.parts(head, log_guard)
+        x = x.clamp(CLIP, 1 - CLIP)
+        log_x, log_rest = x.log(), (1 - x).log_()
+        value = summed(_gaussian, log_x - log_rest, m, t)
+        return value - (log_x + log_rest).sum(-1)
+
+    def mean(self, head: Tensor) -> Tensor:
+        """E[sigmoid(m + s eps)], exact to 1e-8: the sigmoid is a mixture of normal distribution functions."""
+        m, t = self.parts(head)
+        variance = (2 * t).exp()
+        return sum(
+            (weight * normal_cdf(k * m / (1 + k**2 * variance).sqrt()) for weight, k in self.MIXTURE),
+            start=torch.zeros_like(m),
+        )
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        m, t = self.parts(head)
+        return (m + t.exp() * normal(m, generator)).sigmoid_()
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        m, t = self.parts(head)
+        return normal_cdf((torch.logit(x.clamp(CLIP, 1 - CLIP)) - m) * (-t).exp())

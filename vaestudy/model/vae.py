@@ -1,0 +1,143 @@
+"""The VAE: encoder, decoder, q(z|x), p(z). Shapes and nothing else.
+
+Shapes: L samples, M minibatch, D latent dimensions, P pixels, H hidden widths.
+    x [M, P] -> q(z|x): mu, sigma [M, D] -> z = mu + sigma * eps [L, M, D] -> head [L, M, heads * P]
+The prior p(z) is N(0, I).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.base import Likelihood
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.runtime.random_streams import stream
+
+LOG_2PI = math.log(2 * math.pi)
+PIXEL_COUNT = 784
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z|x) = N(mu, diag sigma^2), one per image: mu, sigma, log_variance [M, D]."""
+
+    mu: Tensor
+    sigma: Tensor
+    log_variance: Tensor
+
+    def draw(self, eps: Tensor) -> Tensor:
+        """z = mu + sigma * eps: eps [L, M, D] -> z [L, M, D], differentiable in mu and sigma."""
+        return torch.addcmul(self.mu, self.sigma, eps)
+
+    def detach(self) -> Posterior:
+        """The same distribution, through which no gradient goes."""
+        return Posterior(self.mu.detach(), self.sigma.detach(), self.log_variance.detach())
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z|x): z [L, M, D] -> [L, M], nats."""
+        return -0.5 * (((z - self.mu) / self.sigma).square() + self.log_variance + LOG_2PI).sum(-1)
+
+    def kl_per_dimension(self) -> Tensor:
+        """KL(q(z_d|x) || N(0, 1)) = (mu^2 + sigma^2 - 1 - ln sigma^2) / 2, [M, D], nats."""
+        return 0.5 * (self.mu.square() + self.sigma.square() - 1 - self.log_variance)
+
+    def kl(self) -> Tensor:
+        """KL(q(z|x) || p(z)), [M], nats (Kingma & Welling 2013, appendix B)."""
+        return self.kl_per_dimension().sum(-1)
+
+
+def log_prior(z: Tensor) -> Tensor:
+    """log p(z) under N(0, I): z [L, M, D] -> [L, M], nats."""
+    return -0.5 * (z.square() + LOG_2PI).sum(-1)
+
+
+class Affine(nn.Linear):
+    """x W^T + b, with a second bias if asked for, which starts at zero as in the article's script."""
+
+    def __init__(self, width_in: int, width_out: int, second_bias: bool) -> None:
+        super().__init__(width_in, width_out)
+        self.second_bias = nn.Parameter(torch.zeros(width_out)) if second_bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias if self.second_bias is None else self.bias + self.second_bias)
+
+
+class VAE(nn.Module):
+    """Two mirrored multi-layer perceptrons, built from a configuration; weights depend on it and its seed alone."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.likelihood: Likelihood = LIKELIHOODS[config.likelihood](config)
+        self.activation = ACTIVATIONS[config.activation]
+        H, second = config.hidden, config.second_biases
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(config.seed, "weights").initial_seed())
+            self.encoder = nn.ModuleList(Affine(a, b, second) for a, b in zip((PIXEL_COUNT, *H[:-1]), H, strict=True))
+            self.mu = Affine(H[-1], config.latent_dim, second)
+            self.sigma = Affine(H[-1], config.latent_dim, second)
+            back = H[::-1]
+            self.decoder = nn.ModuleList(
+                Affine(a, b, second) for a, b in zip((config.latent_dim, *back[:-1]), back, strict=True)
+            )
+            self.head = Affine(back[-1], self.likelihood.heads * PIXEL_COUNT, second)
+            for module in self.modules():
+                if isinstance(module, Affine):
+                    INITS[config.init](module)
+        if config.init_sigma is not None:
+            nn.init.zeros_(self.sigma.weight)
+            nn.init.constant_(self.sigma.bias, SIGMAS[config.sigma].inverse(config.init_sigma))
+        self.likelihood.start(self.head)
+
+    def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
+        """q(z|x) for images x [M, P]."""
+        h = x
+        for layer in self.encoder:
+            h = self.activation(layer(h))
+        sigma, output = SIGMAS[self.config.sigma], self.sigma(h)
+        if floor := self.config.sigma_floor:
+            output = sigma.limit(output, floor)
+        return Posterior(self.mu(h), *sigma(output, log_guard))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likelihood's head for latents z [..., D] -> [..., heads * P]."""
+        h = z
+        for layer in self.decoder:
+            h = self.activation(layer(h))
+        return self.head(h)  # type: ignore[no-any-return]
+
+
+def _glorot(layer: Affine) -> None:
+    """Glorot & Bengio 2010, uniform; biases zero."""
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def _aevb_normal(layer: Affine) -> None:
+    """Weights and biases from N(0, 0.01), a variance: Kingma & Welling 2013, section 5."""
+    nn.init.normal_(layer.weight, std=0.1)
+    nn.init.normal_(layer.bias, std=0.1)
+
+
+def _torch_default(layer: Affine) -> None:
+    """As `nn.Linear` has already drawn them."""
+
+
+INITS: dict[str, Callable[[Affine], None]] = {
+    "torch": _torch_default,
+    "glorot": _glorot,
+    "aevb-normal": _aevb_normal,
+}
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "tanh": torch.tanh,
+}

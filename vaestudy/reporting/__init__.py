@@ -1,0 +1,1 @@
+"""Tracked runs to tables, pictures and files."""

@@ -1,0 +1,232 @@
+"""Tracked studies -> table files and pictures, under mlruns/tables/ and attached to the study's run.
+
+mlruns/tables/<study>/<sweep>/table.csv .md .tex .html, runs.csv, <figure>.png
+mlruns/tables/<study>/...                the same of the newest sweep; a quick look never replaces a result here
+"""
+
+from __future__ import annotations
+
+import bisect
+import html
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table as Screen
+
+from vaestudy.reporting.figures import arms, bound
+from vaestudy.reporting.tables import cost, summary
+from vaestudy.run.figures import to_png
+from vaestudy.runtime.paths import mlruns, slug
+from vaestudy.study.declaration import Study, show
+from vaestudy.tracking.mlflow_tracker import NOTE, Tracker
+
+DATA = ("name", "fingerprint", "train", "valid", "test")
+NOTE_MOST = 8_000  # characters of a description that MLflow keeps
+NOTE_LEVELS = 30
+QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and the tables for a terminal."""
+
+    folder: Path
+    screens: list[Screen]
+    notes: list[str]
+
+
+def export_all(tracker: Tracker, name: str | None) -> list[Path]:
+    """Export every sweep of every study, or of the one called `name`, oldest first; the folders written."""
+    written = []
+    for experiment_name, experiment in sorted(tracker.experiments().items()):
+        if name is None or experiment_name == name:
+            parents = tracker.runs(experiment, {"role": "study"})
+            for run_id in reversed(parents["run_id"].tolist() if len(parents) else []):
+                written.append(export(tracker, experiment, run_id).folder)
+    return written
+
+
+def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
+    """Write one sweep's tables and pictures and attach them to its run.
+
+    Raises:
+        tables.Incomparable: its runs may not stand in one table.
+    """
+    row = tracker.get(parent)
+    study = Study.model_validate_json(tracker.read_file(parent, "study.json"))
+    children = tracker.runs(experiment, parent=parent)
+    sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
+    notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
+    tidy = summary.tidy(children, study) if len(children) else children
+    if not len(tidy) or not (tidy["status"] == "FINISHED").any():
+        return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
+    table = summary.summarise(tidy, study)
+    for frame in (table.full, tidy):
+        frame["quick"] = quick  # a file of numbers alone must say what it is, too
+    notes += table.notes
+    title = f"{study.question} ({sweep})"
+    files, screens = _texts("table", table, title, notes), [_screen(table, title)]
+    for name in study.tables:
+        member = cost.STUDY_TABLES[name]
+        if (further := member(tidy, study)) is not None:
+            further.full["quick"] = quick
+            heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
+            files |= _texts(name, further, heading, ([QUICK_LINE] if quick else []) + further.notes)
+            screens.append(_screen(further, heading))
+    files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
+    for name in study.figures:
+        if (figure := bound.STUDY_FIGURES[name](tidy, study)) is not None:
+            files[f"figures/{name}.png"] = to_png(figure)
+    if study.gallery and (pictures := _gallery(tracker, tidy, study)):
+        files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
+    folder = _write(files, study, sweep, quick)
+    tracker.files(parent, files)
+    totals = _summary(tidy, table)
+    tracker.metrics(parent, {k: v for k, v in totals.items() if row.get(f"metrics.{k}") != v})
+    _series(tracker, parent, study, table)
+    first = tidy[tidy["status"] == "FINISHED"].iloc[0]
+    tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
+    tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
+    return Exported(folder, screens, notes)
+
+
+def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
+    """The picture of each arm's first finished run at the baseline's numbers, in the order of the declaration."""
+    numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
+    names = [name for name in study.factors if name not in numbers]
+    shown = tidy[tidy["status"] == "FINISHED"]
+    for name, level in numbers.items():
+        shown = shown[shown[name] == level]
+    firsts = shown.drop_duplicates(names).to_dict("records")
+    firsts.sort(key=lambda run: [summary.rank(run[name], name, study) for name in names])
+    return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
+
+
+def _texts(stem: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:
+    """A table's files."""
+    shown = table.shown
+    markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
+    markdown += "".join(f"* {line}\n" for line in notes)
+    latex = shown.rename(columns=_tex).map(_tex)
+    body = latex.to_latex(index=False, escape=False, column_format="r" * shown.shape[1])
+    page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
+    style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
+    style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
+    texts = {
+        "csv": table.full.to_csv(index=False),
+        "md": markdown,
+        "tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
+        "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
+        f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
+    }
+    return {f"tables/{stem}.{ending}": content.encode() for ending, content in texts.items()}
+
+
+_NUMBER = r"[\d.,]+(?:e\d+)?"
+
+
+def _tex(text: str) -> str:
+    """A heading or a cell for LaTeX: numbers in mathematics, so that minus signs are."""
+    if re.fullmatch(rf"[-+]?{_NUMBER}( ± {_NUMBER})?", text):
+        text = re.sub(r"e(\d+)", r" \\times 10^{\1}", text)
+        return "$" + text.replace(",", "{,}").replace("±", r"\pm") + "$"
+    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$"), ("±", r"$\pm$"), ("µ", r"$\mu$")):
+        text = text.replace(plain, tex)
+    return text
+
+
+def _comment(text: str) -> str:
+    return text.replace("\n", " ")
+
+
+def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
+    """One row a run, for those who make their own tables."""
+    facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
+    kinds = ("test/", "valid/", "train/", "seconds", "along/", "gradient/")
+    metrics = [c for c in map(str, tidy) if c.startswith(kinds) or c in study.tabulate]
+    return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
+
+
+def _folder(study: Study, sweep: str) -> Path:
+    return mlruns() / "tables" / study.name / slug(sweep)
+
+
+def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Path:
+    """Write a sweep's files to its folder, and to the study's own if it is the one to show there."""
+    folder = _folder(study, sweep)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        target = folder / Path(name).name
+        scratch = target.with_suffix(target.suffix + ".part")
+        scratch.write_bytes(content)
+        scratch.replace(target)
+    results = [path for path in folder.parent.iterdir() if path.is_dir() and not path.name.startswith("quick-")]
+    if quick and results:
+        return folder
+    for name in files:
+        shutil.copyfile(folder / Path(name).name, folder.parent / Path(name).name)
+    return folder.parent
+
+
+def _summary(tidy: pd.DataFrame, table: summary.Table) -> dict[str, float]:
+    """The parent's own metrics, so that it stands in MLflow's lists with numbers of its own."""
+    finished = int((tidy["status"] == "FINISHED").sum())
+    return {
+        "cells": float(len(table.full)),
+        "runs/finished": float(finished),
+        "runs/failed": float(len(tidy) - finished),
+        "seconds/all_runs": float(tidy["seconds/total"].sum()),
+    }
+
+
+def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -> None:
+    """Means over seeds as a curve over the factor, where there is one and it is a whole number."""
+    (factor, *others), full = list(study.factors), table.full
+    if not others and pd.api.types.is_integer_dtype(full[factor]):
+        for metric in (name for name in study.tabulate if name in full):
+            points = full[[factor, metric]].dropna()
+            values = {int(level): float(mean) for level, mean in points.itertuples(index=False)}
+            tracker.series(parent, f"by_{factor}/{metric}", values)
+
+
+def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> str:
+    """The description that MLflow shows with the run: as many rows as it takes."""
+    # MLflow's page gives cells no padding and breaks lines anywhere: hard spaces do both.
+    hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
+        lambda text: text.replace("± ", "±\u00a0")
+    )
+    padded = hard.to_markdown(index=False, disable_numparse=True)
+    head, rule, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
+    lines = "".join(f"* {line}\n" for line in notes)
+    levels = {name: [show(value) for value in values][:NOTE_LEVELS] for name, values in study.factors.items()}
+    design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
+    curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
+    tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
+    most = len(rows)
+
+    def note(count: int) -> str:
+        cut = f"\n\nThe first {count} of {most} rows; tables/table.csv has all." if count < most else ""
+        body = "\n".join([head, rule, *rows[:count]]) + cut
+        return f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
+
+    if len(note(most)) <= NOTE_MOST:
+        return note(most)
+    fits = bisect.bisect_right(range(most), NOTE_MOST, key=lambda count: len(note(count)))
+    return note(max(fits - 1, 0))[:NOTE_MOST]
+
+
+def _screen(table: summary.Table, title: str) -> Screen:
+    screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    none_failed = "failed" in table.full and (table.full["failed"] == 0).all()
+    shown = table.shown.drop(columns="failed") if none_failed else table.shown
+    for column in shown.columns:
+        screen.add_column(re.sub("[_ ]", "\n", column), justify="right", no_wrap=True)
+    for row in shown.itertuples(index=False):
+        # The interval below its mean: eighty columns hold the whole table, whatever the terminal.
+        screen.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))
+    return screen

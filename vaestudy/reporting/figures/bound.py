@@ -1,0 +1,122 @@
+"""STUDY_FIGURES: name -> a picture of a whole study, from its tidy runs (`tables.tidy`).
+
+A member returns None where the runs have nothing to show of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vaestudy.reporting.figures.arms import arms
+from vaestudy.reporting.figures.classes import clarity_panels, class_neighbours, class_panels, class_planes
+from vaestudy.reporting.figures.cost import bound_against_cost, m_l_heatmaps, pareto_front, step_size
+from vaestudy.reporting.figures.gradient_noise import estimator_panels, variance_law
+from vaestudy.reporting.grouping import named_cells
+from vaestudy.reporting.tables.summary import interval, label, rank
+from vaestudy.run.figures import legend_below
+from vaestudy.study.declaration import Study, show
+
+PANELS = (
+    (("test/elbo", "test/iwae_100"), "Bounds on log p(x)", "nats per image, higher is better"),
+    (("test/log_likelihood",), "Reconstruction, E[log p(x|z)]", "nats per image"),
+    (("test/kl",), "KL to the prior", "nats per image"),
+    (("test/active_units",), "Active units", "dimensions"),
+)
+
+
+def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
+    """Bounds, reconstruction, KL and active units against a factor: means with intervals, and every run.
+
+    The factor is the first that is a number, else the first; a colour for each combination of the others.
+    """
+    finished = runs[runs["status"] == "FINISHED"]
+    numbers = [name for name in study.factors if pd.api.types.is_numeric_dtype(finished[name])]
+    factor = (numbers or list(study.factors))[0]
+    others = [name for name in study.factors if name != factor]
+    levels = sorted(finished[factor].unique(), key=lambda level: rank(level, factor, study))
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.95):
+        figure = Figure(figsize=(11, 7.6), layout="constrained")
+        for ax, (metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+            # With several arms one bound is enough; the table has the other.
+            present = [m for m in metrics if m in finished][: 1 if others else None]
+            arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
+                arm: mine.assign(value=mine[present[0]]) for arm, mine in named_cells(finished, study, others).items()
+            }  # fmt: skip
+            _panel(ax, arms, factor, levels, numeric=bool(numbers))
+            ax.set(title=f"{title} ({label(present[0])})" if others and len(metrics) > 1 else title)
+            ax.set(xlabel=factor, ylabel=unit)
+            if metrics == ("test/active_units",) and factor == "latent_dim":
+                _all_active(ax, levels)
+        if others:
+            legend_below(figure)
+        elif len(figure.axes[0].get_legend_handles_labels()[1]) > 1:
+            figure.axes[0].legend(frameon=False, loc="lower right")
+        quick = "   QUICK LOOK, NOT A RESULT" if _text(finished, "params.subset") not in ("", "null") else ""
+        figure.suptitle(
+            f"{study.question}\n{_text(finished, 'tags.data.name')}, {finished['seed'].nunique()} seeds: "
+            f"dots are runs, bars 95 % intervals over seeds{quick}",
+            fontsize=12,
+        )
+    return figure
+
+
+def _panel(ax: Axes, arms: dict[str, pd.DataFrame], factor: str, levels: list[Any], numeric: bool) -> None:
+    """Means with intervals and the runs, arms side by side; levels that are no numbers are not joined by lines."""
+    log = numeric and levels[0] > 0 and levels[-1] / levels[0] > 10
+    places = np.array(levels, dtype=float) if numeric else np.arange(len(levels), dtype=float)
+    colours = sns.color_palette(n_colors=len(arms))
+    for index, (name, runs) in enumerate(arms.items()):
+        shift = index - (len(arms) - 1) / 2
+        x = places * 1.025**shift if log else places + shift * 0.02 * max(float(np.ptp(places)), 1.0)
+        groups = [runs.loc[[level == mine for mine in runs[factor]], "value"] for level in levels]
+        means, halves = zip(*map(interval, groups), strict=True)
+        style = "-" if numeric else "none"
+        ax.errorbar(x, means, yerr=np.nan_to_num(halves), linestyle=style, marker="_", markersize=9, linewidth=1.4,
+                    elinewidth=1.1, capsize=3, color=colours[index], label=name)  # fmt: skip
+        for place, values in zip(x, groups, strict=True):
+            ax.scatter([place] * len(values), values, s=20, alpha=0.5, linewidths=0, color=colours[index])
+    values = pd.concat([runs["value"] for runs in arms.values()])
+    low, high = values.min(), values.max()
+    room = 0.3 * (high - low) or 1.0
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(max(bottom, low - room), min(top, high + room))  # an interval of few seeds would flatten the rest
+    if log:
+        ax.set_xscale("log")
+    ax.set_xticks(places, [show(level) for level in levels])
+    ax.set_xticks([], minor=True)
+    if not log:
+        ax.set_xlim(places[0] - 0.15 * max(np.ptp(places), 1.0), places[-1] + 0.15 * max(np.ptp(places), 1.0))
+
+
+def _all_active(ax: Axes, levels: list[int]) -> None:
+    ax.plot(levels, levels, color="0.6", linestyle=":", linewidth=1.2)
+    ax.text(levels[-1], levels[-1], "all active  ", color="0.4", fontsize=9, ha="right", va="top")
+    ax.set_ylim(top=max(ax.get_ylim()[1], 1.05 * levels[-1]))
+
+
+def _text(frame: pd.DataFrame, column: str) -> str:
+    found = [str(v) for v in frame[column].unique()] if column in frame else []
+    return ", ".join(sorted(np.unique(found)))
+
+
+STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
+    "bound_and_parts": bound_and_parts,
+    "m_l_heatmaps": m_l_heatmaps,
+    "bound_against_cost": bound_against_cost,
+    "pareto_front": pareto_front,
+    "step_size": step_size,
+    "estimator_panels": estimator_panels,
+    "variance_law": variance_law,
+    "arms": arms,
+    "class_panels": class_panels,
+    "clarity_panels": clarity_panels,
+    "class_neighbours": class_neighbours,
+    "class_planes": class_planes,
+}

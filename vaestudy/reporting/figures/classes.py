@@ -1,0 +1,153 @@
+"""Pictures of what the classes say of a study's runs. They join `STUDY_FIGURES` (study_figures.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vaestudy.reporting.figures.cost import heading
+from vaestudy.reporting.grouping import all_cells, measured, named_cells
+from vaestudy.reporting.procrustes import MOVES, Array, Move, distance, standard
+from vaestudy.reporting.tables.classes import KINDS, layouts, seen
+from vaestudy.run.figures import legend_below
+from vaestudy.scoring.class_probe import CLASSES, NEIGHBOURS, SURE
+from vaestudy.study.declaration import Study
+
+MOST_CELLS = 4
+BY_CLASS = {
+    "recognised_reconstruction": ("Reconstructions that read as their class", "share"),
+    "relative_error": ("What reconstructions miss", "|x - E[x|z]|² / |x|²"),
+    "neighbour_purity": (f"Own class among the {NEIGHBOURS} nearest in latent space", "share"),
+}
+CLARITY = {
+    "unclear": (f"Unclear: no class has {100 * SURE:.0f} %", "share of pictures"),
+    "class_entropy": ("Entropy of a classifier's answer", "nats"),
+    "greyness": ("Greyness: 0 black and white, 1 half-way", "mean over pixels"),
+}
+
+
+def _named(runs: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
+    """The first few cells, by name."""
+    return dict(list(named_cells(runs, study).items())[:MOST_CELLS])
+
+
+def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
+    """Means and half-widths of some metrics over a cell's runs; nan where it has none."""
+    means, halves = np.array([measured(cell, column) for column in columns]).T
+    return means, np.nan_to_num(halves)
+
+
+def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
+    """A mean with its interval for each metric, cells side by side."""
+    for index, (name, cell) in enumerate(cells.items()):
+        means, halves = _intervals(cell, columns)
+        place = np.arange(len(columns)) + 0.12 * (index - (len(cells) - 1) / 2)
+        ax.errorbar(place, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
+    ax.grid(axis="x", visible=False)
+
+
+def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """By class, a colour for each cell: how reconstructions read, what they miss, how pure the surroundings are."""
+    if not (classes := seen(runs)):
+        return None
+    cells = _named(runs, study)
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+        figure = Figure(figsize=(15, 4.8), layout="constrained")
+        for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(BY_CLASS)), BY_CLASS.items(), strict=True):
+            if metric.startswith("recognised"):
+                images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in classes])
+                ax.plot(range(len(classes)), images, "_", color="0.3", markersize=20, label="the images themselves")
+            _dots(ax, cells, [f"test/class_{c}/{metric}" for c in classes])
+            ax.set(title=title, ylabel=unit, xlabel="class")
+            ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))  # all are shares, and an interval may reach beyond 1
+            ax.set_xticks(range(len(classes)), [str(c) for c in classes])
+        legend_below(figure)
+        figure.suptitle(heading(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
+    return figure
+
+
+def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """Test images, reconstructions and samples of the prior: how clearly they read and how grey they are."""
+    if "test/unclear_prior" not in runs:
+        return None
+    cells = _named(runs, study)
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+        figure = Figure(figsize=(13, 4.4), layout="constrained")
+        for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(CLARITY)), CLARITY.items(), strict=True):
+            _dots(ax, cells, [f"test/{metric}_{kind}" for kind in KINDS])
+            ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(KINDS) - 0.5))
+            ax.set_xticks(range(len(KINDS)), [words.replace(" of the ", "\nof the ") for words in KINDS.values()])
+        legend_below(figure)
+        figure.suptitle(heading(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"), fontsize=12)
+    return figure
+
+
+def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """Of each class, the classes of its nearest neighbours in latent space, in percent: a panel a cell."""
+    if not (classes := seen(runs)):
+        return None
+    cells = _named(runs, study)
+    figure = Figure(figsize=(1 + 6.2 * len(cells), 6.6), layout="constrained")
+    for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
+        shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
+                           for c in classes])  # fmt: skip
+        sns.heatmap(
+            100 * shares,
+            ax=ax,
+            annot=True,
+            fmt=".0f",
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            square=True,
+            cbar=False,
+            xticklabels=classes,
+            yticklabels=classes,
+        )
+        ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
+        ax.tick_params(axis="y", rotation=0)
+    words = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
+    figure.suptitle(heading(runs, study, words), fontsize=12)
+    return figure
+
+
+def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """D=2: where the classes lie in each seed's plane, as trained and moved to the first seed's."""
+    planes = next((found for cell in all_cells(runs, study).values() if len(found := layouts(cell)) > 1), None)
+    if planes is None:
+        return None
+    first, classes = next(iter(planes.values())), seen(runs)
+    figure = Figure(figsize=(15, 6.5), layout="constrained")
+    axes = figure.subplots(1, 1 + len(MOVES))
+    _plane(axes[0], planes, classes, lambda layout: layout)
+    axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
+    for ax, (name, move) in zip(axes[1:], MOVES.items(), strict=True):
+        left = np.median([distance(first, layout, move) for layout in list(planes.values())[1:]])
+
+        def moved(layout: Array, move: Move = move) -> Array:
+            return np.asarray(standard(layout) @ move(standard(layout).T @ standard(first)))
+
+        _plane(ax, planes, classes, moved)
+        ax.set(title=f"Moved to the first seed's by {name}:\n{left:.2f} of the layout stay unexplained (median)")
+        ax.set(xticks=[], yticks=[])
+    words = "each numeral is a class's mean in one seed's latent plane"
+    figure.suptitle(heading(runs, study, words), fontsize=12)
+    return figure
+
+
+def _plane(ax: Axes, planes: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
+    """Each seed's class means, as coloured numerals."""
+    colours = sns.color_palette("tab10", CLASSES)
+    shown = np.stack([moved(layout) for layout in planes.values()])  # [seeds, C, 2]
+    for layout in shown:
+        for label, (a, b) in zip(classes, layout, strict=True):
+            ax.text(a, b, str(label), color=colours[label], ha="center", va="center", fontsize=12, weight="bold")
+    reach = 1.12 * np.abs(shown).max()
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)

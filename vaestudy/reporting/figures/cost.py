@@ -1,0 +1,215 @@
+"""Pictures of a study over M and L: what a bound costs. They join `STUDY_FIGURES` (study_figures.py)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from vaestudy.reporting import cost_curves
+from vaestudy.reporting.grouping import all_cells, along_factor
+from vaestudy.reporting.tables.summary import interval, significant
+from vaestudy.run.figures import legend_below
+from vaestudy.study.declaration import Study, show
+
+NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training
+Key = tuple[Any, ...]
+
+
+def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """The bound over M and L at equal images, equal decoder passes and equal seconds, with lines of equal M L."""
+    cells = _plane(runs, study)
+    if len({key[0] for key in cells}) < 2 or len({key[1] for key in cells}) < 2:
+        return None
+    figure = Figure(figsize=(15, 5.4), layout="constrained")
+    for ax, (kind, words) in zip(figure.subplots(1, 3), cost_curves.COSTS.items(), strict=True):
+        if kind == "images":
+            values = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items()}
+            title = "Test ELBO, equal images seen (whole runs)"
+        else:
+            curves = {key: cost_curves.curve(cell, kind) for key, cell in cells.items()}
+            cost = min(curve.end for curve in curves.values())
+            values = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
+            title = f"Validation ELBO after {significant(cost)} {words}"
+        _heatmap(ax, values, title)
+    figure.suptitle(heading(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
+    return figure
+
+
+def _plane(runs: pd.DataFrame, study: Study) -> dict[tuple[int, int], pd.DataFrame]:
+    """(M, L) -> the cell's runs, at the baseline's levels of all other factors."""
+    place = {name: index for index, name in enumerate(study.factors)}
+    return {
+        (int(key[place["minibatch"]]), int(key[place["samples"]])): cell  # type: ignore[arg-type]
+        for key, cell in all_cells(runs, study).items()
+        if all(key[place[n]] == v for n, v in study.baseline.items() if n not in ("minibatch", "samples"))
+    }
+
+
+def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None:
+    Ms, Ls = (sorted({key[axis] for key in values}) for axis in (0, 1))
+    grid = np.array([[values.get((M, L), math.nan) for L in Ls] for M in Ms])
+    # Colours for the upper part: one bad corner would take them all.
+    low = max(float(np.nanmin(grid)), float(np.nanmax(grid)) - NATS_SHOWN)
+    image = ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=float(np.nanmax(grid)))
+    middle = (low + float(np.nanmax(grid))) / 2
+    for row, column in np.ndindex(*grid.shape):
+        value = grid[row, column]
+        if value == value:
+            colour = "black" if value > middle else "white"
+            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=10, color=colour)
+    ax.set_xticks(range(len(Ls)), [str(L) for L in Ls])
+    ax.set_yticks(range(len(Ms)), [str(M) for M in Ms])
+    ax.set(xlabel="L, draws per image", ylabel="M, images in a step", title=title)
+    ax.figure.colorbar(image, ax=ax, shrink=0.85, label="nats per image")
+    x = np.linspace(0, len(Ls) - 1, 200)
+    L_at = np.exp(np.interp(x, range(len(Ls)), np.log(Ls)))
+    for rows in sorted({M * Ls[0] for M in Ms} | {Ms[-1] * L for L in Ls}):
+        y = np.interp(np.log(rows / L_at), np.log(Ms), range(len(Ms)), left=math.nan, right=math.nan)
+        if np.isfinite(y).sum() > 10:
+            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.45, zorder=1.5)
+    ax.set(xlim=(-0.5, len(Ls) - 0.5), ylim=(-0.5, len(Ms) - 0.5))
+
+
+def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """The validation bound along the way, a column for each M: against decoder passes and against seconds."""
+    cells = _plane(runs, study)
+    if not cost_curves.recorded(runs) or not cells:
+        return None
+    Ms, Ls = (sorted({key[axis] for key in cells}) for axis in (0, 1))
+    colours = dict(zip(Ls, sns.color_palette("viridis_r", len(Ls)), strict=True))
+    curves = {
+        kind: {key: cost_curves.curve(cell, kind) for key, cell in cells.items()} for kind in ("passes", "seconds")
+    }
+    top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+        figure = Figure(figsize=(2.2 + 3.1 * len(Ms), 7.4), layout="constrained")
+        axes = figure.subplots(2, len(Ms), sharex="row", sharey=True, squeeze=False)
+        for row, (kind, mine) in enumerate(curves.items()):
+            front_x, front_y, _ = _front(list(mine.values()))
+            for ax, M in zip(axes[row], Ms, strict=True):
+                ax.plot(
+                    front_x,
+                    front_y,
+                    color="0.55",
+                    linewidth=3.5,
+                    alpha=0.55,
+                    label="best of all cells for at most this cost",
+                )
+                for L in Ls:
+                    if (M, L) in mine:
+                        x, y = mine[M, L].cost, mine[M, L].mean
+                        ax.plot(x, y, color=colours[L], marker=".", markersize=4, linewidth=1.3, label=f"L={L}")
+                ax.set(xscale="log", xlabel=cost_curves.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
+                ax.set_xlim(left=_first_shown(front_x, front_y, top))
+                if row == 0:
+                    ax.set_title(f"M={M}")
+            axes[row][0].set_ylabel("validation ELBO, nats per image")
+        legend_below(figure)
+        figure.suptitle(heading(runs, study, "means over seeds; seconds are medians"), fontsize=12)
+    return figure
+
+
+def _front(curves: list[cost_curves.Curve]) -> tuple[list[float], list[float], list[int]]:
+    """(cost, the best mean bound for at most that, whose it is): over costs that are dense enough to draw."""
+    low, high = min(curve.cost[0] for curve in curves), max(curve.end for curve in curves)
+    costs: list[float] = []
+    best: list[float] = []
+    whose: list[int] = []
+    for cost in np.geomspace(low, high, 120):
+        values = np.array([curve.within(float(cost)).mean() for curve in curves])
+        if np.isfinite(values).any():
+            costs.append(float(cost))
+            best.append(float(np.nanmax(values)))
+            whose.append(int(np.nanargmax(values)))
+    return costs, best, whose
+
+
+def _first_shown(costs: list[float], values: list[float], top: float) -> float:
+    """Where the front comes into the picture."""
+    return next(cost for cost, value in zip(costs, values, strict=True) if value > top - NATS_SHOWN) / 1.3
+
+
+def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """The Pareto set: all cells' curves, and on top which cell is best for at most each cost."""
+    if not cost_curves.recorded(runs):
+        return None
+    cells = all_cells(runs, study)
+    curves = {kind: [cost_curves.curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
+    fronts = {kind: _front(mine) for kind, mine in curves.items()}
+    top = max(max(values) for _, values, _ in fronts.values())
+    ranked = sorted({w for _, values, whose in fronts.values() for v, w in zip(values, whose, strict=True)
+                     if v > top - NATS_SHOWN})  # fmt: skip
+    palette = dict(zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True))
+    names = [_name(key, study) for key in cells]
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+        figure = Figure(figsize=(13, 6.2), layout="constrained")
+        for ax, (kind, (costs, values, whose)) in zip(figure.subplots(1, 2, sharey=True), fronts.items(), strict=True):
+            for curve in curves[kind]:
+                ax.plot(curve.cost, curve.mean, color="0.8", linewidth=0.8)
+            for winner in ranked:
+                mine = [index for index, w in enumerate(whose) if w == winner]
+                ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
+                        color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
+            ax.set(
+                xscale="log", xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2)
+            )
+            ax.set_xlim(left=_first_shown(costs, values, top))
+        figure.axes[0].set_ylabel("validation ELBO, nats per image")
+        legend_below(figure)
+        figure.suptitle(heading(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12)
+    return figure
+
+
+def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """The test bound against M, a line for each rule by which the step size grows with it, at the baseline's L."""
+    finished = runs[runs["status"] == "FINISHED"]
+    mine = finished[finished["samples"] == study.baseline["samples"]]
+    reference = along_factor(mine, study, "minibatch")
+    if len(reference) < 2 or mine["lr_scaling"].nunique() < 2:
+        return None
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+        figure = Figure(figsize=(7.5, 5), layout="constrained")
+        ax = figure.subplots()
+        for index, rule in enumerate(study.factors["lr_scaling"]):
+            arm = mine[mine["lr_scaling"] == rule]
+            base = study.baseline["minibatch"]  # where all rules are one
+            if arm.empty:
+                continue
+            arm = pd.concat([arm, reference[base]]) if rule != "none" and base in reference else arm
+            groups = list(arm.groupby("minibatch"))
+            means, halves = zip(*(interval(group["test/elbo"]) for _, group in groups), strict=True)
+            shift = 1.03 ** (index - 1)
+            ax.errorbar([float(str(M)) * shift for M, _ in groups], means, yerr=np.nan_to_num(halves), capsize=3,
+                        marker="o", markersize=4, label=f"step size: {RULES[str(rule)]}")  # fmt: skip
+        Ms = list(reference)
+        ax.set(xscale="log", xlabel="M, images in a step", ylabel="test ELBO, nats per image")
+        ax.set_xticks(Ms, [str(M) for M in Ms])
+        ax.set_xticks([], minor=True)
+        ax.legend(frameon=False)
+        figure.suptitle(heading(runs, study, f"L={study.baseline['samples']}; 95 % intervals over seeds"), fontsize=11)
+    return figure
+
+
+RULES = {"none": "the same for all M", "sqrt": "times sqrt(M / 100)", "linear": "times M / 100"}
+
+
+def _name(key: Key, study: Study) -> str:
+    """A cell in few words: what does not differ from the baseline's step size is left out."""
+    short = {"minibatch": "M", "samples": "L", "lr_scaling": "step size"}
+    words = [f"{short.get(n, n)}={show(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
+    return ", ".join(words)
+
+
+def heading(runs: pd.DataFrame, study: Study, words: str) -> str:
+    """A picture's heading: the question, the data, what is shown; a quick look says so."""
+    finished = runs[runs["status"] == "FINISHED"]
+    quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
+    name, seeds = finished["tags.data.name"].iloc[0], finished["seed"].nunique()
+    return f"{study.question}\n{name}, {seeds} seeds; {words}{quick}"

@@ -1,0 +1,59 @@
+"""Tidy runs by cell, and columns of means as text: what further tables and pictures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from vaestudy.reporting.tables.summary import interval, rank, with_halves
+from vaestudy.study.declaration import Level, Study, show
+
+
+def along_factor(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd.DataFrame]:
+    """Level of one factor -> its finished runs at the baseline's levels of all others, in order."""
+    mine = runs[runs["status"] == "FINISHED"]
+    for name, value in study.baseline.items():
+        if name != factor:
+            mine = mine[mine[name] == value]
+    levels = sorted(mine[factor].unique(), key=lambda level: rank(level, factor, study))
+    return {level: mine[mine[factor] == level] for level in levels}
+
+
+def all_cells(
+    runs: pd.DataFrame, study: Study, names: Sequence[str] | None = None
+) -> dict[tuple[Level, ...], pd.DataFrame]:
+    """Levels of all factors, or of some by name -> their finished runs, in order."""
+    names = list(study.factors if names is None else names)
+    finished = runs[runs["status"] == "FINISHED"]
+    groups: dict[Any, pd.DataFrame] = dict(list(finished.groupby(names, sort=False)))
+    ordered = sorted(groups, key=lambda key: [rank(v, n, study) for v, n in zip(key, names, strict=True)])
+    return {key: groups[key] for key in ordered}
+
+
+def named_cells(runs: pd.DataFrame, study: Study, names: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
+    """«latent_dim=2, sigma=raw» -> the runs of `all_cells`."""
+    names = list(study.factors if names is None else names)
+    cells = all_cells(runs, study, names)
+    return {", ".join(f"{n}={show(v)}" for n, v in zip(names, levels, strict=True)): c for levels, c in cells.items()}
+
+
+def measured(cell: pd.DataFrame, column: str) -> tuple[float, float]:
+    """(mean, half-width of its 95 % interval) of a metric over a cell's runs; nan where none has it."""
+    return interval(cell[column].dropna() if column in cell else pd.Series(dtype=float))
+
+
+def levels_shown(full: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The factors' columns of a table as they are printed."""
+    return pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+
+
+def plain(value: float) -> str:
+    """A bound as it is printed; nothing where there is none."""
+    return f"{value:.2f}" if value == value else ""
+
+
+def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
+    """The column and its `..._ci95` as they are printed, see `tables.with_halves`."""
+    return with_halves(full, column, f"{column}_ci95", f".{digits}f", sign)

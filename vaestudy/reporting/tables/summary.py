@@ -1,0 +1,316 @@
+"""Runs -> one row per cell, with intervals. Pure pandas: nothing is read or written here.
+
+mean ± half-width of the 95 % interval over seeds, by Student's t: it answers «what would other seeds give?»
+difference to the baseline: the mean over seeds of (cell - baseline) at the same seed, with its own interval;
+arms that share a seed share minibatch order and noise, so this is tighter than the two intervals suggest
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from vaestudy.config.compatibility import takes
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.study.declaration import Study, is_nats_of_pixels, show
+
+LEVEL = 0.95
+FAILURES = 20  # lines of them below a table
+LABELS = {
+    "elbo": "ELBO",
+    "log_likelihood": "log-lik.",
+    "kl": "KL",
+    "active_units": "active units",
+    "seconds/train": "s training",
+    "gradient/end/value/var_eps": "value Var_eps",
+    "gradient/end/all/variance": "gradient variance",
+    "gradient/end/encoder/snr_draws": "encoder SNR",
+    "bits_per_dim": "bits/dim",
+    "mse": "MSE",
+    "mae": "MAE",
+    "seconds_per_epoch": "s/epoch",
+    "train/likelihood_over_kl": "abs(log-lik.)/KL",
+    "train/first_likelihood_over_kl": "abs(log-lik.)/KL, first step",
+    "train/gradient_norm": "gradient norm",
+    "mass_at_0": "mass at 0",
+    "mass_near_1": "mass near 1",
+    "histogram_distance": "histogram distance",
+    "pit_distance": "PIT distance",
+    "decoder_at_floor": "scales at the floor",
+    "negative_sigma_units": "units with sigma < 0",
+    "two_signed_sigma_units": "units of two signs",
+    "epochs_to_95": "epochs to 95 %",
+    "neighbour_purity": "own neighbours",
+    "recognised_reconstruction": "recognised",
+    "relative_error": "relative error",
+    "unclear_prior": "unclear samples",
+}
+FORMATS = {
+    "test/active_units": ".1f",
+    "test/negative_sigma_units": ".1f",
+    "test/two_signed_sigma_units": ".1f",
+    "epochs_to_95": ".1f",
+    "test/bits_per_dim": ".3f",
+    "test/mse": ".4f",
+    "test/mae": ".4f",
+    "test/histogram_distance": ".3f",
+    "test/mass_at_0": ".3f",
+    "test/mass_near_1": ".3f",
+    "test/pit_distance": ".3f",
+    "test/decoder_at_floor": ".3f",
+    "test/neighbour_purity": ".3f",
+    "test/recognised_reconstruction": ".3f",
+    "test/relative_error": ".3f",
+    "test/unclear_prior": ".3f",
+    "seconds/train": ".1f",
+}
+ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
+BOUNDS = ("elbo", "iwae_")
+
+
+class Incomparable(ValueError):
+    """Runs whose numbers may not stand in one column."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A study's result: `full` for machines, `shown` for people, and the lines that belong beside it."""
+
+    full: pd.DataFrame
+    shown: pd.DataFrame
+    notes: list[str]
+
+
+def tidy(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """One row per cell and seed, factors as typed columns, metrics under their own names.
+
+    Where a cell was run more than once (a crash, then a retry) its finished run counts, else its newest.
+    """
+    rank = {"FINISHED": 0, "FAILED": 1}
+    runs = runs[runs["status"].isin(list(rank))].copy()
+    runs["rank"] = runs["status"].map(rank)
+    runs = runs.sort_values(["rank", "start_time"], ascending=[True, False]).drop_duplicates("tags.config.key")
+    for name in (*study.factors, "seed"):
+        runs[name] = [_level(text) for text in runs[f"params.{name}"]]
+    metrics = {c: c.removeprefix("metrics.") for c in runs.columns if c.startswith("metrics.")}
+    order = [*study.factors, "seed"]
+    return runs.rename(columns=metrics).sort_values(order, kind="stable").reset_index(drop=True)
+
+
+def _level(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Refuse runs whose metrics measure different things.
+
+    Raises:
+        Incomparable: they saw different images or pixel protocols, or nats of different kinds of likelihood meet.
+    """
+    finished = runs[runs["status"] == "FINISHED"]
+    same = {"tags.data.fingerprint": "data sets", "params.subset": "subsets", "params.pixels": "pixel protocols"}
+    for column, words in same.items():
+        if len(found := sorted(finished[column].unique())) > 1:
+            raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
+    families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
+    nats = [metric for metric in metrics if is_nats_of_pixels(metric)]
+    if len(families) > 1 and nats:
+        raise Incomparable(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
+
+
+def interval(values: pd.Series[float]) -> tuple[float, float]:
+    """(mean, half-width of its 95 % interval over the values); the half-width of fewer than two is nan."""
+    n = len(values)
+    if n < 2:
+        return (float(values.mean()) if n else math.nan), math.nan
+    return float(values.mean()), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+
+
+def summarise(runs: pd.DataFrame, study: Study) -> Table:
+    """The table of a study from its tidy runs.
+
+    Raises:
+        Incomparable: see `check_comparable`.
+    """
+    metrics = [name for name in study.tabulate if name in runs]
+    check_comparable(runs, metrics)
+    factors = list(study.factors)
+    finished = runs[runs["status"] == "FINISHED"]
+    base = finished
+    for name, value in study.baseline.items():
+        base = base[base[name] == value]
+    base = base.set_index("seed")
+    rows = []
+    groups = dict(list(runs.groupby(factors, sort=False)))
+    for levels in sorted(groups, key=lambda key: [rank(v, name, study) for v, name in zip(key, factors, strict=True)]):
+        group = groups[levels]
+        done = group[group["status"] == "FINISHED"]
+        row: dict[str, Any] = dict(zip(factors, levels, strict=True))
+        is_baseline = row == study.baseline
+        for metric in metrics:
+            row[metric], row[f"{metric}_ci95"] = interval(done[metric])
+            paired = (done.set_index("seed")[metric] - base[metric]).dropna()
+            if not is_baseline:
+                row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
+        row["seeds"] = len(done)
+        row["failed"] = len(group) - len(done)
+        row["seconds"] = done["seconds/total"].mean() if len(done) else math.nan
+        row["run_ids"] = " ".join(done["run_id"])
+        rows.append(row)
+    full = pd.DataFrame(rows)
+    return Table(full, _shown(full, study, metrics), _notes(runs, study))
+
+
+def rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
+    """Where a level stands among a factor's: numbers by their size, others in the order of the declaration."""
+    if isinstance(level, int | float | np.number):
+        return float(level), ""
+    known = [*study.factors[factor], *study.full.get(factor, ())]
+    return (known.index(level) if level in known else len(known)), str(level)
+
+
+def label(metric: str) -> str:
+    """A metric's name for people."""
+    name = metric.removeprefix("test/")
+    return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
+
+
+def form_of(metric: str) -> str:
+    """How many digits of it are shown."""
+    return FORMATS.get(metric, ".2f")
+
+
+def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
+    """The table as text, as it is printed."""
+    shown = pd.DataFrame()
+    likelihoods = full.get("likelihood", [study.base.likelihood] * len(full))
+    for name in study.factors:
+        pairs = zip(likelihoods, full[name], strict=True)
+        shown[name] = [show(value) if takes(likelihood, name) else "" for likelihood, value in pairs]
+    for metric in metrics:
+        if metric.startswith(ANY_SIZE):
+            pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
+            shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
+            continue
+        form = form_of(metric)
+        shown[label(metric)] = with_halves(full, metric, f"{metric}_ci95", form)
+        if metric == study.tabulate[0] and f"{metric}_diff" in full:
+            shown[f"Δ {label(metric)}"] = with_halves(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+    shown["seeds"] = full["seeds"].astype(str)
+    shown["failed"] = full["failed"].astype(str)
+    shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
+    return shown
+
+
+def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
+    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
+
+    def pair(mean: float, width: float) -> str:
+        if mean != mean:
+            return ""
+        text = f"{mean:{sign}{form}}"
+        return f"{text} ± {width:{form}}" if width == width else text
+
+    return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
+
+
+def significant(mean: float, half: float = math.nan) -> str:
+    """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
+
+    def number(value: float) -> str:
+        if abs(value) >= 1e6:
+            return re.sub(r"e\+0*", "e", f"{value:.2e}")
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+    if mean != mean:
+        return ""
+    return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
+
+
+def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
+    """A line for each cell with failed runs: how many, and what their records say of epoch and reason."""
+    lines: list[str] = []
+    for levels, group in runs.groupby(list(study.factors), sort=False):
+        failed = group[group["status"] != "FINISHED"]
+        if len(failed):
+            cell = ", ".join(f"{name}={show(level)}" for name, level in zip(study.factors, levels, strict=True))
+            reasons = failed.get("tags.failure", pd.Series(dtype=str)).dropna().unique()
+            lines.append(
+                f"{cell}: {len(failed)} of {len(group)} failed: {'; '.join(reasons) or 'no reason on record'}."
+            )
+    return lines if len(lines) <= FAILURES else [*lines[:FAILURES], f"... and {len(lines) - FAILURES} more such cells."]
+
+
+def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
+    """What the test images alone decide: their own masses, and how far a run's score depends on which they are."""
+    notes = []
+    own = {"test/mass_at_0": "level 0", "test/mass_near_1": "levels 250 to 255"}
+    shares = {words: finished.get(f"{metric}_data") for metric, words in own.items() if metric in study.tabulate}
+    if told := [f"{share.iloc[0]:.3f} on {words}" for words, share in shares.items() if share is not None]:
+        notes.append(f"Of the test pixels themselves: {', '.join(told)}.")
+    for metric in ("test/elbo", "test/bits_per_dim"):
+        errors = finished.get(f"{metric}_se")
+        if errors is not None and metric in study.tabulate:
+            error = f"{errors.mean():{form_of(metric)}}"
+            notes.append(
+                f"Standard error of one run's {label(metric)} over the test images: {error} on average; "
+                "all rows share the images."
+            )
+    return notes
+
+
+def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
+    finished = runs[runs["status"] == "FINISHED"]
+    if finished.empty:
+        return ["No run has finished."]
+    first = finished.iloc[0]
+    sizes = ", ".join(f"{int(first[f'tags.data.{part}']):,} {part}" for part in ("train", "valid", "test"))
+    likelihood = str(study.baseline.get("likelihood", study.base.likelihood))
+    levels = {name: value for name, value in study.baseline.items() if takes(likelihood, name)}
+    baseline = ", ".join(f"{name}={show(value)}" for name, value in levels.items())
+    bounds = [label(m) for m in study.tabulate if m.removeprefix("test/").startswith(BOUNDS)]
+    notes = [
+        f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
+        f"fingerprint {first['tags.data.fingerprint'][:12]}.",
+        "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
+        f"Δ: mean difference to {baseline} at the same seed.",
+    ]
+    if bounds:
+        notes.insert(
+            1,
+            f"Nats per image on test. {' and '.join(bounds)}: lower bounds on log p(x), higher is better; "
+            "log-lik. and KL are the ELBO's two parts (ELBO = log-lik. - KL), neither is a bound.",
+        )
+    if "test/bits_per_dim" in study.tabulate:
+        notes.insert(
+            1,
+            f"bits/dim: of dequantised test pixels, from IWAE {max(study.base.iwae)}, lower is better; of bernoulli, "
+            "which is no density, those of the continuous Bernoulli that its decoder implies.",
+        )
+    notes += _of_the_images(finished, study)
+    if bounds and first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
+        notes.append(
+            "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
+            "drawn as Bernoulli(x), and may not be ranked against densities."
+        )
+    if "tags.notices" in finished:
+        notes += [str(line) for line in finished["tags.notices"].dropna().unique()]
+    if (failed := len(runs) - len(finished)) > 0:
+        notes.append(f"{failed} runs failed and are in no mean.")
+        notes += _failures(runs, study)
+    states = finished[["tags.code.revision", "tags.code.state"]].drop_duplicates()
+    revisions = [f"{revision[:10]} ({state})" for revision, state in states.itertuples(index=False)]
+    notes.append(f"Code: {', '.join(revisions)}.")
+    return notes

@@ -1,0 +1,169 @@
+"""One run from configuration to record: data -> train -> evaluate -> figures -> files.
+
+Pure but for reading the data: nothing is written and nothing is tracked here, so a run is safe to repeat anywhere,
+in this process or in another, and its record can be sent over a wire.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.data import datasets
+from vaestudy.data.datasets import Data
+from vaestudy.data.pixels import fixed
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.run import figures
+from vaestudy.runtime import provenance
+from vaestudy.scoring import score
+from vaestudy.scoring.class_probe import class_scores, reader
+from vaestudy.training import backend
+from vaestudy.training.checkpoint import Keeper
+from vaestudy.training.train import Metrics, OnEpoch, check_bound, notices, train
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a run leaves behind."""
+
+    config: RunConfig
+    metrics: Metrics
+    """test/... and timings; final values."""
+    history: list[Metrics]
+    kl_per_dimension: list[float]
+    files: dict[str, bytes]
+    """Path within the run -> content: weights, configuration, scores, figures."""
+    facts: dict[str, str]
+    """Code revision, versions, hardware, data fingerprint and sizes."""
+    data: dict[str, str]
+    notices: tuple[str, ...] = ()
+    """What the user should know of this run, a line each."""
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        BadInput: no such device in this machine, or torch was built without it.
+    """
+    kind, _, index = device.partition(":")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}
+    if int(index or 0) >= there[kind]:
+        valid = ", ".join(name for name, count in there.items() if count)
+        raise BadInput(f"--device {device}: this machine has none that torch can use; choose from: {valid}")
+
+
+def execute(
+    config: RunConfig,
+    root: Path,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
+    say: Callable[[str], None] = lambda line: None,
+    keeper: Keeper | None = None,
+) -> Record:
+    """Run a resolved configuration on the data under `root`.
+
+    Raises:
+        NonFiniteLoss: the run diverged.
+    """
+    check_device(config.device)
+    clock = [time.perf_counter()]
+    data = datasets.prepare(config, root)
+    lines = notices(config, data)
+    for line in lines:
+        say(line)
+    result = train(config, data, on_epoch, keeper)
+    lines += keeper.remarks if keeper else []
+    clock.append(time.perf_counter())
+    x, labels = test_pixels(config, data)
+    scores = score_run(result.model, x, labels, data)
+    check_bound({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
+    clock.append(time.perf_counter())
+    pictures = figures.draw(figures.Portrait(result.model, x, labels, result.history, scores), config.figures)
+    clock.append(time.perf_counter())
+    epochs = config.epochs or 1
+    metrics = {f"test/{name}": value for name, value in scores.metrics.items()}
+    for label, row in scores.per_class.items():
+        metrics |= {f"test/class_{label}/{name}": value for name, value in row.items()}
+    metrics |= result.along | result.gradients
+    metrics |= {
+        "epochs_to_95": score.epochs_to_95(result.history),
+        "seconds_per_epoch": result.train_seconds / epochs,
+        "seconds/train": result.train_seconds,
+        "seconds/train_and_validate": clock[1] - clock[0],
+        "seconds/score": clock[2] - clock[1],
+        "seconds/figures": clock[3] - clock[2],
+        "seconds/total": clock[3] - clock[0],
+    }
+    files = {
+        "weights.safetensors": pack(result.model),
+        "config.json": (config.model_dump_json(indent=2) + "\n").encode(),
+        "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
+        **{f"figures/{name}.png": content for name, content in pictures.items()},
+    }
+    about = facts(config, data) | {"gradient": result.step} | ({"notices": " ".join(lines)} if lines else {})
+    return Record(config, metrics, result.history, scores.kl_per_dimension, files, about, describe(data), tuple(lines))
+
+
+def test_pixels(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """The x [N, P] and labels [N] by which this configuration's runs are scored."""
+    return fixed(config.pixels, data.test.images.to(config.device), "test"), data.test.labels.to(config.device)
+
+
+def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> score.Scores:
+    """All that the model's configuration asks to know of x [N, P] with labels [N], the test split of `data`."""
+    scores = score.score(model, x, labels, model.config.iwae)
+    if model.config.class_scores:
+        scores = scores.joined(*class_scores(model, x, labels, reader(model.config, data)))
+    return scores
+
+
+def describe(data: Data) -> dict[str, str]:
+    """What the run was fed, for the tracker."""
+    sizes = {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)}
+    return {"name": data.name, "fingerprint": data.fingerprint} | {k: str(v) for k, v in sizes.items()}
+
+
+def facts(config: RunConfig, data: Data) -> dict[str, str]:
+    """What a stranger needs to obtain the same bits: by name, all as text."""
+    commit, state = provenance.code_revision()
+    return {
+        "code.revision": commit,
+        "code.state": state,
+        "config.key": config.key,
+        "threads": str(config.threads),
+        "backend": backend.prepare(config),
+        "likelihood": LIKELIHOODS[config.likelihood](config).describe(),
+        **{f"data.{name}": value for name, value in describe(data).items()},
+        **{f"version.{name}": value for name, value in provenance.versions().items()},
+        **{f"hardware.{name}": value for name, value in provenance.hardware().items()},
+    }
+
+
+def pack(model: VAE) -> bytes:
+    """Weights and configuration as one safetensors file: neither can be had without the other."""
+    return save_tensors(model.state_dict(), metadata={"config": model.config.model_dump_json()})
+
+
+def unpack(content: bytes) -> VAE:
+    """The model that `pack` packed, on the device of its configuration.
+
+    Raises:
+        BadInput: the file is torn, or is not ours.
+    """
+    try:
+        length = int.from_bytes(content[:8], "little")
+        config = RunConfig.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["config"])
+        model = VAE(config)
+        model.load_state_dict(load_tensors(content))
+    except Exception as error:
+        raise BadInput(f"the weights cannot be read: {type(error).__name__}: {error}") from error
+    return model.to(config.device)

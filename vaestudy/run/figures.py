@@ -1,0 +1,300 @@
+"""FIGURES: name -> a picture of one run.
+
+A member takes a `Portrait` and returns a matplotlib figure, or None where it does not apply (a plane needs D=2).
+Digits are drawn dark on white, for paper. The noise of the pictures is fixed, as that of the scores is.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from vaestudy.config.compatibility import arm
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.class_probe import CLASSES
+from vaestudy.scoring.score import ACTIVE_UNIT, Scores
+
+SIDE = 28
+TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
+PARTS = {
+    "elbo": "ELBO = log-likelihood - KL",
+    "log_likelihood": "log-likelihood (reconstruction)",
+    "kl": "KL to the prior",
+}
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What a picture may show: a trained model, the test images x [N, P] with labels [N], and its numbers."""
+
+    model: VAE
+    x: Tensor
+    labels: Tensor
+    history: list[dict[str, float]]
+    scores: Scores
+
+    @property
+    def D(self) -> int:
+        return self.model.config.latent_dim
+
+
+def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
+    """The named figures that apply to this run, as PNG files."""
+    files = {}
+    with torch.no_grad():
+        for name in names:
+            if (figure := FIGURES[name](portrait)) is not None:
+                files[name] = to_png(figure)
+    return files
+
+
+def legend_below(figure: Figure) -> None:
+    """The first panel's legend below all panels, in as few lines as the figure is wide enough for, and even ones."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    lengths, count = [len(label) for label in labels], len(labels)
+
+    def inches(columns: int) -> float:
+        handle, letter = 0.6, 0.08
+        return sum(handle + letter * int(column.max()) for column in np.array_split(lengths, columns))
+
+    fitting = max((n for n in range(1, count + 1) if inches(n) <= figure.get_figwidth()), default=1)
+    lines = -(-count // fitting)
+    figure.legend(handles, labels, loc="outside lower center", ncols=-(-count // lines), frameon=False)
+
+
+def to_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def reconstructions(p: Portrait) -> Figure:
+    """Two test images of each class over their reconstructions: the decoder's mean at a z drawn from q(z|x)."""
+    found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
+    columns = [rows for rows in found if len(rows) == 2]
+    x = p.x[torch.cat(columns)]
+    q = p.model.encode(x)
+    eps = torch.randn(
+        (1, *q.mu.shape), generator=stream("figures", "reconstructions", device=x.device), device=x.device
+    )
+    back = p.model.likelihood.mean(p.model.decode(q.draw(eps)[0]))
+    pairs = torch.stack((x, back)).unflatten(1, (len(columns), 2))  # [original or back, class, which, P]
+    grid = pairs.permute(2, 0, 1, 3).flatten(0, 1)
+    figure, ax = _sheet(grid, f"Test images and their reconstructions, D={p.D}")
+    ax.set_yticks(_centres(4), ["original", "reconstruction"] * 2, fontsize=11)
+    ax.set_xticks(_centres(len(columns)), [str(int(p.labels[rows[0]])) for rows in columns], fontsize=12)
+    ax.set_xlabel("class")
+    return figure
+
+
+def prior_means(p: Portrait) -> Figure:
+    """Decoder means at 100 draws of z from the prior."""
+    means = p.model.likelihood.mean(p.model.decode(_prior_draws(p)))
+    return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}")[0]
+
+
+def prior_samples(p: Portrait) -> Figure:
+    """Pixels drawn from p(x|z) at the same draws of z."""
+    generator = stream("figures", "pixels", device=p.x.device)
+    samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
+    return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
+
+
+def decoder_samples(p: Portrait) -> Figure:
+    """One test image of each class, the decoder's mean at a z drawn from q(z|x), and pixels drawn from p(x|z) there."""
+    rows = torch.cat([(p.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
+    x = p.x[rows]
+    q = p.model.encode(x)
+    noise = stream("figures", "decoder_samples", device=x.device)
+    head = p.model.decode(q.draw(torch.randn((1, *q.mu.shape), generator=noise, device=x.device))[0])
+    grid = torch.stack((x, p.model.likelihood.mean(head), p.model.likelihood.sample(head, noise)))
+    figure, ax = _sheet(grid.clamp(0, 1), f"{arm(p.model.config)}, D={p.D}")
+    ax.set_yticks(_centres(3), ["original", "mean of p(x|z)", "sample of p(x|z)"], fontsize=11)
+    figure.set_size_inches(7, 2.2)
+    return figure
+
+
+def pixel_calibration(p: Portrait) -> Figure | None:
+    """Dequantised pixels: grey levels drawn from p(x|z) against the data's, and the places of the data in p(x|z)."""
+    if not p.scores.histograms:
+        return None
+    predicted, observed, pit = (np.array(p.scores.histograms[name]) for name in ("predicted", "observed", "pit"))
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    for values, colour, words in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
+        left.step(range(len(values)), np.where(values > 0, values, np.nan), color=colour, label=words, where="mid")
+    left.set(yscale="log", xlabel="grey level", ylabel="share of pixels")
+    left.set_title(f"Grey levels, total variation {p.scores.metrics['histogram_distance']:.3f}")
+    left.legend(frameon=False)
+    right.bar((np.arange(len(pit)) + 0.5) / len(pit), pit * len(pit), width=1 / len(pit), color=TRAIN)
+    right.axhline(1, color=TEST, linewidth=1)
+    right.set(xlabel="F(x|z), the data's places in p(x|z)", ylabel="density")
+    right.set_title(f"F(x|z), off from uniform by {p.scores.metrics['pit_distance']:.3f}")
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+        ax.set_axisbelow(True)
+    figure.suptitle(f"{arm(p.model.config)}, D={p.D}")
+    return figure
+
+
+def likelihood_over_kl(p: Portrait) -> Figure:
+    """|log-likelihood| / KL in training, from the first step on."""
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    ax = figure.subplots()
+    values = [p.history[0].get("train/first_likelihood_over_kl", math.nan)]
+    values += [metrics.get("train/likelihood_over_kl", math.nan) for metrics in p.history]
+    ax.plot(range(len(values)), values, color=TRAIN, marker="o", markersize=3)
+    ax.set(yscale="log", xlabel="epoch (0: the first step)", ylabel="|log-likelihood| / KL")
+    ax.set_title(f"Reconstruction against KL in training, {arm(p.model.config)}, D={p.D}")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    return figure
+
+
+def training_curves(p: Portrait) -> Figure:
+    """The bound and its two parts against epochs; the test value as a point at the end."""
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    epochs = range(1, len(p.history) + 1)
+    dots = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+    for ax, (name, title) in zip(figure.subplots(1, 3), PARTS.items(), strict=True):
+        for split, colour, words in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
+            if f"{split}/{name}" in p.history[0]:
+                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=words, **dots)
+        ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
+        values = [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h]
+        _focus(ax, values, p.scores.metrics[name])
+        ax.set(title=title, xlabel="epoch", ylabel="nats per image")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(alpha=0.3)
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def kl_per_dimension(p: Portrait) -> Figure:
+    """Mean KL of each latent dimension over the test images, largest first."""
+    values = np.sort(p.scores.kl_per_dimension)[::-1]
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    ax = figure.subplots()
+    ax.bar(np.arange(1, len(values) + 1), values, color=TRAIN, width=0.85)
+    ax.set(
+        title=f"KL per latent dimension, {p.scores.metrics['active_units']:.0f} of {p.D} active "
+        f"(Cov(E[z|x]) > {ACTIVE_UNIT})",
+        xlabel="dimension, by its KL",
+        ylabel="nats per image",
+    )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", alpha=0.3)
+    ax.set_axisbelow(True)
+    return figure
+
+
+def latent_means(p: Portrait) -> Figure | None:
+    """D=2: the mean of q(z|x) of each test image, coloured by class."""
+    if p.D != 2:
+        return None
+    mu = p.model.encode(p.x).mu.cpu().numpy()
+    labels = p.labels.cpu().numpy()
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    ax = figure.subplots()
+    ax.scatter(mu[:, 0], mu[:, 1], c=labels, cmap="tab10", s=4, alpha=0.5, vmin=-0.5, vmax=9.5, linewidths=0)
+    for c in np.unique(labels):
+        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
+        z1, z2 = np.median(mu[labels == c], axis=0)
+        ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
+    # A few far points would shrink the rest; 99.8 % of each axis is shown.
+    low, high = np.percentile(mu, [0.1, 99.9], axis=0)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
+    ax.set_title("Means of q(z|x) of the test images, by class")
+    return figure
+
+
+def manifold(p: Portrait) -> Figure | None:
+    """D=2: decoder means on a grid of the prior's quantiles, so that each tile has the same prior mass."""
+    if p.D != 2:
+        return None
+    n = 20
+    quantiles = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n).float().to(p.x.device)
+    z2, z1 = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    means = p.model.likelihood.mean(p.model.decode(torch.stack((z1, z2), -1)))
+    figure, ax = _sheet(means, "Decoder means over the latent plane, tiles of equal prior mass", tile=0.36)
+    ticks = [0, n // 4, n // 2, 3 * n // 4, n - 1]
+    ax.set_xticks([_centres(n)[i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    ax.set_yticks([_centres(n)[n - 1 - i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    ax.set(xlabel="z1", ylabel="z2")
+    return figure
+
+
+def traversals(p: Portrait) -> Figure | None:
+    """D>2: one dimension at a time moved across the prior, the others held at one test image's posterior mean."""
+    if p.D <= 2:
+        return None
+    dims = torch.tensor(p.scores.kl_per_dimension).argsort(descending=True)[:10].tolist()
+    steps = torch.linspace(-2.5, 2.5, 11, device=p.x.device)
+    z = p.model.encode(p.x[:1]).mu.expand(len(dims), len(steps), -1).clone()
+    for row, d in enumerate(dims):
+        z[row, :, d] = steps
+    title = f"Traversals of the most active dimensions around one test image, D={p.D}"
+    figure, ax = _sheet(p.model.likelihood.mean(p.model.decode(z)), title)
+    ax.set_yticks(_centres(len(dims)), [f"z{d + 1} ({p.scores.kl_per_dimension[d]:.1f} nats)" for d in dims])
+    ax.set_xticks(_centres(len(steps)), [f"{step:g}" for step in steps.tolist()])
+    ax.set_xlabel("value of that dimension (prior: N(0, 1))")
+    return figure
+
+
+def _prior_draws(p: Portrait) -> Tensor:
+    return torch.randn((100, p.D), generator=stream("figures", "prior", device=p.x.device), device=p.x.device)
+
+
+def _centres(count: int) -> list[float]:
+    return [i * (SIDE + 2) + SIDE / 2 + 0.5 for i in range(count)]
+
+
+def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes]:
+    """Images [rows, columns, P] in [0, 1] as one picture with thin gaps."""
+    rows, columns = images.shape[:2]
+    padded = np.zeros((rows, SIDE + 2, columns, SIDE + 2), dtype=np.float32)
+    tiles = images.reshape(rows, columns, SIDE, SIDE).cpu().numpy()
+    padded[:, 1:-1, :, 1:-1] = tiles.transpose(0, 2, 1, 3)
+    figure = Figure(figsize=(max(6.0, tile * columns + 1), tile * rows + 1.1), layout="constrained")
+    ax = figure.subplots()
+    ax.imshow(padded.reshape(rows * (SIDE + 2), -1), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_title(title, fontsize=12)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.tick_params(length=0)
+    return figure, ax
+
+
+def _focus(ax: Axes, values: list[float], test: float) -> None:
+    """Leave the first epochs' climb, which would flatten all that follows, outside the axis of a long history."""
+    if len(values) >= 10:
+        low, high = np.percentile(values, [8, 92])
+        margin = 0.6 * (high - low) + 1e-6
+        bottom, top = max(min(values), low - margin), min(max(values), high + margin) + 0.05 * margin
+        ax.set_ylim(min(bottom, test - 0.1 * margin), max(top, test + 0.1 * margin))
+
+
+FIGURES: dict[str, Callable[[Portrait], Figure | None]] = {
+    "reconstructions": reconstructions,
+    "prior_means": prior_means,
+    "prior_samples": prior_samples,
+    "decoder_samples": decoder_samples,
+    "pixel_calibration": pixel_calibration,
+    "training_curves": training_curves,
+    "likelihood_over_kl": likelihood_over_kl,
+    "kl_per_dimension": kl_per_dimension,
+    "latent_means": latent_means,
+    "manifold": manifold,
+    "traversals": traversals,
+}

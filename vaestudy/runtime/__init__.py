@@ -1,0 +1,1 @@
+"""The process and its surroundings: paths, signals, random streams, provenance, terminal."""

@@ -1,0 +1,80 @@
+"""How well p(x|z) fits the pixels themselves: errors of the mean, scales at their floors, histograms.
+
+Shapes: N images, P pixels. z is drawn once from q(z|x) for each image, with fixed noise. What each number means is told
+at the top of `evaluate.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaestudy.model.likelihoods.base import GREY_LEVELS
+from vaestudy.model.vae import VAE, Posterior
+from vaestudy.runtime.random_streams import stream
+
+BRIGHT = 250  # the first of the grey levels that count as near 1
+PIT_BINS = 20
+BLOCK = 100  # images at a time; fixed, as a block's noise is one stream
+
+Sums = dict[str, Tensor]
+
+
+@torch.no_grad()
+def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """(metrics, histograms) of x [N, P]. Histograms, each of sum 1, are of dequantised pixels alone."""
+    total: Sums = {}
+    for block, xs in enumerate(x.split(BLOCK)):
+        for name, value in _sums(model, xs, stream("score", "pixels", block, device=x.device)).items():
+            total[name] = total.get(name, 0) + value
+    N = len(x)
+    means = ("mse", "mae", "decoder_at_floor", "encoder_at_floor")
+    metrics = {name: total[name].item() / N for name in means if name in total}
+    share = total["negative"] / N
+    metrics["negative_sigma_units"] = float((share > 0.5).sum())
+    metrics["two_signed_sigma_units"] = float(((share > 0.01) & (share < 0.99)).sum())
+    if "predicted" not in total:
+        return metrics, {}
+    shares = {name: total[name] / total[name].sum() for name in ("predicted", "observed", "pit")}
+    predicted, observed, pit = shares.values()
+    metrics |= {
+        "mass_at_0": predicted[0].item(),
+        "mass_at_0_data": observed[0].item(),
+        "mass_near_1": predicted[BRIGHT:].sum().item(),
+        "mass_near_1_data": observed[BRIGHT:].sum().item(),
+        "histogram_distance": 0.5 * (predicted - observed).abs().sum().item(),
+        "pit_distance": 0.5 * (pit - 1 / PIT_BINS).abs().sum().item(),
+    }
+    return metrics, {name: share.tolist() for name, share in shares.items()}
+
+
+def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
+    """What a block of images x [M, P] adds, in float64: means over pixels or units, counts, all summed over images."""
+    likelihood, config = model.likelihood, model.config
+    q = model.encode(x)
+    eps = torch.randn((1, *q.mu.shape), generator=generator, device=x.device)
+    head = model.decode(q.draw(eps))[0]
+    difference = (x - likelihood.mean(head)).double()
+    found = {"mse": difference.square().mean(-1).sum(), "mae": difference.abs().mean(-1).sum()} | _sigmas(model, q)
+    if (floored := likelihood.at_floor(head)) is not None:
+        found["decoder_at_floor"] = floored.double().mean() * len(x)
+    if config.pixels == "dequantised":
+        found["predicted"] = _levels(likelihood.sample(head, generator))
+        found["observed"] = _levels(x)
+        places = likelihood.normalised.cdf(x, head).double().clamp(0, 1)
+        found["pit"] = places.histc(PIT_BINS, 0, 1)
+    return found
+
+
+def _sigmas(model: VAE, q: Posterior) -> Sums:
+    """Encoder scales at their floor, and how many are negative, by unit."""
+    found = {"negative": (q.sigma < 0).double().sum(0)}
+    if floor := model.config.sigma_floor:
+        found["encoder_at_floor"] = (q.sigma.abs() <= floor * (1 + 1e-6)).double().mean(-1).sum()
+    return found
+
+
+def _levels(x: Tensor) -> Tensor:
+    """How many pixels fall on each grey level, what lies outside [0, 1] on the nearest: [256]."""
+    level = (x.double() * GREY_LEVELS).floor_().clamp_(0, GREY_LEVELS - 1)
+    return level.histc(GREY_LEVELS, -0.5, GREY_LEVELS - 0.5)

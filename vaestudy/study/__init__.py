@@ -1,0 +1,1 @@
+"""A study as data: its question, its factors, its cells."""

@@ -1,0 +1,1 @@
+"""The execution of a study: trials, workers, progress. The only room that imports optuna."""

@@ -1,0 +1,269 @@
+"""Workers: a configuration in, a record out. They track nothing, and a run is safe to execute twice.
+
+    DaskPool      processes on this machine (a Dask cluster on the loopback interface), or a cluster that stands
+    InlinePool    one run at a time in this process, for debugging
+
+A worker keeps a checkpoint of the run under way, so that whoever executes it next goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import traceback
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.run.execute import Record, execute
+from vaestudy.runtime import signals
+from vaestudy.runtime.paths import mlruns
+from vaestudy.training.checkpoint import Keeper
+from vaestudy.training.train import Metrics, NonFiniteLoss, OnEpoch
+
+POLL_SECONDS = 0.2
+CONNECT_SECONDS = 10
+NANNY_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a run ended without a record."""
+
+    reason: str
+    traceback: str
+    diverged: bool
+    """The loss became non-finite: an outcome of the configuration, which would come again."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """News of a run under way."""
+
+    key: str
+    epoch: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run's end."""
+
+    key: str
+    outcome: Record | Failure
+
+
+class CrewLost(Exception):
+    """There is nobody left to do the work: the cluster is gone, or its processes could not be started."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Dask cluster that already stands: the scheduler's address and, for tls://, the files that open it."""
+
+    address: str
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
+class Pool(Protocol):
+    """Runs configurations; `news` tells of epochs and ends as they come."""
+
+    count: int
+
+    def submit(self, config: RunConfig, root: Path) -> None: ...
+
+    @property
+    def busy(self) -> int: ...
+
+    def news(self) -> Iterator[Epoch | Done]: ...
+
+    def close(self) -> None: ...
+
+
+def checkpoints() -> Path:
+    """Where runs under way are kept on this machine."""
+    return mlruns() / "checkpoints"
+
+
+def work(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Failure:
+    """Execute one run; an exception becomes a `Failure`, so that it ends this run and no other."""
+    try:
+        return execute(config, root, on_epoch, keeper=Keeper(checkpoints(), config.key))
+    except NonFiniteLoss as error:
+        return Failure(str(error), traceback.format_exc(), diverged=True)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
+
+
+def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | Failure:
+    from distributed import get_worker
+
+    worker = get_worker()
+    return work(config, root, lambda epoch, metrics: worker.log_event(topic, (config.key, epoch, metrics)))
+
+
+class InlinePool:
+    """One run at a time, here."""
+
+    count = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[RunConfig, Path]] = deque()
+
+    def submit(self, config: RunConfig, root: Path) -> None:
+        self._waiting.append((config, root))
+
+    @property
+    def busy(self) -> int:
+        return len(self._waiting)
+
+    def news(self) -> Iterator[Epoch | Done]:
+        config, root = self._waiting[0]
+        epochs: list[Epoch] = []
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            signals.check()
+            epochs.append(Epoch(config.key, epoch, metrics))
+
+        with signals.divisible():
+            outcome = work(config, root, on_epoch)
+        self._waiting.popleft()
+        yield from epochs
+        yield Done(config.key, outcome)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class DaskPool:
+    """Processes of a Dask cluster: `count` of them here on the loopback interface, or one that stands.
+
+    Raises:
+        BadInput: no scheduler answers at the given address.
+        CrewLost: no process could be started here; later, that the scheduler is gone.
+    """
+
+    def __init__(self, count: int, cluster: Cluster | None = None) -> None:
+        import dask
+        from distributed import Client, LocalCluster
+
+        for name in ("distributed", "distributed.client"):  # what they say of a cluster lost, we say in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        dask.config.set(
+            {
+                # A task that took its worker with it is not silently run again: the driver counts, and decides.
+                "distributed.scheduler.allowed-failures": 0,
+                # Dask's default returns every freed block to the system at once; a training step would then spend
+                # more time on page faults than on arithmetic (measured: 2.3 times as long).
+                "distributed.nanny.pre-spawn-environ": NANNY_ENVIRONMENT,
+                "distributed.admin.tick.limit": "1h",
+                "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+                # A worker's loop shares its interpreter and its core with the training: what would wake it, or the
+                # scheduler's, for pictures that nobody looks at is slowed down (measured: a tenth of a step).
+                "distributed.admin.tick.interval": "2s",
+                "distributed.admin.system-monitor.interval": "10s",
+                "distributed.worker.profile.enabled": False,
+                "distributed.scheduler.work-stealing": False,
+                "distributed.scheduler.active-memory-manager.start": False,
+            }
+        )
+        self._cluster: Any = None
+        if cluster is None:
+            try:
+                self._cluster = LocalCluster(
+                    n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+                    memory_limit=0, silence_logs=logging.CRITICAL, preload=[signals.__name__],
+                )  # fmt: skip
+            except RuntimeError as error:
+                raise CrewLost(f"the workers could not be started: {error}") from error
+            self._client = Client(self._cluster, set_as_default=False)
+        else:
+            try:
+                self._client = Client(cluster.address, security=_security(cluster), set_as_default=False,
+                                      timeout=CONNECT_SECONDS)  # fmt: skip
+            except (OSError, ValueError) as error:
+                raise BadInput(f"--scheduler {cluster.address}: no scheduler answers there ({error})") from None
+            count = max(1, sum(self._client.nthreads().values()))
+        self.count = count
+        self._topic = f"vaestudy-{uuid.uuid4().hex}"
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._futures: dict[str, Any] = {}
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(Epoch(*event[1])))
+
+    def submit(self, config: RunConfig, root: Path) -> None:
+        name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
+        self._check()
+        future = self._client.submit(_dask_work, config, root, self._topic, key=name, pure=False)
+        self._futures[config.key] = future
+        future.add_done_callback(lambda _, key=config.key: self._news.put(key))
+
+    @property
+    def busy(self) -> int:
+        return len(self._futures)
+
+    def news(self) -> Iterator[Epoch | Done]:
+        timeout = POLL_SECONDS
+        while True:
+            try:
+                event = self._news.get(timeout=timeout)
+            except queue.Empty:
+                return
+            finally:
+                self._check()
+            timeout = 0.0
+            if isinstance(event, Epoch):
+                if event.key in self._futures:  # what comes late stands in the record
+                    yield event
+            elif (future := self._futures.pop(event, None)) is not None:
+                yield Done(event, _outcome(future))
+
+    def _check(self) -> None:
+        if self._client.status != "running":
+            raise CrewLost("the scheduler of the Dask cluster is gone")
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing; a cluster that stood before goes on without our tasks."""
+        if self._cluster is None:
+            if self._client.status == "running":
+                self._client.cancel(list(self._futures.values()), force=True)
+        else:
+            for nanny in list(self._cluster.workers.values()):
+                if (process := getattr(nanny.process, "process", None)) is not None:
+                    process._process.kill()  # a task under way would be waited for
+        self._futures.clear()
+        self._client.close(timeout=2)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
+
+
+def _outcome(future: Any) -> Record | Failure:
+    """What became of a task: its own word, or that its process died too often."""
+    try:
+        result: Record | Failure = future.result(timeout=CONNECT_SECONDS)
+    except Exception as error:
+        return Failure(f"the worker was lost: {type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
+    return result
+
+
+def _security(cluster: Cluster) -> Any:
+    from distributed.security import Security
+
+    if not cluster.address.startswith("tls://"):
+        return None
+    return Security(
+        tls_ca_file=cluster.tls_ca,
+        tls_client_cert=cluster.tls_cert,
+        tls_client_key=cluster.tls_key,
+        require_encryption=True,
+    )

@@ -1,0 +1,1 @@
+"""Results to MLflow and back. The only room that imports mlflow."""

@@ -1,0 +1,287 @@
+"""The only importer of mlflow: records go in here, and come out again as data frames.
+
+Every run is addressed by its id through one client, so nothing depends on a current run or a current directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+# Before the import: no telemetry, no chatter, no progress bars for files of a kilobyte.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default is minutes; results are spooled instead
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+import pandas as pd
+from filelock import FileLock
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from vaestudy.config.run_config import BadInput
+from vaestudy.run.execute import Record
+from vaestudy.runtime.paths import database_file, database_uri, mlruns, slug
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+for chatty in ("mlflow.store", "urllib3"):  # what they say of a tracker out of reach, we say in one line
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+FLUSH_SECONDS = 2.0  # epochs are sent in batches, as a write costs milliseconds whatever its size
+BATCH = 900  # metrics in one request; the tracker takes up to 1000
+TAG = "vaestudy."
+TROUBLE = (MlflowException, SQLAlchemyError, OSError)  # how a tracker out of reach shows: no server, lock, full disk
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}
+
+
+class Tracker:
+    """A tracking store: the SQLite file under mlruns/ or a server."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        if (path := database_file(uri)) is None:
+            self.client = MlflowClient(uri)
+            self._artifacts = mlruns() / "artifacts" if not self.has_server else None
+        else:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BadInput(f"tracking path {uri}: {path.parent} cannot be made: {error.strerror}") from None
+            self._artifacts = path.parent / "artifacts"
+            with FileLock(f"{path}.setup.lock"):  # two processes that migrate one fresh database both fail
+                if not path.exists():
+                    _make_database(path)
+                self.client = MlflowClient(uri)
+                _follow(path)
+        self._pending: dict[str, list[Metric]] = {}
+        self._flushed: dict[str, float] = {}
+        self._told: dict[str, int] = {}
+
+    def experiment(self, name: str, note: str = "") -> str:
+        """The id of the experiment called `name`, made if need be; its artifacts lie beside the database."""
+        if (found := self.client.get_experiment_by_name(name)) is not None:
+            if found.lifecycle_stage != "active":
+                raise BadInput(f"experiment {name!r} is in MLflow's trash; restore it, or delete it for good")
+            return str(found.experiment_id)
+        location = (self._artifacts / slug(name)).as_uri() if self._artifacts else None
+        tags = {"mlflow.experimentKind": "custom_model_development"} | ({NOTE: note} if note else {})
+        return str(self.client.create_experiment(name, artifact_location=location, tags=tags))
+
+    def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """A new run, RUNNING; its id."""
+        everything = {TAG + key: value for key, value in tags.items() if value} | SOURCE
+        if commit := tags.get("code.revision"):
+            everything["mlflow.source.git.commit"] = commit
+        if parent:
+            everything[PARENT] = parent
+        return str(self.client.create_run(experiment, run_name=name, tags=everything).info.run_id)
+
+    def reopen(self, run_id: str) -> None:
+        self.client.update_run(run_id, status="RUNNING")
+
+    def params(self, run_id: str, values: Mapping[str, Any]) -> None:
+        self.client.log_batch(run_id, params=[Param(k, as_param(v)) for k, v in values.items()])
+
+    def tag(self, run_id: str, values: Mapping[str, str]) -> None:
+        self.client.log_batch(run_id, tags=[RunTag(k if k == NOTE else TAG + k, v) for k, v in values.items()])
+
+    def epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Metrics of one epoch, sent now and then; `finish` and `fail` send what is left."""
+        if epoch <= self._told.get(run_id, 0):
+            return  # a worker was lost, and the next tells again what its checkpoint brought back
+        self._told[run_id] = epoch
+        now = time.time()
+        pending = self._pending.setdefault(run_id, [])
+        pending += [Metric(name, value, int(now * 1000), epoch) for name, value in metrics.items()]
+        if now - self._flushed.setdefault(run_id, now) > FLUSH_SECONDS:
+            self._flush(run_id)
+
+    def _flush(self, run_id: str) -> None:
+        pending = self._pending.pop(run_id, [])
+        self._flushed[run_id] = time.time()
+        for start in range(0, len(pending), BATCH):
+            self.client.log_batch(run_id, metrics=pending[start : start + BATCH])
+
+    def metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
+        """Final metrics. One that is nan is left out: a tracker's search would take it for a small number."""
+        now = int(time.time() * 1000)
+        known = [Metric(name, value, now, step) for name, value in values.items() if value == value]
+        for start in range(0, len(known), BATCH):
+            self.client.log_batch(run_id, metrics=known[start : start + BATCH])
+
+    def series(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
+        """One metric over whole-numbered steps that are no epochs: a latent dimension, a value of D.
+
+        Points that the run already holds are not logged twice.
+        """
+        now, held = int(time.time() * 1000), {m.step: m.value for m in self.client.get_metric_history(run_id, name)}
+        new = [Metric(name, value, now, step) for step, value in values.items() if held.get(step) != value]
+        self.client.log_batch(run_id, metrics=new)
+
+    def files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Files at paths within the run."""
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, content in files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(run_id, scratch)
+
+    def dataset(self, run_id: str, data: Mapping[str, str]) -> None:
+        profile = json.dumps({k: int(data[k]) for k in ("train", "valid", "test")})
+        entity = Dataset(data["name"], data["fingerprint"][:32], "local", data["name"], profile=profile)
+        self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
+
+    def finish(self, run_id: str, record: Record, files: Path | None = None) -> None:
+        """Log a record, and only then mark the run FINISHED: a finished run is a whole one.
+
+        `files` is a folder that holds the record's files already, so that they need not be written once more.
+        """
+        now = int(time.time() * 1000)
+        metrics = self._pending.pop(run_id, [])
+        for epoch, values in enumerate(record.history, start=1):
+            if epoch > self._told.get(run_id, 0):  # those that came too late, or were lost with their worker
+                metrics += [Metric(name, value, now, epoch) for name, value in values.items()]
+        # A metric that is nan is left out: a tracker's search would take it for a small number.
+        metrics += [Metric(name, value, now, 0) for name, value in record.metrics.items() if value == value]
+        metrics += [Metric("test/kl_per_dimension", v, now, d) for d, v in enumerate(record.kl_per_dimension)]
+        # In as few requests as may be, as each costs milliseconds whatever it holds.
+        self.client.log_batch(run_id, metrics[:BATCH], tags=[RunTag(TAG + k, v) for k, v in record.facts.items()])
+        for start in range(BATCH, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics[start : start + BATCH])
+        self.dataset(run_id, record.data)
+        if files is None:
+            self.files(run_id, record.files)
+        else:
+            self.client.log_artifacts(run_id, str(files))
+        self.client.set_terminated(run_id, "FINISHED")
+
+    def close(self, run_id: str, status: str = "FINISHED") -> None:
+        self._flush(run_id)
+        self.client.set_terminated(run_id, status)
+
+    def fail(self, run_id: str, reason: str, traceback: str) -> None:
+        """Mark a run FAILED, with why."""
+        self.tag(run_id, {"failure": reason[:4000]})
+        self.files(run_id, {"traceback.txt": traceback.encode()})
+        self.close(run_id, "FAILED")
+
+    def experiments(self) -> dict[str, str]:
+        """Name -> id of each active experiment."""
+        found = self.client.search_experiments()
+        return {e.name: str(e.experiment_id) for e in found}
+
+    def runs(self, experiment: str, tags: Mapping[str, str] | None = None, parent: str | None = None) -> pd.DataFrame:
+        """Runs of an experiment, newest first: run_id, status, start_time, and params.*, metrics.*, tags.* columns."""
+        wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
+        clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items()]
+        rows = [_row(run) for run in self._search(experiment, " AND ".join(clauses))]
+        return pd.DataFrame(rows)
+
+    def _search(self, experiment: str, query: str) -> Iterator[Run]:
+        token: str | None = None
+        while token != "":
+            page = self.client.search_runs([experiment], query, max_results=1000, page_token=token)
+            yield from page
+            token = page.token or ""
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        """One run as a row of `runs`.
+
+        Raises:
+            BadInput: there is no such run.
+        """
+        try:
+            return _row(self.client.get_run(run_id))
+        except MlflowException as error:
+            raise BadInput(f"no run {run_id!r} is tracked at {self.uri}: {str(error).splitlines()[0]}") from None
+
+    def read_file(self, run_id: str, name: str) -> bytes:
+        """The content of one of a run's files.
+
+        Raises:
+            BadInput: the run has no such file.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self.client.download_artifacts(run_id, name, scratch)).read_bytes()
+            except (MlflowException, OSError) as error:
+                raise BadInput(f"run {run_id} holds no {name}: {str(error).splitlines()[0]}") from None
+
+    @property
+    def has_server(self) -> bool:
+        return self.uri.startswith("http")
+
+    def link(self, experiment: str, run_id: str) -> str:
+        """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
+        base = self.uri if self.has_server else "http://127.0.0.1:5000"
+        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+
+
+def _make_database(path: Path) -> None:
+    """Make and migrate a database under another name first: a kill in the midst leaves nothing half made."""
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    MlflowClient(database_uri(scratch)).search_experiments(max_results=1)
+    scratch.replace(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+
+
+def _follow(database: Path) -> None:
+    """Where a database was moved or copied, point its records at the artifacts that came along.
+
+    MLflow keeps absolute addresses and has no call that changes them; left alone, runs in a copy of a project would
+    write into the original. Artifacts that are not beside the database stay where the records say.
+    """
+    artifacts = database.parent / "artifacts"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        experiments = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        for experiment, old in experiments:
+            folder, _, name = old.rpartition("/")
+            here = artifacts / unquote(name)
+            new, ours = here.as_uri(), old.startswith("file:") and folder.endswith("/artifacts")
+            if new == old or not ours or not here.is_dir():
+                continue
+            connection.execute(
+                "UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :length + 1) "
+                "WHERE experiment_id = :experiment AND substr(artifact_uri, 1, :length) = :old",
+                {"new": new, "old": old, "length": len(old), "experiment": experiment},
+            )
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
+            )
+
+
+def as_param(value: Any) -> str:
+    """A configuration's value as a run's parameter."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    info = run.info
+    return {
+        "run_id": info.run_id,
+        "name": info.run_name,
+        "experiment": info.experiment_id,
+        "status": info.status,
+        "start_time": info.start_time,
+        **{f"params.{k}": v for k, v in run.data.params.items()},
+        **{f"metrics.{k}": v for k, v in run.data.metrics.items()},
+        **{f"tags.{k.removeprefix(TAG)}": v for k, v in run.data.tags.items()},
+    }

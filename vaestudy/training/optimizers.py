@@ -1,0 +1,112 @@
+"""OPTIMIZERS: name -> the optimiser of a model's weights.
+
+A member takes the model, the configuration and the number of train images, and returns a `torch.optim.Optimizer`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from vaestudy.config.run_config import RunConfig
+
+State = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
+
+
+class DirectAdam(optim.Adam):
+    """`optim.Adam(fused=True)` on a CPU, to the bit, without what it spends around the arithmetic.
+
+    A step of a small model is 0.2 ms of arithmetic; hooks, grouping by device and a counter for each tensor take
+    0.15 ms more. `torch._fused_adam_` is what `optim.Adam` calls in the end. It is no public name, hence `agrees`.
+    Hooks registered on `step` are not called.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, eps: float, weight_decay: float) -> None:
+        super().__init__(params, lr, eps=eps, weight_decay=weight_decay, fused=True)
+        self._kernel = self.kernel()
+        self._lists: State | None = None
+        self.step = self._direct_step  # type: ignore[method-assign]  # torch wraps the class's `step` in its hooks
+
+    @staticmethod
+    def kernel() -> Any:
+        """What `optim.Adam` calls; None where this torch has no such name."""
+        return getattr(torch, "_fused_adam_", None)
+
+    def _direct_step(self, closure: Any = None) -> None:
+        """One update; every parameter must have its gradient, and there is one group of them."""
+        if self._lists is None:
+            super().step()
+            self._lists = self._gather()
+            return
+        params, means, squares, counts = self._lists
+        (group,) = self.param_groups
+        beta1, beta2 = group["betas"]
+        with torch.no_grad():
+            counts[0].add_(1)  # the one counter of all
+            self._kernel(
+                params, [p.grad for p in params], means, squares, [], counts, amsgrad=False, maximize=False,
+                lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"], eps=group["eps"],
+            )  # fmt: skip
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._lists is not None:
+            for state in self.state.values():
+                state["step"].copy_(self._lists[-1][0])
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._lists = self._gather() if self.state else None
+
+    def _gather(self) -> State:
+        """The tensors of a step; one counter serves all parameters, which always step together."""
+        params = self.param_groups[0]["params"]
+        means, squares = ([self.state[p][name] for p in params] for name in ("exp_avg", "exp_avg_sq"))
+        return params, means, squares, [self.state[params[0]]["step"].clone()] * len(params)
+
+
+@functools.cache
+def agrees() -> bool:
+    """Whether `DirectAdam` steps as `optim.Adam` does in this torch, to the bit; else it is not used."""
+    ours, theirs = ([nn.Parameter(torch.linspace(-1, 1, n)) for n in (5, 40)] for _ in range(2))
+    try:
+        steppers = DirectAdam(ours, 0.1, 1e-8, 0.01), optim.Adam(theirs, 0.1, eps=1e-8, weight_decay=0.01, fused=True)
+        for step in range(1, 4):
+            for p in (*ours, *theirs):
+                p.grad = torch.linspace(-step, 2, len(p))
+            for stepper in steppers:
+                stepper.step()
+    except (TypeError, RuntimeError):  # another signature, or none
+        return False
+    return all(map(torch.equal, ours, theirs))
+
+
+def _decay(config: RunConfig, images: int) -> float:
+    """The gradient of -log N(theta; 0, I) / N is theta / N beside a mean over images, M times that beside a sum."""
+    if not config.weight_prior:
+        return 0.0
+    return (config.minibatch if config.reduction == "sum" else 1) / images
+
+
+def _adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+    """Kingma & Ba 2015, beta = (0.9, 0.999)."""
+    rate, eps, decay = config.learning_rate, config.optimizer_epsilon, _decay(config, images)
+    if torch.device(config.device).type == "cpu" and agrees():
+        return DirectAdam(model.parameters(), rate, eps, decay)
+    return optim.Adam(model.parameters(), rate, eps=eps, weight_decay=decay, fused=True)
+
+
+def _adagrad(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+    """Duchi et al. 2011."""
+    decay, eps = _decay(config, images), config.optimizer_epsilon
+    return optim.Adagrad(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay)
+
+
+OPTIMIZERS: dict[str, Callable[[nn.Module, RunConfig, int], optim.Optimizer]] = {
+    "adam": _adam,
+    "adagrad": _adagrad,
+}

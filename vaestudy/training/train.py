@@ -1,0 +1,286 @@
+"""train(config, data) -> Result: the loop, top to bottom.
+
+Shapes: L samples, M minibatch, D latent dimensions, P pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, optim
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data.datasets import Data
+from vaestudy.data.pixels import PIXELS, fixed
+from vaestudy.model.likelihoods.gaussian import Gaussian
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring import score
+from vaestudy.training import backend, checkpoint, gradient_noise, memory
+from vaestudy.training.milestones import Along
+from vaestudy.training.objectives import ESTIMATORS, TIGHTER, loss, terms
+from vaestudy.training.optimizers import OPTIMIZERS
+from vaestudy.training.traced_gradient import Gradient
+
+REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
+FIT_IMAGES = 1_000  # images in a pass where nothing is learned
+EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
+
+Metrics = dict[str, float]
+OnEpoch = Callable[[int, Metrics], None]
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss became nan or infinite: the run has diverged and has no result."""
+
+    def __init__(self, value: float, epoch: int, step: int, log_likelihood: float, kl: float) -> None:
+        self.epoch, self.step = epoch, step
+        super().__init__(
+            f"the loss is {value} in epoch {epoch}, step {step} (log_likelihood {log_likelihood:.6g}, kl {kl:.6g} nats)"
+        )
+
+
+class ExplodedBound(NonFiniteLoss):
+    """The bound is finite no more, or so low that the run means nothing: it has diverged and has no result."""
+
+    def __init__(self, name: str, value: float, epoch: int) -> None:
+        self.epoch = epoch
+        ArithmeticError.__init__(self, f"{name} is {value:.6g} after epoch {epoch}")
+
+
+@dataclass
+class Result:
+    """A trained model and how it came to be."""
+
+    model: VAE
+    history: list[Metrics] = field(default_factory=list)
+    """One entry an epoch: train/... averaged over its minibatches while the weights moved, valid/... at its end."""
+    train_seconds: float = 0.0
+    """Time in training steps alone; the clock stands still during validation."""
+    along: Metrics = field(default_factory=dict)
+    """along/...: the bound on valid and the seconds at the milestones (`along.py`)."""
+    gradients: Metrics = field(default_factory=dict)
+    """gradient/...: its variance at the stages of the run (`gradients.py`)."""
+    step: str = ""
+    """How a step's gradient was had (`replay.py`)."""
+
+
+def train(
+    config: RunConfig,
+    data: Data,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
+    keeper: checkpoint.Keeper | None = None,
+) -> Result:
+    """Train a VAE.
+
+    Args:
+        config: a resolved configuration (`data.resolve`).
+        data: its images; only train and valid are touched.
+        on_epoch: called after each epoch with its number, from 1, and its metrics, nats per image; epochs that a
+            checkpoint brings back are told again.
+        keeper: where the run under way is kept; what it holds is gone on from, with the same bits.
+
+    Raises:
+        NonFiniteLoss: the run diverged.
+    """
+    backend.prepare(config)
+    device = torch.device(config.device)
+    model = VAE(config).to(device)
+    images = data.train.images.to(device)
+    x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
+    optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
+    schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
+    rate = config.learning_rate * LR_SCALINGS[config.lr_scaling](config.minibatch)
+    result, along = Result(model), Along(model, x_valid, epochs * len(images))
+    gradient = gradient_of(model)
+
+    def measure(stage: str) -> None:
+        if config.gradient_images:
+            result.gradients |= gradient_noise.measure(model, images, stage)
+
+    if keeper is not None:
+        _resume(keeper, result, along, len(images), optimizer, on_epoch)
+    if not result.history:
+        measure("start")
+    for epoch in range(len(result.history) + 1, epochs + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * schedule(epoch, epochs)
+        along.start()
+        metrics = _train_epoch(model, gradient, images, optimizer, epoch, along.step)
+        along.stop()
+        if len(x_valid):
+            b = score.bound(model, x_valid, 1, "valid", epoch)
+            for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
+                metrics[f"valid/{name}"] = values.mean().item()
+        check_bound(metrics, epoch)
+        if epoch == 1:
+            measure("epoch_1")
+        result.history.append(metrics)
+        on_epoch(epoch, metrics)
+        if keeper is not None and keeper.due():
+            extra = {"history": result.history, "train_seconds": along.seconds}
+            extra |= {"along": along.metrics, "gradients": result.gradients}
+            keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
+    fit_scale(model, images)
+    measure("end")
+    result.train_seconds, result.along, result.step = along.seconds, along.metrics, gradient.words
+    return result
+
+
+def check_bound(metrics: Metrics, epoch: int) -> None:
+    """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
+
+    Raises:
+        ExplodedBound: so it is.
+    """
+    for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
+        value = metrics[name]
+        if not math.isfinite(value) or (epoch > 1 and value < EXPLODED):
+            raise ExplodedBound(name, value, epoch)
+
+
+def fit_scale(model: VAE, images: Tensor) -> None:
+    """Set an optimal scale to the root mean squared error of all train images [N, P], z drawn once for each.
+
+    From here on nothing moves it: it has not seen what is scored.
+    """
+    model.eval()
+    config, likelihood = model.config, model.likelihood
+    if not (isinstance(likelihood, Gaussian) and likelihood.kind == "optimal"):
+        return
+    x_noise, z_noise = (stream(config.seed, "fit-scale", what, device=images.device) for what in ("pixels", "epsilon"))
+    total = 0.0
+    with torch.no_grad():
+        for batch in images.split(FIT_IMAGES):
+            x = PIXELS[config.pixels](batch, x_noise)
+            eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
+            head = model.decode(model.encode(x).draw(eps))[0]
+            total += (x - likelihood.mean(head)).double().square().sum().item()
+        likelihood.refit(torch.tensor(total / images.numel(), device=images.device))
+
+
+def _resume(
+    keeper: checkpoint.Keeper,
+    result: Result,
+    along: Along,
+    images: int,
+    optimizer: optim.Optimizer,
+    on_epoch: OnEpoch,
+) -> None:
+    """Go back to where `keeper` saw the run last."""
+    if (state := keeper.load()) is None:
+        return
+    checkpoint.restore(state.tensors, result.model, optimizer)
+    along.resume(state.epoch * images, state.extra["train_seconds"], state.extra.get("along", {}))
+    result.gradients = state.extra.get("gradients", {})
+    for epoch, metrics in enumerate(state.extra["history"], start=1):
+        result.history.append(metrics)
+        on_epoch(epoch, metrics)
+
+
+def gradient_of(model: VAE) -> Gradient:
+    """(x [M, P], eps [L, M, D]) -> (the loss, the minibatch's sums of log-likelihood, KL and objective: [3], float64).
+
+    Called, it leaves the loss's gradient in the model's parameters. Recorded unless it is so large that it is computed
+    in chunks, or goes image by image.
+    """
+    config, likelihood = model.config, model.likelihood
+    estimator = ESTIMATORS[config.estimator]
+    small = config.samples * config.minibatch <= memory.rows(likelihood.heads)
+
+    def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        estimate = estimator(terms(model, x, eps, config.log_guard))
+        told = (estimate.log_likelihood, estimate.kl, estimate.objective)
+        sums = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
+        return loss(estimate, config.reduction), sums
+
+    return Gradient(model, step, record=small and not likelihood.image_by_image)
+
+
+def _train_epoch(
+    model: VAE,
+    gradient: Gradient,
+    images: Tensor,
+    optimizer: optim.Optimizer,
+    epoch: int,
+    after_step: Callable[[int], None] = lambda images: None,
+) -> Metrics:
+    """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too.
+
+    `after_step` is told how many images each step saw.
+    """
+    config, device, N = model.config, images.device, len(images)
+    pixels = PIXELS[config.pixels]
+    order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
+    pixel_noise = stream(config.seed, "pixels", epoch, device=device)
+    epsilon = stream(config.seed, "epsilon", epoch, device=device)
+    sums, parameters = torch.zeros(3, dtype=torch.float64, device=device), list(model.parameters())
+    first: Metrics = {}
+    for step, batch in enumerate(order.split(config.minibatch), start=1):
+        x = pixels(images.index_select(0, batch), pixel_noise)
+        eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
+        value, parts = gradient(x, eps)
+        if not math.isfinite(shown := value.item()):
+            raise NonFiniteLoss(shown, epoch, step, *(parts[:2] / len(x)).tolist())
+        optimizer.step()
+        if epoch == step == 1:
+            reconstruction, divergence, _ = parts.abs().tolist()
+            first["train/first_likelihood_over_kl"] = reconstruction / divergence if divergence else math.nan
+        sums += parts
+        after_step(len(x))
+    log_likelihood, kl, objective = (sums / N).tolist()
+    metrics = {
+        "train/elbo": log_likelihood - kl,
+        "train/kl": kl,
+        "train/log_likelihood": log_likelihood,
+        "train/likelihood_over_kl": abs(log_likelihood) / kl if kl else math.nan,
+        "train/gradient_norm": torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item(),
+        **first,
+    }
+    # Where another bound is trained, its value beside the ELBO by the same draws.
+    return metrics | ({"train/objective": objective} if config.estimator in TIGHTER else {})
+
+
+def notices(config: RunConfig, data: Data) -> list[str]:
+    """What the user should know about a run before it starts, a line each."""
+    lines = []
+    if config.minibatch > len(data.train):
+        lines.append(
+            f"--minibatch {config.minibatch} is more than the {len(data.train)} train images: one step an epoch"
+        )
+    if config.estimator == "iwae" and config.samples == 1:
+        lines.append("--estimator iwae with --samples 1 equals sgvb-a: an importance-weighted bound takes 2 or more")
+    member = LIKELIHOODS[config.likelihood]
+    if config.pixels == "grey" and member.family == "density" and member.limits is not None:
+        lines.append(
+            f"{config.likelihood} on grey pixels: where they are all 0 or all 255 the bound grows as the scale falls, "
+            "and only its floor ends that; --pixels dequantised gives densities that can be compared"
+        )
+    return lines
+
+
+def _constant(epoch: int, epochs: int) -> float:
+    return 1.0
+
+
+def _iwae(epoch: int, epochs: int) -> float:
+    """10^(-i/7) in stage i = 0..7, stage i lasting 3^i of 3280 parts of the run (Burda et al. 2015, section 5)."""
+    part = (epoch - 1) * 3280 / epochs
+    stage = next(i for i in range(8) if part < (3 ** (i + 1) - 1) / 2)
+    return float(10 ** (-stage / 7))
+
+
+SCHEDULES: dict[str, Callable[[int, int], float]] = {
+    "constant": _constant,
+    "iwae": _iwae,
+}
+
+LR_SCALINGS: dict[str, Callable[[int], float]] = {
+    "none": lambda M: 1.0,
+    "sqrt": lambda M: math.sqrt(M / REFERENCE_MINIBATCH),
+    "linear": lambda M: M / REFERENCE_MINIBATCH,
+}
