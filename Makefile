@@ -51,10 +51,10 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-faults: $(STAMP)
-	$(BIN)/python tests/faults.py $(ARGS)
+	$(BIN)/python -m tests.robustness.faults $(ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench.py $(ARGS)
+	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

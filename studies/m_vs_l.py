@@ -14,7 +14,7 @@ into what the images and what the draws cause, at the start, after epoch 1 and a
 measured cost of a step makes best. docs/m-vs-l.md has what was found.
 """
 
-from vaestudy.cli.main import study_main
+from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.study.declaration import Level, Study
 

@@ -1,145 +1,106 @@
-"""Imports point one way: a module imports only those above it in this list."""
+"""Imports point one way between rooms, no modules import each other in a circle, and what answers bad input is quick."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import vaestudy
-from vaestudy.config.registry import declared
-from vaestudy.config.run_config import registered
 
 PACKAGE = Path(vaestudy.__file__).parent
-ORDER = [
-    "registry",
-    "options",
-    "config",
-    "noise",
-    "places",
-    "heap",
-    "books",
-    "provenance",
-    "console",
-    "interrupt",
-    "flags",
-    "pixels",
-    "special",
-    "sigma",
-    "likelihood",
-    "bernoulli",
-    "gaussian",
-    "beta",
-    "levels",
-    "likelihoods",
-    "data",
-    "memory",
-    "model",
-    "estimators",
-    "optimizers",
-    "backend",
-    "checkpoint",
-    "calibration",
-    "evaluate",
-    "classes",
-    "along",
-    "gradients",
-    "replay",
-    "train",
-    "figures",
-    "run",
-    "design",
-    "tracking",
-    "tables",
-    "cells",
-    "budgets",
-    "planes",
-    "class_tables",
-    "study_tables",
-    "cost_figures",
-    "noise_figures",
-    "class_figures",
-    "arm_figures",
-    "study_figures",
-    "export",
-    "spool",
-    "workers",
-    "board",
-    "delivery",
-    "study",
-    "commands",
-    "cli",
-]
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
-OWNERS = {"mlflow": "tracking", "optuna": "study"}
+ROOMS = (
+    ("cli",),
+    ("sweep",),
+    ("reporting",),
+    ("tracking",),
+    ("run",),
+    ("training",),
+    ("scoring",),
+    ("model", "data", "study"),
+    ("config", "runtime"),
+    ("errors", "plotting"),
+)
+"""From left to right: a room imports only rooms further right, and none that shares its place."""
+
+TOP = ("__init__", "__main__")
+"""Entry points, which stand above all rooms."""
+
+OWNERS = {"mlflow": "tracking", "optuna": "sweep"}
+"""Package -> the only room that imports it."""
+
+QUICK = (
+    "vaestudy.cli.main",
+    "vaestudy.cli.study",
+    "vaestudy.study.discovery",
+    "vaestudy.data.datasets",
+    "vaestudy.training.memory",
+)
+"""What runs before the user's input is known to be good."""
+
+SLOW = {"torch", "torchvision", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "scipy", "sklearn"}
 
 
-def imports(module: str, top_level_only: bool = False) -> set[str]:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+def module_name(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = ("vaestudy", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room_of(module: str) -> str:
+    """The room of `vaestudy.<room>...`."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports(path: Path) -> set[str]:
+    """Every name that a file imports, at its top or within a function, as a dotted name."""
     found = set()
-    for node in tree.body if top_level_only else ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute"
+            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def test_every_module_has_its_place() -> None:
-    assert sorted(ORDER) == MODULES
+def test_every_module_is_in_a_room() -> None:
+    rooms = {room for place in ROOMS for room in place}
+    assert {room_of(module) for module in MODULES} == rooms | set(TOP)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module: str) -> None:
-    ours = {name.split(".")[1] for name in imports(module, top_level_only=module == "cli") if "vaestudy." in name}
-    later = ours & set(ORDER[ORDER.index(module) :])
-    assert not later, f"{module} imports {later}"
+@pytest.mark.parametrize("room", [room for place in ROOMS for room in place])
+def test_imports_point_one_way(room: str) -> None:
+    place = next(i for i, rooms in enumerate(ROOMS) if room in rooms)
+    allowed = {room} | {further for rooms in ROOMS[place + 1 :] for further in rooms}
+    for module, path in MODULES.items():
+        if room_of(module) == room:
+            used = {room_of(name) for name in imports(path) if name.startswith("vaestudy.")}
+            assert used <= allowed, f"{module} imports {used - allowed}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: imports(path) & MODULES.keys() for module, path in MODULES.items()}
+    while leaves := [module for module, used in graph.items() if not used & graph.keys()]:
+        for module in leaves:
+            del graph[module]
+    assert not graph, f"circles among {sorted(graph)}"
 
 
 @pytest.mark.parametrize(("package", "owner"), OWNERS.items())
 def test_trackers_have_one_importer(package: str, owner: str) -> None:
-    users = {m for m in MODULES if any(name.split(".")[0] == package for name in imports(m))}
+    users = {room_of(m) for m, path in MODULES.items() if any(n.split(".")[0] == package for n in imports(path))}
     assert users == {owner}
 
 
-@pytest.mark.parametrize(
-    "module", ["registry", "options", "config", "places", "flags", "design", "cli", "data", "memory"]
-)
+@pytest.mark.parametrize("module", QUICK)
 def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
-    slow = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "torchvision"}
-    assert not {name.split(".")[0] for name in imports(module, top_level_only=True)} & slow
-
-
-@pytest.mark.parametrize(
-    ("registry", "module"),
-    [
-        ("DATASETS", "data/datasets"),
-        ("PIXELS", "data/pixels"),
-        ("SIGMAS", "model/sigma"),
-        ("LIKELIHOODS", "model/likelihoods/registry"),
-        ("ESTIMATORS", "training/objectives"),
-        ("FIGURES", "run/figures"),
-        ("STUDY_FIGURES", "reporting/figures/bound"),
-        ("STUDY_TABLES", "reporting/tables/cost"),
-        ("OPTIMIZERS", "training/optimizers"),
-        ("SCHEDULES", "training/train"),
-        ("LR_SCALINGS", "training/train"),
-        ("INITS", "model/vae"),
-        ("ACTIVATIONS", "model/vae"),
-    ],
-)
-def test_names_read_from_the_source_are_the_registry(registry: str, module: str) -> None:
-    loaded = getattr(__import__(f"vaestudy.{module}", fromlist=[registry]), registry)
-    assert registered(registry, module) == tuple(loaded)
-
-
-def test_what_members_declare_is_read_from_the_source() -> None:
-    """Through the import that brings a class into its registry, literal attributes of its own body alone."""
-    beta = declared("LIKELIHOODS", "model/likelihoods/registry", "beta")
-    assert beta["family"] == "density"
-    assert beta["limits"] == (0.01, 10.0)
-    assert "heads" not in beta
-    assert declared("SIGMAS", "model/sigma", "bounded")["bounds"] == (0.001, 2.0)
-    with pytest.raises(LookupError, match="assigns no dict named NOTHING"):
-        declared("NOTHING", "estimators", "x")
+    code = f"import sys, {module}; print(*sorted({SLOW!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

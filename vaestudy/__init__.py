@@ -19,7 +19,7 @@ def load(run: str, tracking_uri: str | None = None) -> VAE:
     """
     from pathlib import Path
 
-    from vaestudy.run.execute import unpack
+    from vaestudy.run.weights import unpack
     from vaestudy.runtime import paths
 
     if run.endswith(".safetensors"):

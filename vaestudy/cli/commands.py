@@ -10,21 +10,25 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
+from vaestudy.errors import BadInput
 from vaestudy.reporting import export
-from vaestudy.run import execute
+from vaestudy.run import execute, weights
+from vaestudy.run.record import Epoch, Failure
 from vaestudy.runtime.console import consoles, print_json, print_whole, progress
 from vaestudy.runtime.signals import check, whole
+from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
 from vaestudy.study import declaration
 from vaestudy.study.declaration import is_nats_of_pixels
+from vaestudy.study.sweep import Sweep, single
 from vaestudy.sweep.driver import Crew, conduct
-from vaestudy.sweep.worker_pool import Cluster, CrewLost, Epoch, Failure
+from vaestudy.sweep.worker_pool import Cluster, CrewLost
 from vaestudy.tracking import publisher
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import backend
-from vaestudy.training.train import Metrics, NonFiniteLoss
+from vaestudy.training.divergence import NonFiniteLoss
 
 READING = (
     "±: standard error over the test images (..._prior: over draws), not over seeds. "
@@ -44,7 +48,7 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
 
     if note:
         say(note)
-    way = publisher.Delivery(uri, declaration.single(config), publisher.SINGLE, say)
+    way = publisher.Delivery(uri, single(config), publisher.SINGLE, say)
     name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
     way.begin(name, config, {})
     with progress(err) as bar:
@@ -117,7 +121,7 @@ def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, a
     err, out = consoles()
     tracker = Tracker(uri)
     held = tracker.get(run_id)
-    model = execute.unpack(tracker.read_file(run_id, "weights.safetensors"))
+    model = weights.unpack(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
     execute.check_device(config.device)
     backend.prepare(config)
@@ -203,7 +207,7 @@ def study(
         err.print(note, style="yellow")
     if quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
-    sweep = declaration.Sweep(declared, base, changed, quick, note, fresh)
+    sweep = Sweep(declared, base, changed, quick, note, fresh)
     try:
         outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
     except CrewLost as error:

@@ -9,9 +9,11 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
 
-from vaestudy.config.run_config import BadInput, Choice, expected, unknown
+from vaestudy.config.fields import _item_metadata, choices
+from vaestudy.config.messages import expected
+from vaestudy.errors import BadInput, unknown
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,20 +64,6 @@ def add_fields(parser: Parser, model: type[BaseModel], title: str, *, leave: Ite
             group.add_argument(flag(name), nargs="+", metavar=_metavar(model, name, names), help=text)
         else:
             group.add_argument(flag(name), metavar=_metavar(model, name, names), help=text)
-
-
-def choices(metadata: Iterable[Any]) -> tuple[str, ...]:
-    """The names a field's validators allow, if they do."""
-    for item in metadata:
-        if isinstance(item, AfterValidator) and isinstance(item.func, Choice):
-            return item.func.names
-    return ()
-
-
-def _item_metadata(annotation: Any) -> Iterable[Any]:
-    """The metadata of the items of a tuple[Annotated[T, ...], ...]."""
-    arguments = getattr(annotation, "__args__", ())
-    return getattr(arguments[0], "__metadata__", ()) if arguments else ()
 
 
 def _metavar(model: type[BaseModel], name: str, names: tuple[str, ...]) -> str:

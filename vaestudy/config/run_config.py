@@ -7,76 +7,23 @@ member there is all it takes for the command line to know it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )
 
 from vaestudy.config import compatibility
-from vaestudy.config.registry import registered as registered
-
-
-class BadInput(Exception):
-    """The user's input cannot be used; the message is the one line that the user is shown (exit code 2)."""
-
-
-def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """One line for a name that does not exist: the value, the nearest valid one, all valid ones."""
-    valid = list(valid)
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
-
-
-class Choice:
-    """A validator for a field that takes one of some names, given outright or read from a registry."""
-
-    def __init__(self, kind: str, *names: str, registry: tuple[str, str] | None = None) -> None:
-        self.kind, self._names, self._registry = kind, names, registry
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self._names + (registered(*self._registry) if self._registry else ())
-
-    def __call__(self, value: str) -> str:
-        if value not in self.names:
-            raise ValueError(unknown(self.kind, value, self.names))
-        return value
-
-
-def _plain_number(value: Any) -> Any:
-    """Whole numbers only: pydantic would take True for 1 and 1.0 for 1."""
-    if isinstance(value, bool | float):
-        raise ValueError("not a whole number")
-    return value
-
-
-def _device(value: str) -> str:
-    kind, _, index = value.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise ValueError(unknown("device", value, ("cpu", "cuda", "cuda:N", "mps")))
-    return value
-
-
-Count = Annotated[int, Field(ge=1), BeforeValidator(_plain_number)]
-CountOrZero = Annotated[int, Field(ge=0), BeforeValidator(_plain_number)]
-Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
-Floor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, _device
+from vaestudy.config.messages import checked
+from vaestudy.config.presets import PRESETS
+from vaestudy.errors import BadInput, unknown
 
 
 class RunConfig(BaseModel):
@@ -84,7 +31,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=("DATASETS", "data/datasets")))] = "auto"
+    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=("DATASETS", "data/sources")))] = "auto"
     """The images; auto is mnist where it is on disk or quickly downloaded, else mnist-5k."""
     valid_size: CountOrZero | None = None
     """Train images held out for validation [default: 5,000, or 500 of mnist-5k]."""
@@ -153,10 +100,12 @@ class RunConfig(BaseModel):
     learning_rate: Rate = 1e-3
     """The optimiser's step size."""
     lr_scaling: Annotated[
-        str, AfterValidator(Choice("learning rate scaling", registry=("LR_SCALINGS", "training/train")))
+        str, AfterValidator(Choice("learning rate scaling", registry=("LR_SCALINGS", "training/schedules")))
     ] = "none"
     """How the step size grows with M: by nothing, or by the square root of M / 100, or by M / 100 itself."""
-    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "training/train")))] = "constant"
+    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "training/schedules")))] = (
+        "constant"
+    )
     """How the step size changes over the epochs."""
     epochs: Count | None = None
     """Passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
@@ -230,106 +179,3 @@ LATER = (
     "gradient_estimators",
     "class_scores",
 )
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.
-    "article": {
-        "valid_size": 0,
-        "latent_dim": 2,
-        "hidden": (256,),
-        "activation": "relu",
-        "init": "torch",
-        "second_biases": True,
-        "sigma": "raw",
-        "estimator": "sgvb-b",
-        "reduction": "sum",
-        "log_guard": 1e-8,
-        "learning_rate": 1e-3,
-        "epochs": 10,
-    },
-    # Kingma & Welling 2013, section 5 and figure 2: 1e7 images seen, the middle of that figure's axis.
-    "aevb": {
-        "valid_size": 0,
-        "latent_dim": 20,
-        "hidden": (500,),
-        "activation": "tanh",
-        "init": "aevb-normal",
-        "weight_prior": True,
-        "optimizer": "adagrad",
-        "optimizer_epsilon": 1e-10,
-        "learning_rate": 0.02,
-        "epochs": 167,
-    },
-    # Burda, Grosse & Salakhutdinov 2015, section 5: the VAE (k=1) of table 1, one stochastic layer.
-    "iwae": {
-        "valid_size": 0,
-        "pixels": "stochastic",
-        "latent_dim": 50,
-        "hidden": (200, 200),
-        "activation": "tanh",
-        "init": "glorot",
-        "estimator": "sgvb-a",
-        "minibatch": 20,
-        "optimizer_epsilon": 1e-4,
-        "learning_rate": 1e-3,
-        "schedule": "iwae",
-        "epochs": 3280,
-        "iwae": (1, 100, 5000),
-    },
-}
-
-
-def checked(model: type[RunConfig], values: dict[str, Any], name: Callable[[str], str] = str) -> RunConfig:
-    """Validate; the first mistake becomes a `BadInput` of one line. `name` spells a field the way the user did."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(explain(model, first, name)) from None
-
-
-def checked_field(model: type[RunConfig], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
-    """One field's value validated by itself: whether it goes with the others is for those who combine them."""
-    info = model.model_fields[field]
-    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        raise BadInput(explain(model, error.errors()[0] | {"loc": (field,)}, name)) from None
-
-
-def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
-    """One line for one pydantic error: the field, the value, what it must be."""
-    if isinstance(cause := error.get("ctx", {}).get("error"), compatibility.Conflict):
-        shown = f"{cause.value:g}" if isinstance(cause.value, float) else cause.value
-        why = cause.why.format_map({field: name(field) for field in model.model_fields})
-        return f"{name(cause.field)} {shown}: {why}"
-    field = str(error["loc"][0])
-    if error["type"] == "extra_forbidden":
-        return unknown("option", name(field), map(name, model.model_fields))
-    shown = error["input"] if isinstance(error["input"], str) else json.dumps(error["input"], default=str)
-    if isinstance(cause, ValueError) and "choose from" in str(cause):
-        return f"{name(field)}: {cause}"
-    return f"{name(field)} {shown}: must be {expected(model, field)}"
-
-
-def expected(model: type[BaseModel], field: str) -> str:
-    """What a field takes, in words: «a whole number, 1 or more»."""
-    schema = model.model_json_schema()["properties"][field]
-    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
-    if schema["type"] == "array":
-        return f"one or more, each {_limits(schema['items'])}"
-    return _limits(schema)
-
-
-def _limits(schema: dict[str, Any]) -> str:
-    words = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a name"}
-    text = words[schema["type"]]
-    if not math.isnan(low := schema.get("minimum", math.nan)):
-        text += f", {low:g} or more"
-    if not math.isnan(low := schema.get("exclusiveMinimum", math.nan)):
-        text += f", above {low:g}"
-    if not math.isnan(high := schema.get("exclusiveMaximum", math.nan)):
-        text += f", below {high:g}"
-    return text

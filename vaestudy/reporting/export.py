@@ -18,9 +18,12 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
-from vaestudy.reporting.figures import arms, bound
-from vaestudy.reporting.tables import cost, summary
-from vaestudy.run.figures import to_png
+from vaestudy.plotting import to_png
+from vaestudy.reporting import runs_frame
+from vaestudy.reporting.figures import arms
+from vaestudy.reporting.figures.registry import STUDY_FIGURES
+from vaestudy.reporting.tables import summary
+from vaestudy.reporting.tables.registry import STUDY_TABLES
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study, show
 from vaestudy.tracking.mlflow_tracker import NOTE, Tracker
@@ -62,7 +65,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     children = tracker.runs(experiment, parent=parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
-    tidy = summary.tidy(children, study) if len(children) else children
+    tidy = runs_frame.tidy(children, study) if len(children) else children
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
         return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
     table = summary.summarise(tidy, study)
@@ -72,7 +75,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     title = f"{study.question} ({sweep})"
     files, screens = _texts("table", table, title, notes), [_screen(table, title)]
     for name in study.tables:
-        member = cost.STUDY_TABLES[name]
+        member = STUDY_TABLES[name]
         if (further := member(tidy, study)) is not None:
             further.full["quick"] = quick
             heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
@@ -80,7 +83,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             screens.append(_screen(further, heading))
     files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
     for name in study.figures:
-        if (figure := bound.STUDY_FIGURES[name](tidy, study)) is not None:
+        if (figure := STUDY_FIGURES[name](tidy, study)) is not None:
             files[f"figures/{name}.png"] = to_png(figure)
     if study.gallery and (pictures := _gallery(tracker, tidy, study)):
         files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
@@ -103,7 +106,7 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
     for name, level in numbers.items():
         shown = shown[shown[name] == level]
     firsts = shown.drop_duplicates(names).to_dict("records")
-    firsts.sort(key=lambda run: [summary.rank(run[name], name, study) for name in names])
+    firsts.sort(key=lambda run: [runs_frame.rank(run[name], name, study) for name in names])
     return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
 
 

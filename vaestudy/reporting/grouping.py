@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.reporting.tables.summary import interval, rank, with_halves
+from vaestudy.reporting.runs_frame import interval, rank
 from vaestudy.study.declaration import Level, Study, show
 
 
@@ -42,18 +42,3 @@ def named_cells(runs: pd.DataFrame, study: Study, names: Sequence[str] | None = 
 def measured(cell: pd.DataFrame, column: str) -> tuple[float, float]:
     """(mean, half-width of its 95 % interval) of a metric over a cell's runs; nan where none has it."""
     return interval(cell[column].dropna() if column in cell else pd.Series(dtype=float))
-
-
-def levels_shown(full: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The factors' columns of a table as they are printed."""
-    return pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
-
-
-def plain(value: float) -> str:
-    """A bound as it is printed; nothing where there is none."""
-    return f"{value:.2f}" if value == value else ""
-
-
-def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
-    """The column and its `..._ci95` as they are printed, see `tables.with_halves`."""
-    return with_halves(full, column, f"{column}_ci95", f".{digits}f", sign)

@@ -9,44 +9,27 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from vaestudy.config.run_config import BadInput, RunConfig
+from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
+from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.registry import LIKELIHOODS
 from vaestudy.model.vae import VAE
 from vaestudy.run import figures
+from vaestudy.run.record import Record
+from vaestudy.run.weights import pack
 from vaestudy.runtime import provenance
 from vaestudy.scoring import score
 from vaestudy.scoring.class_probe import class_scores, reader
 from vaestudy.training import backend
 from vaestudy.training.checkpoint import Keeper
-from vaestudy.training.train import Metrics, OnEpoch, check_bound, notices, train
-
-
-@dataclass(frozen=True)
-class Record:
-    """Everything a run leaves behind."""
-
-    config: RunConfig
-    metrics: Metrics
-    """test/... and timings; final values."""
-    history: list[Metrics]
-    kl_per_dimension: list[float]
-    files: dict[str, bytes]
-    """Path within the run -> content: weights, configuration, scores, figures."""
-    facts: dict[str, str]
-    """Code revision, versions, hardware, data fingerprint and sizes."""
-    data: dict[str, str]
-    notices: tuple[str, ...] = ()
-    """What the user should know of this run, a line each."""
+from vaestudy.training.divergence import check_bound
+from vaestudy.training.train import OnEpoch, notices, train
 
 
 def check_device(device: str) -> None:
@@ -146,24 +129,3 @@ def facts(config: RunConfig, data: Data) -> dict[str, str]:
         **{f"version.{name}": value for name, value in provenance.versions().items()},
         **{f"hardware.{name}": value for name, value in provenance.hardware().items()},
     }
-
-
-def pack(model: VAE) -> bytes:
-    """Weights and configuration as one safetensors file: neither can be had without the other."""
-    return save_tensors(model.state_dict(), metadata={"config": model.config.model_dump_json()})
-
-
-def unpack(content: bytes) -> VAE:
-    """The model that `pack` packed, on the device of its configuration.
-
-    Raises:
-        BadInput: the file is torn, or is not ours.
-    """
-    try:
-        length = int.from_bytes(content[:8], "little")
-        config = RunConfig.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["config"])
-        model = VAE(config)
-        model.load_state_dict(load_tensors(content))
-    except Exception as error:
-        raise BadInput(f"the weights cannot be read: {type(error).__name__}: {error}") from error
-    return model.to(config.device)

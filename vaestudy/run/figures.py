@@ -6,7 +6,6 @@ Digits are drawn dark on white, for paper. The noise of the pictures is fixed, a
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from vaestudy.config.compatibility import arm
 from vaestudy.model.vae import VAE
+from vaestudy.plotting import to_png
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.class_probe import CLASSES
 from vaestudy.scoring.score import ACTIVE_UNIT, Scores
@@ -56,26 +56,6 @@ def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
             if (figure := FIGURES[name](portrait)) is not None:
                 files[name] = to_png(figure)
     return files
-
-
-def legend_below(figure: Figure) -> None:
-    """The first panel's legend below all panels, in as few lines as the figure is wide enough for, and even ones."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    lengths, count = [len(label) for label in labels], len(labels)
-
-    def inches(columns: int) -> float:
-        handle, letter = 0.6, 0.08
-        return sum(handle + letter * int(column.max()) for column in np.array_split(lengths, columns))
-
-    fitting = max((n for n in range(1, count + 1) if inches(n) <= figure.get_figwidth()), default=1)
-    lines = -(-count // fitting)
-    figure.legend(handles, labels, loc="outside lower center", ncols=-(-count // lines), frameon=False)
-
-
-def to_png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
 
 
 def reconstructions(p: Portrait) -> Figure:

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from vaestudy.config.run_config import BadInput
+from vaestudy.errors import BadInput
 
 MLRUNS_VARIABLE = "VAESTUDY_MLRUNS"
 SERVERS = {"http": 80, "https": 443}

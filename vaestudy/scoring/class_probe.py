@@ -13,11 +13,12 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.datasets import Data, Split
+from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
+from vaestudy.data.sources import Split
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
-from vaestudy.scoring.score import mean_and_error
+from vaestudy.scoring.bounds import mean_and_error
 
 CLASSES = 10
 NEIGHBOURS = 10

@@ -5,19 +5,17 @@ Study -> levels(full, quick) -> cells: one per combination of levels, times seed
 
 from __future__ import annotations
 
-import ast
 import itertools
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config.compatibility import DEFAULTS, of_likelihood, takes
-from vaestudy.config.run_config import BadInput, Choice, Count, RunConfig, unknown
-from vaestudy.runtime.paths import slug
+from vaestudy.config.fields import Choice, Count
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput, unknown
 
 Level = int | float | str | bool | tuple[int, ...]
 Levels = dict[str, tuple[Level, ...]]
@@ -59,12 +57,15 @@ class Study(BaseModel):
     )
     """Metrics with a column each; the first is told as each run ends, and its difference to the baseline is shown."""
     figures: tuple[
-        Annotated[str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "reporting/figures/bound")))],
+        Annotated[
+            str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "reporting/figures/registry")))
+        ],
         ...,
     ] = ("bound_and_parts",)
     """Pictures of the whole study."""
     tables: tuple[
-        Annotated[str, AfterValidator(Choice("study table", registry=("STUDY_TABLES", "reporting/tables/cost")))], ...
+        Annotated[str, AfterValidator(Choice("study table", registry=("STUDY_TABLES", "reporting/tables/registry")))],
+        ...,
     ] = ()
     """Tables beside the one of all cells."""
     gallery: str = ""
@@ -167,68 +168,3 @@ def show(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "x".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One study on one data set at one scale: what is resumed, and what no other is mixed with."""
-
-    study: Study
-    base: RunConfig
-    changed: dict[str, Any]
-    """Base fields set on the command line."""
-    quick: bool
-    note: str | None
-    fresh: bool
-
-    @property
-    def objective(self) -> str:
-        """What Optuna is told of a run: never a number of the test split."""
-        return "valid/elbo" if self.base.valid_size else "train/elbo"
-
-    @property
-    def stem(self) -> str:
-        parts = ["quick"] if self.quick else []
-        parts.append(self.base.dataset)
-        parts += [f"{name}={show(value)}" for name, value in self.changed.items() if name != "dataset"]
-        return slug("-".join(parts))[:120]
-
-
-def single(config: RunConfig) -> Sweep:
-    """A run on its own, in the form of a sweep without factors."""
-    doc = "Single runs of `vaestudy train`."
-    study = Study(name="train", doc=doc, base=config, factors={}, baseline={}, figures=())
-    return Sweep(study, config, {}, quick=False, note=None, fresh=False)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a study file says of itself, read without running it."""
-
-    name: str
-    path: Path
-    question: str
-    minutes: str
-
-
-def listing(folder: Path) -> list[Listing]:
-    """The studies of a folder."""
-    found = []
-    for path in sorted(folder.glob("[a-z]*.py")):
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        minutes = re.search(r"^Minutes:\s*(.+)$", doc, re.MULTILINE)
-        name = path.stem.replace("_", "-")
-        found.append(Listing(name, path, (doc.splitlines() or ["?"])[0], minutes[1] if minutes else "?"))
-    return found
-
-
-def find(folder: Path, name: str) -> Listing:
-    """The study called `name`.
-
-    Raises:
-        BadInput: there is none; the message lists those there are.
-    """
-    studies = {study.name: study for study in listing(folder)}
-    if name.replace("_", "-") not in studies:
-        raise BadInput(unknown("study", name, studies))
-    return studies[name.replace("_", "-")]

@@ -6,10 +6,10 @@ import math
 
 from rich.progress import Progress, TaskID
 
-from vaestudy.reporting.tables.summary import form_of
-from vaestudy.run.execute import Record
-from vaestudy.study.declaration import Cell, Sweep
-from vaestudy.sweep.worker_pool import Done, Epoch, Failure
+from vaestudy.reporting.tables.formats import form_of
+from vaestudy.run.record import Done, Epoch, Failure, Record
+from vaestudy.study.declaration import Cell
+from vaestudy.study.sweep import Sweep
 
 
 class Board:

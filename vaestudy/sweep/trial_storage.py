@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from vaestudy.config.run_config import BadInput
+from vaestudy.errors import BadInput
 from vaestudy.runtime.paths import public
 
 LOCK_CLASS = 86_432  # ours among a database's advisory locks

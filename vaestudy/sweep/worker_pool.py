@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from vaestudy.config.run_config import BadInput, RunConfig
-from vaestudy.run.execute import Record, execute
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
+from vaestudy.run.execute import execute
+from vaestudy.run.record import Done, Epoch, Failure, Record
 from vaestudy.runtime import signals
 from vaestudy.runtime.paths import mlruns
+from vaestudy.scoring.bounds import Metrics
 from vaestudy.training.checkpoint import Keeper
-from vaestudy.training.train import Metrics, NonFiniteLoss, OnEpoch
+from vaestudy.training.divergence import NonFiniteLoss
+from vaestudy.training.train import OnEpoch
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10
@@ -33,33 +37,6 @@ NANNY_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
 }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How a run ended without a record."""
-
-    reason: str
-    traceback: str
-    diverged: bool
-    """The loss became non-finite: an outcome of the configuration, which would come again."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """News of a run under way."""
-
-    key: str
-    epoch: int
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class Done:
-    """A run's end."""
-
-    key: str
-    outcome: Record | Failure
 
 
 class CrewLost(Exception):

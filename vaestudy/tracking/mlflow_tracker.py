@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+
+from vaestudy.tracking.local_store import _follow, _make_database
 
 # Before the import: no telemetry, no chatter, no progress bars for files of a kilobyte.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,9 +31,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaestudy.config.run_config import BadInput
-from vaestudy.run.execute import Record
-from vaestudy.runtime.paths import database_file, database_uri, mlruns, slug
+from vaestudy.errors import BadInput
+from vaestudy.run.record import Record
+from vaestudy.runtime.paths import database_file, mlruns, slug
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 for chatty in ("mlflow.store", "urllib3"):  # what they say of a tracker out of reach, we say in one line
@@ -231,41 +230,6 @@ class Tracker:
         """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
         base = self.uri if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
-
-
-def _make_database(path: Path) -> None:
-    """Make and migrate a database under another name first: a kill in the midst leaves nothing half made."""
-    scratch = path.with_suffix(".new")
-    scratch.unlink(missing_ok=True)
-    MlflowClient(database_uri(scratch)).search_experiments(max_results=1)
-    scratch.replace(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
-
-
-def _follow(database: Path) -> None:
-    """Where a database was moved or copied, point its records at the artifacts that came along.
-
-    MLflow keeps absolute addresses and has no call that changes them; left alone, runs in a copy of a project would
-    write into the original. Artifacts that are not beside the database stay where the records say.
-    """
-    artifacts = database.parent / "artifacts"
-    with closing(sqlite3.connect(database)) as connection, connection:
-        experiments = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
-        for experiment, old in experiments:
-            folder, _, name = old.rpartition("/")
-            here = artifacts / unquote(name)
-            new, ours = here.as_uri(), old.startswith("file:") and folder.endswith("/artifacts")
-            if new == old or not ours or not here.is_dir():
-                continue
-            connection.execute(
-                "UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :length + 1) "
-                "WHERE experiment_id = :experiment AND substr(artifact_uri, 1, :length) = :old",
-                {"new": new, "old": old, "length": len(old), "experiment": experiment},
-            )
-            connection.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
-            )
 
 
 def as_param(value: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.run.execute import Record
+from vaestudy.run.record import Record
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaestudy.config.run_config import BadInput, RunConfig
-from vaestudy.run.execute import Record
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
+from vaestudy.run.record import Epoch, Failure, Record
 from vaestudy.runtime import provenance
-from vaestudy.study.declaration import Study, Sweep
-from vaestudy.sweep.worker_pool import Epoch, Failure
+from vaestudy.study.declaration import Study
+from vaestudy.study.sweep import Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.mlflow_tracker import NOTE, TROUBLE, Tracker, as_param
 

@@ -38,11 +38,12 @@ from torch import Tensor, nn
 
 from vaestudy.config.compatibility import LEAST_SAMPLES
 from vaestudy.data.pixels import PIXELS
+from vaestudy.model import chunking
+from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE, Affine
 from vaestudy.runtime.random_streams import stream
-from vaestudy.training import memory
 from vaestudy.training.memory import REPEATS
-from vaestudy.training.objectives import ESTIMATORS, terms
+from vaestudy.training.objectives import ESTIMATORS
 
 BLOCKS = 10  # of images, for the jackknife
 STAGES = ("start", "epoch_1", "end")
@@ -136,7 +137,7 @@ def sums(
     totals: dict[str, list[Tensor]] = {name: [] for name in names}
     for b, block in enumerate(blocks):
         summed = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
-        for xs in block.split(max(1, memory.rows(model.likelihood.heads) // (REPEATS * samples))):
+        for xs in block.split(max(1, chunking.rows(model.likelihood.heads) // (REPEATS * samples))):
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _rows(layers) as rows:

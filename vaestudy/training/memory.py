@@ -13,17 +13,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from vaestudy.config.compatibility import of_likelihood
-from vaestudy.config.run_config import BadInput, RunConfig
-from vaestudy.data.datasets import DATASETS
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data.sources import DATASETS
+from vaestudy.errors import BadInput
+from vaestudy.model.chunking import HEADS, rows
 
-ROWS = 10_000
-"""Decoder rows whose activations are kept at once, of a likelihood with HEADS outputs per pixel or fewer."""
 REPEATS = 4
 """Gradients of one image with fresh draws, where variances are measured."""
 
 FLOAT = 4
 PIXELS = 784
-HEADS = 2
 PROCESS = 800 * 2**20  # torch, and a data set while its bytes are fingerprinted
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -31,11 +30,6 @@ CGROUP = Path("/sys/fs/cgroup")
 def most_heads(config: RunConfig) -> int:
     """The most outputs per pixel that the likelihood may have: as declared, else HEADS."""
     return int(of_likelihood(config.likelihood).get("heads", HEADS))
-
-
-def rows(heads: int) -> int:
-    """Decoder rows whose activations are kept at once, for so many outputs per pixel."""
-    return ROWS * HEADS // max(HEADS, heads)
 
 
 def estimate(config: RunConfig) -> dict[str, int]:

@@ -15,7 +15,7 @@ import time
 from torch import Tensor
 
 from vaestudy.model.vae import VAE
-from vaestudy.scoring import score
+from vaestudy.scoring import bounds
 
 
 class Along:
@@ -52,7 +52,7 @@ class Along:
             self.start()
 
     def _record(self) -> None:
-        elbo = score.bound(self.model, self._x, 1, "valid", "along").elbo.mean().item()
+        elbo = bounds.bound(self.model, self._x, 1, "valid", "along").elbo.mean().item()
         while self._ahead and self.images >= self._ahead[0]:
             head = f"along/{self._ahead.pop(0)}"
             self.metrics |= {

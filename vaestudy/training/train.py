@@ -15,41 +15,25 @@ from torch import Tensor, optim
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import PIXELS, fixed
+from vaestudy.model import chunking
 from vaestudy.model.likelihoods.gaussian import Gaussian
 from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
-from vaestudy.scoring import score
-from vaestudy.training import backend, checkpoint, gradient_noise, memory
+from vaestudy.scoring import bounds
+from vaestudy.scoring.bounds import Metrics
+from vaestudy.training import backend, checkpoint, gradient_noise
+from vaestudy.training.divergence import NonFiniteLoss, check_bound
 from vaestudy.training.milestones import Along
-from vaestudy.training.objectives import ESTIMATORS, TIGHTER, loss, terms
+from vaestudy.training.objectives import ESTIMATORS, TIGHTER, loss
 from vaestudy.training.optimizers import OPTIMIZERS
+from vaestudy.training.schedules import LR_SCALINGS, SCHEDULES
 from vaestudy.training.traced_gradient import Gradient
 
-REFERENCE_MINIBATCH = 100  # where every scaling of the step size is 1
 FIT_IMAGES = 1_000  # images in a pass where nothing is learned
-EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
 
-Metrics = dict[str, float]
 OnEpoch = Callable[[int, Metrics], None]
-
-
-class NonFiniteLoss(ArithmeticError):
-    """The loss became nan or infinite: the run has diverged and has no result."""
-
-    def __init__(self, value: float, epoch: int, step: int, log_likelihood: float, kl: float) -> None:
-        self.epoch, self.step = epoch, step
-        super().__init__(
-            f"the loss is {value} in epoch {epoch}, step {step} (log_likelihood {log_likelihood:.6g}, kl {kl:.6g} nats)"
-        )
-
-
-class ExplodedBound(NonFiniteLoss):
-    """The bound is finite no more, or so low that the run means nothing: it has diverged and has no result."""
-
-    def __init__(self, name: str, value: float, epoch: int) -> None:
-        self.epoch = epoch
-        ArithmeticError.__init__(self, f"{name} is {value:.6g} after epoch {epoch}")
 
 
 @dataclass
@@ -113,7 +97,7 @@ def train(
         metrics = _train_epoch(model, gradient, images, optimizer, epoch, along.step)
         along.stop()
         if len(x_valid):
-            b = score.bound(model, x_valid, 1, "valid", epoch)
+            b = bounds.bound(model, x_valid, 1, "valid", epoch)
             for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
                 metrics[f"valid/{name}"] = values.mean().item()
         check_bound(metrics, epoch)
@@ -129,18 +113,6 @@ def train(
     measure("end")
     result.train_seconds, result.along, result.step = along.seconds, along.metrics, gradient.words
     return result
-
-
-def check_bound(metrics: Metrics, epoch: int) -> None:
-    """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
-
-    Raises:
-        ExplodedBound: so it is.
-    """
-    for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
-        value = metrics[name]
-        if not math.isfinite(value) or (epoch > 1 and value < EXPLODED):
-            raise ExplodedBound(name, value, epoch)
 
 
 def fit_scale(model: VAE, images: Tensor) -> None:
@@ -190,7 +162,7 @@ def gradient_of(model: VAE) -> Gradient:
     """
     config, likelihood = model.config, model.likelihood
     estimator = ESTIMATORS[config.estimator]
-    small = config.samples * config.minibatch <= memory.rows(likelihood.heads)
+    small = config.samples * config.minibatch <= chunking.rows(likelihood.heads)
 
     def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         estimate = estimator(terms(model, x, eps, config.log_guard))
@@ -261,26 +233,3 @@ def notices(config: RunConfig, data: Data) -> list[str]:
             "and only its floor ends that; --pixels dequantised gives densities that can be compared"
         )
     return lines
-
-
-def _constant(epoch: int, epochs: int) -> float:
-    return 1.0
-
-
-def _iwae(epoch: int, epochs: int) -> float:
-    """10^(-i/7) in stage i = 0..7, stage i lasting 3^i of 3280 parts of the run (Burda et al. 2015, section 5)."""
-    part = (epoch - 1) * 3280 / epochs
-    stage = next(i for i in range(8) if part < (3 ** (i + 1) - 1) / 2)
-    return float(10 ** (-stage / 7))
-
-
-SCHEDULES: dict[str, Callable[[int, int], float]] = {
-    "constant": _constant,
-    "iwae": _iwae,
-}
-
-LR_SCALINGS: dict[str, Callable[[int], float]] = {
-    "none": lambda M: 1.0,
-    "sqrt": lambda M: math.sqrt(M / REFERENCE_MINIBATCH),
-    "linear": lambda M: M / REFERENCE_MINIBATCH,
-}

@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.config.compatibility import takes
-from vaestudy.reporting.tables.summary import interval, label, rank
-from vaestudy.run.figures import legend_below
+from vaestudy.plotting import legend_below
+from vaestudy.reporting.runs_frame import interval, rank
+from vaestudy.reporting.tables.formats import label
 from vaestudy.study.declaration import Level, Study, show
 
 Arm = tuple[Level, ...]

@@ -5,7 +5,6 @@ A member returns None where the runs have nothing to show of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.reporting.figures.arms import arms
-from vaestudy.reporting.figures.classes import clarity_panels, class_neighbours, class_panels, class_planes
-from vaestudy.reporting.figures.cost import bound_against_cost, m_l_heatmaps, pareto_front, step_size
-from vaestudy.reporting.figures.gradient_noise import estimator_panels, variance_law
+from vaestudy.plotting import legend_below
 from vaestudy.reporting.grouping import named_cells
-from vaestudy.reporting.tables.summary import interval, label, rank
-from vaestudy.run.figures import legend_below
+from vaestudy.reporting.runs_frame import interval, rank
+from vaestudy.reporting.tables.formats import label
 from vaestudy.study.declaration import Study, show
 
 PANELS = (
@@ -104,19 +100,3 @@ def _all_active(ax: Axes, levels: list[int]) -> None:
 def _text(frame: pd.DataFrame, column: str) -> str:
     found = [str(v) for v in frame[column].unique()] if column in frame else []
     return ", ".join(sorted(np.unique(found)))
-
-
-STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
-    "bound_and_parts": bound_and_parts,
-    "m_l_heatmaps": m_l_heatmaps,
-    "bound_against_cost": bound_against_cost,
-    "pareto_front": pareto_front,
-    "step_size": step_size,
-    "estimator_panels": estimator_panels,
-    "variance_law": variance_law,
-    "arms": arms,
-    "class_panels": class_panels,
-    "clarity_panels": clarity_panels,
-    "class_neighbours": class_neighbours,
-    "class_planes": class_planes,
-}

@@ -10,11 +10,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.reporting.figures.cost import heading
+from vaestudy.plotting import legend_below
+from vaestudy.reporting.figures.style import heading
 from vaestudy.reporting.grouping import all_cells, measured, named_cells
 from vaestudy.reporting.procrustes import MOVES, Array, Move, distance, standard
 from vaestudy.reporting.tables.classes import KINDS, layouts, seen
-from vaestudy.run.figures import legend_below
 from vaestudy.scoring.class_probe import CLASSES, NEIGHBOURS, SURE
 from vaestudy.study.declaration import Study
 

@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from vaestudy.plotting import legend_below
 from vaestudy.reporting import cost_curves
+from vaestudy.reporting.figures.style import heading
 from vaestudy.reporting.grouping import all_cells, along_factor
-from vaestudy.reporting.tables.summary import interval, significant
-from vaestudy.run.figures import legend_below
+from vaestudy.reporting.runs_frame import interval
+from vaestudy.reporting.tables.formats import significant
 from vaestudy.study.declaration import Study, show
 
 NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training
@@ -205,11 +207,3 @@ def _name(key: Key, study: Study) -> str:
     short = {"minibatch": "M", "samples": "L", "lr_scaling": "step size"}
     words = [f"{short.get(n, n)}={show(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
     return ", ".join(words)
-
-
-def heading(runs: pd.DataFrame, study: Study, words: str) -> str:
-    """A picture's heading: the question, the data, what is shown; a quick look says so."""
-    finished = runs[runs["status"] == "FINISHED"]
-    quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
-    name, seeds = finished["tags.data.name"].iloc[0], finished["seed"].nunique()
-    return f"{study.question}\n{name}, {seeds} seeds; {words}{quick}"

@@ -8,11 +8,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.reporting.figures.cost import heading
+from vaestudy.plotting import legend_below
+from vaestudy.reporting.figures.style import heading
 from vaestudy.reporting.grouping import along_factor
-from vaestudy.reporting.tables.cost import STAGE_WORDS
-from vaestudy.reporting.tables.summary import BOUNDS, interval
-from vaestudy.run.figures import legend_below
+from vaestudy.reporting.runs_frame import interval
+from vaestudy.reporting.tables.formats import BOUNDS
+from vaestudy.reporting.tables.gradient_noise import STAGE_WORDS
 from vaestudy.study.declaration import Level, Study
 from vaestudy.training.gradient_noise import STAGES
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaestudy.reporting.grouping import all_cells, levels_shown, measured, texts
+from vaestudy.reporting.grouping import all_cells, measured
 from vaestudy.reporting.procrustes import MOVES, UNRELATED, Array, distance, unrelated
-from vaestudy.reporting.tables.summary import Table, interval
+from vaestudy.reporting.runs_frame import interval
+from vaestudy.reporting.tables.formats import levels_shown, texts
+from vaestudy.reporting.tables.summary import Table
 from vaestudy.scoring.class_probe import CLASSES, NEIGHBOURS, SURE
 from vaestudy.study.declaration import Study
 

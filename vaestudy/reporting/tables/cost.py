@@ -7,20 +7,19 @@ first line of its docstring is the table's title.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vaestudy.reporting import cost_curves
-from vaestudy.reporting.grouping import all_cells, along_factor, levels_shown, plain, texts
-from vaestudy.reporting.tables.classes import by_class, clarity, overlaps, same_plane
-from vaestudy.reporting.tables.summary import Table, interval, significant
+from vaestudy.reporting.grouping import all_cells, along_factor
+from vaestudy.reporting.runs_frame import interval
+from vaestudy.reporting.tables.formats import levels_shown, plain, significant, texts
+from vaestudy.reporting.tables.gradient_noise import STAGE_WORDS
+from vaestudy.reporting.tables.summary import Table
 from vaestudy.study.declaration import Study, show
 from vaestudy.training.gradient_noise import STAGES, best_samples
 
-STAGE_WORDS = {"start": "at the start", "epoch_1": "after epoch 1", "end": "at the end"}
 VALID = "Bounds along the way are ELBOs on valid, nats per image, one draw of z an image."
 SECONDS = "Seconds are medians over seeds of runs that may have shared the machine: read them to a tenth or so."
 
@@ -159,61 +158,3 @@ def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
         SECONDS,
     ]
     return Table(full, shown, notes)
-
-
-def noise(runs: pd.DataFrame, study: Study) -> Table | None:
-    """The noise of each estimator at the same weights, those of the baseline's estimator"""
-    cells = along_factor(runs, study, "samples")
-    beside = sorted({str(c).split("/")[2] for c in runs if str(c).count("/") == 4 and str(c).startswith("gradient/")})
-    if not beside or not cells:
-        return None
-    known = [str(name) for name in study.factors.get("estimator", ())]
-    rows = []
-    for stage in STAGES:
-        for L, cell in cells.items():
-            for name in sorted(beside, key=lambda name: known.index(name) if name in known else len(known)):
-                head = f"gradient/{stage}/{name}"
-                if f"{head}/all/var_eps" not in cell or cell[f"{head}/all/var_eps"].isna().all():
-                    continue
-                row: dict[str, Any] = {"stage": stage, "samples": L, "estimator": name}
-                measured = ("value/var_eps", "encoder/var_eps", "all/var_x", "all/var_eps", "encoder/snr_draws")
-                for metric in measured:
-                    row[metric], row[f"{metric}_ci95"] = interval(cell[f"{head}/{metric}"].dropna())
-                rows.append(row)
-    full = pd.DataFrame(rows)
-    columns = {
-        "value: Var_eps": "value/var_eps",
-        "encoder: Var_eps": "encoder/var_eps",
-        "encoder: SNR": "encoder/snr_draws",
-        "all: Var_x": "all/var_x",
-        "all: Var_eps": "all/var_eps",
-    }
-    shown = pd.DataFrame(
-        {
-            "weights": [STAGE_WORDS[str(stage)] for stage in full["stage"]],
-            "L": full["samples"].astype(str),
-            "estimator": full["estimator"],
-        }
-    )
-    for title, metric in columns.items():
-        pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
-        shown[title] = [significant(mean, half) for mean, half in pairs]
-    notes = [
-        "For one image with L draws; Var_eps: the noise of the draws, Var_x: that images differ, both traces of "
-        "covariances; a minibatch's gradient has (Var_x + Var_eps) / M. Value: of the objective, nats^2.",
-        "SNR: the length of an image's expected gradient over the noise of its draws, root mean square over images; "
-        "0 where none was found above the noise of this measurement. ± over seeds, 95 %.",
-    ]
-    return Table(full, shown, notes)
-
-
-STUDY_TABLES: dict[str, Callable[[pd.DataFrame, Study], Table | None]] = {
-    "one_draw": one_draw,
-    "pareto": pareto,
-    "predicted_samples": predicted_samples,
-    "noise": noise,
-    "by_class": by_class,
-    "overlaps": overlaps,
-    "clarity": clarity,
-    "same_plane": same_plane,
-}

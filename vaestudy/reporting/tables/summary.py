@@ -7,77 +7,19 @@ arms that share a seed share minibatch order and noise, so this is tighter than 
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from vaestudy.config.compatibility import takes
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
-from vaestudy.study.declaration import Study, is_nats_of_pixels, show
+from vaestudy.reporting.runs_frame import check_comparable, interval, rank
+from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, form_of, label, significant, with_halves
+from vaestudy.study.declaration import Study, show
 
-LEVEL = 0.95
 FAILURES = 20  # lines of them below a table
-LABELS = {
-    "elbo": "ELBO",
-    "log_likelihood": "log-lik.",
-    "kl": "KL",
-    "active_units": "active units",
-    "seconds/train": "s training",
-    "gradient/end/value/var_eps": "value Var_eps",
-    "gradient/end/all/variance": "gradient variance",
-    "gradient/end/encoder/snr_draws": "encoder SNR",
-    "bits_per_dim": "bits/dim",
-    "mse": "MSE",
-    "mae": "MAE",
-    "seconds_per_epoch": "s/epoch",
-    "train/likelihood_over_kl": "abs(log-lik.)/KL",
-    "train/first_likelihood_over_kl": "abs(log-lik.)/KL, first step",
-    "train/gradient_norm": "gradient norm",
-    "mass_at_0": "mass at 0",
-    "mass_near_1": "mass near 1",
-    "histogram_distance": "histogram distance",
-    "pit_distance": "PIT distance",
-    "decoder_at_floor": "scales at the floor",
-    "negative_sigma_units": "units with sigma < 0",
-    "two_signed_sigma_units": "units of two signs",
-    "epochs_to_95": "epochs to 95 %",
-    "neighbour_purity": "own neighbours",
-    "recognised_reconstruction": "recognised",
-    "relative_error": "relative error",
-    "unclear_prior": "unclear samples",
-}
-FORMATS = {
-    "test/active_units": ".1f",
-    "test/negative_sigma_units": ".1f",
-    "test/two_signed_sigma_units": ".1f",
-    "epochs_to_95": ".1f",
-    "test/bits_per_dim": ".3f",
-    "test/mse": ".4f",
-    "test/mae": ".4f",
-    "test/histogram_distance": ".3f",
-    "test/mass_at_0": ".3f",
-    "test/mass_near_1": ".3f",
-    "test/pit_distance": ".3f",
-    "test/decoder_at_floor": ".3f",
-    "test/neighbour_purity": ".3f",
-    "test/recognised_reconstruction": ".3f",
-    "test/relative_error": ".3f",
-    "test/unclear_prior": ".3f",
-    "seconds/train": ".1f",
-}
-ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
-BOUNDS = ("elbo", "iwae_")
-
-
-class Incomparable(ValueError):
-    """Runs whose numbers may not stand in one column."""
 
 
 @dataclass(frozen=True)
@@ -87,55 +29,6 @@ class Table:
     full: pd.DataFrame
     shown: pd.DataFrame
     notes: list[str]
-
-
-def tidy(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """One row per cell and seed, factors as typed columns, metrics under their own names.
-
-    Where a cell was run more than once (a crash, then a retry) its finished run counts, else its newest.
-    """
-    rank = {"FINISHED": 0, "FAILED": 1}
-    runs = runs[runs["status"].isin(list(rank))].copy()
-    runs["rank"] = runs["status"].map(rank)
-    runs = runs.sort_values(["rank", "start_time"], ascending=[True, False]).drop_duplicates("tags.config.key")
-    for name in (*study.factors, "seed"):
-        runs[name] = [_level(text) for text in runs[f"params.{name}"]]
-    metrics = {c: c.removeprefix("metrics.") for c in runs.columns if c.startswith("metrics.")}
-    order = [*study.factors, "seed"]
-    return runs.rename(columns=metrics).sort_values(order, kind="stable").reset_index(drop=True)
-
-
-def _level(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return text
-    return tuple(value) if isinstance(value, list) else value
-
-
-def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """Refuse runs whose metrics measure different things.
-
-    Raises:
-        Incomparable: they saw different images or pixel protocols, or nats of different kinds of likelihood meet.
-    """
-    finished = runs[runs["status"] == "FINISHED"]
-    same = {"tags.data.fingerprint": "data sets", "params.subset": "subsets", "params.pixels": "pixel protocols"}
-    for column, words in same.items():
-        if len(found := sorted(finished[column].unique())) > 1:
-            raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
-    families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
-    nats = [metric for metric in metrics if is_nats_of_pixels(metric)]
-    if len(families) > 1 and nats:
-        raise Incomparable(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
-
-
-def interval(values: pd.Series[float]) -> tuple[float, float]:
-    """(mean, half-width of its 95 % interval over the values); the half-width of fewer than two is nan."""
-    n = len(values)
-    if n < 2:
-        return (float(values.mean()) if n else math.nan), math.nan
-    return float(values.mean()), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
 
 def summarise(runs: pd.DataFrame, study: Study) -> Table:
@@ -173,25 +66,6 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
     return Table(full, _shown(full, study, metrics), _notes(runs, study))
 
 
-def rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
-    """Where a level stands among a factor's: numbers by their size, others in the order of the declaration."""
-    if isinstance(level, int | float | np.number):
-        return float(level), ""
-    known = [*study.factors[factor], *study.full.get(factor, ())]
-    return (known.index(level) if level in known else len(known)), str(level)
-
-
-def label(metric: str) -> str:
-    """A metric's name for people."""
-    name = metric.removeprefix("test/")
-    return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
-
-
-def form_of(metric: str) -> str:
-    """How many digits of it are shown."""
-    return FORMATS.get(metric, ".2f")
-
-
 def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
     """The table as text, as it is printed."""
     shown = pd.DataFrame()
@@ -212,31 +86,6 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
     shown["failed"] = full["failed"].astype(str)
     shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
     return shown
-
-
-def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
-    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
-
-    def pair(mean: float, width: float) -> str:
-        if mean != mean:
-            return ""
-        text = f"{mean:{sign}{form}}"
-        return f"{text} ± {width:{form}}" if width == width else text
-
-    return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
-
-
-def significant(mean: float, half: float = math.nan) -> str:
-    """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
-
-    def number(value: float) -> str:
-        if abs(value) >= 1e6:
-            return re.sub(r"e\+0*", "e", f"{value:.2e}")
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-    if mean != mean:
-        return ""
-    return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
 
 
 def _failures(runs: pd.DataFrame, study: Study) -> list[str]:

@@ -1,0 +1,92 @@
+"""The benchmark measures what it says: the floor's products are the model's, the plain loop's images are ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Subset
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.benchmarks import bench, floors, plain_loop
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets, sources
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.vae import VAE
+from vaestudy.runtime import paths
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.training import train
+from vaestudy.training.optimizers import OPTIMIZERS
+
+
+@pytest.mark.parametrize("changes", [{}, {"samples": 3}, {"hidden": (20, 30), "latent_dim": 2, "second_biases": True}])
+def test_the_floor_multiplies_what_a_step_multiplies(tiny: RunConfig, changes: dict) -> None:
+    config = tiny.but(**changes)
+    images = datasets.prepare(config, Path()).train.images[: config.minibatch]
+    model = VAE(config)
+    optimizer, gradient = OPTIMIZERS["adam"](model, config, len(images)), train.gradient_of(model)
+    train._train_epoch(model, gradient, images, optimizer, 1)
+    with FlopCounterMode(display=False) as step:
+        train._train_epoch(model, gradient, images, optimizer, 2)
+    with FlopCounterMode(display=False) as floor:
+        floors.step_products(config)()
+    assert step.get_total_flops() == floor.get_total_flops() == sum(layer.flops for layer in floors.layers(config))
+
+
+def test_the_floor_of_a_score_decodes_each_draw_once(tiny: RunConfig) -> None:
+    with FlopCounterMode(display=False) as floor:
+        floors.draws_products(tiny, 3_000)()
+    assert floor.get_total_flops() == 2 * 3_000 * (4 * 32 + 32 * 784)
+
+
+def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> None:
+    assert set(floors.SPECIALS) <= set(LIKELIHOODS)
+    for name in LIKELIHOODS:
+        floors.step_specials(tiny.but(likelihood=name, pixels=floors.pixels(name)))()
+
+
+def test_the_plain_loop_sees_the_same_images_and_learns() -> None:
+    digits = plain_loop.Digits(Path())
+    images = sources.DATASETS["mnist-5k"].read(Path())[0].images
+    torch.testing.assert_close(digits[7][0].view(-1), images[7].float() / 255)
+    torch.manual_seed(0)
+    model = plain_loop.Plain()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    loader = DataLoader(Subset(digits, range(500)), batch_size=100, shuffle=True)
+    losses = [plain_loop.run_epoch(model, loader, optimizer) for _ in range(3)]
+    assert losses[-1] < losses[0]
+
+
+def test_bfloat16_rounds_products_and_is_undone(tiny: RunConfig) -> None:
+    model, z = VAE(tiny), torch.randn(50, 4)
+    exact = model.decode(z)
+    with bench.bfloat16():
+        rounded = model.decode(z)
+        rounded.sum().backward()
+    assert rounded.dtype == torch.float32
+    assert 1e-4 < (rounded - exact).norm() / exact.norm() < 2e-2
+    assert all(p.grad is not None for p in model.decoder.parameters())
+    assert torch.equal(model.decode(z), exact)
+
+
+def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
+    tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
+    run_id = tracker.start(tracker.experiment("a study"), "a run", {"role": "trial"})
+    tracker.metrics(run_id, {"seconds/train_and_validate": 2.0, "seconds/score": 1.0})
+    begun = tracker.client.get_run(run_id).info.start_time
+    tracker.client.set_terminated(run_id, "FINISHED", end_time=begun + 3_500)
+    ((outside, whole),) = bench.beside(mlruns)
+    assert (outside, whole) == pytest.approx((0.5, 3.5))
+
+
+def test_quartiles() -> None:
+    spread = bench.ratios([2.0, 4.0, 6.0, 8.0, 10.0], [2.0] * 5)
+    assert (spread.low, spread.median, spread.high) == (2, 3, 4)
+
+
+def test_a_small_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    bench.main(["--quick", "--only", "step,linear,bfloat16"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(LIKELIHOODS) + 2 + 3 + 2
+    assert all(len(row) == 4 for row in rows)

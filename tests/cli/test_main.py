@@ -1,0 +1,219 @@
+"""The command line: bad input is one line and exit code 2, before anything slow is imported or anything written."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaestudy.cli.main import main
+from vaestudy.config.presets import PRESETS
+from vaestudy.config.run_config import RunConfig, registered
+from vaestudy.runtime import paths
+
+ROOT = paths.repository()
+STUDY = [sys.executable, str(ROOT / "studies" / "latent_dims.py")]
+
+# Words -> what the line must name: the value, and the limit or the valid choices.
+BAD = {
+    "train --latent-dim 0": ["--latent-dim 0", "1 or more"],
+    "train --latent-dim -3": ["--latent-dim -3", "1 or more"],
+    "train --latent-dim ten": ["--latent-dim ten", "a whole number"],
+    "train --samples 0": ["--samples 0", "1 or more"],
+    "train --minibatch 0": ["--minibatch 0", "1 or more"],
+    "train --minibatch 2.5": ["--minibatch 2.5", "a whole number"],
+    "train --epochs 0": ["--epochs 0", "1 or more"],
+    "train --epochs nan": ["--epochs nan", "a whole number"],
+    "train --hidden 256 0": ["--hidden 0", "1 or more"],
+    "train --hidden 256,x": ["--hidden x", "a whole number"],
+    "train --iwae 0": ["--iwae 0", "1 or more"],
+    "train --learning-rate -1": ["--learning-rate -1", "above 0"],
+    "train --learning-rate 0": ["--learning-rate 0", "above 0"],
+    "train --learning-rate nan": ["--learning-rate nan", "finite"],
+    "train --learning-rate inf": ["--learning-rate inf", "finite"],
+    "train --likelihood bernouli": [
+        "'bernouli'",
+        "did you mean 'bernoulli'",
+        *registered("LIKELIHOODS", "model/likelihoods/registry"),
+    ],
+    "train --sigma row": ["'row'", "did you mean 'raw'", *registered("SIGMAS", "model/sigma")],
+    "train --likelihood beta": ["--pixels grey", "not for beta", "infinite", "choose from: dequantised"],
+    "train --likelihood gaussian --pixels stochastic": ["--pixels stochastic", "no probability", "grey, dequantised"],
+    "train --likelihood categorical-256 --pixels binarised": ["--pixels binarised", "256 grey levels"],
+    "train --likelihood-scale learned": ["--likelihood-scale learned", "bernoulli has no such option", "gaussian"],
+    "train --likelihood-sigma 0.1": ["--likelihood-sigma 0.1", "bernoulli has no such option", "beta"],
+    "train --likelihood-mean free": ["--likelihood-mean free", "those that have: gaussian\n"],
+    "train --decoder-sigma raw": ["--decoder-sigma raw", "bernoulli has no such option"],
+    "train --decoder-sigma row": ["'row'", "did you mean 'raw'", "softplus"],
+    "train --likelihood-scale x": ["'x'", "per-pixel, learned, fixed, optimal"],
+    "train --likelihood gaussian --likelihood-floor -1": ["--likelihood-floor -1", "0 or more"],
+    "train --likelihood gaussian --likelihood-floor 10": ["--likelihood-floor 10", "below 10, the ceiling of gaussian"],
+    "train --likelihood gaussian --likelihood-sigma 0.0001": ["--likelihood-sigma 0.0001", "above 0.001", "below 10"],
+    "train --likelihood gaussian --likelihood-scale optimal --likelihood-sigma 1": ["--likelihood-sigma 1", "fitted"],
+    "train --likelihood gaussian --likelihood-scale fixed --decoder-sigma raw": ["--decoder-sigma raw", "is fixed"],
+    "train --likelihood truncated-gaussian --likelihood-scale optimal": ["optimal", "those that have: gaussian\n"],
+    "train --sigma bounded --init-sigma 2": ["--init-sigma 2", "below 2, its ceiling"],
+    "train --sigma bounded --sigma-floor 3": ["--sigma-floor 3", "below 2, the ceiling of bounded"],
+    "train --sigma-floor -1": ["--sigma-floor -1", "0 or more"],
+    "train --sigma-floor 0.5 --init-sigma 0.1": ["--init-sigma 0.1", "above 0.5, the scale's floor"],
+    "train --estimator sgvb-c": ["'sgvb-c'", *registered("ESTIMATORS", "training/objectives")],
+    "train --estimator score-function-loo": ["--estimator score-function-loo", "--samples", "2 or more", "not 1"],
+    "train --samples 10000000": ["--samples 10000000", "--minibatch 100", "GiB", "available"],
+    "train --latent-dim 100000000": ["--latent-dim 100000000", "GiB", "available"],
+    "train --gradient-images 5": ["--gradient-images 5", "20 or more"],
+    "train --gradient-estimators stl": ["--gradient-estimators", "--gradient-images", "20 or more"],
+    "train --milestones 0": ["--milestones 0", "1 or more"],
+    "train --milestones 100 --valid-size 0": ["--milestones", "--valid-size", "1 or more"],
+    "train --lr-scaling sqr": ["'sqr'", "did you mean 'sqrt'", *registered("LR_SCALINGS", "training/schedules")],
+    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *registered("DATASETS", "data/sources")],
+    "train --preset artcle": ["'artcle'", "did you mean 'article'", *PRESETS],
+    "train --latentdim 3": ["'--latentdim'", "did you mean '--latent-dim'", "--minibatch"],
+    "train --latent-dim": ["--latent-dim", "expected one argument"],
+    "train 5": ["'5'"],
+    "train --dataset mnist --valid-size 60000": ["--valid-size 60000", "below 60000"],
+    "train --dataset mnist-5k --valid-size 4000": ["--valid-size 4000", "below 4000"],
+    "train --data-dir /no/such/folder": ["/no/such/folder", "no such directory"],
+    "train --device gpu": ["'gpu'", "cpu", "cuda"],
+    "train --tracking-uri file:///tmp/x": ["file:///tmp/x", "sqlite://", "http://"],
+    "train --tracking-uri sqlite:////dev/null/x/mlflow.db": ["/dev/null"],
+    "train --tracking-uri http://127.0.0.1:9": ["http://127.0.0.1:9", "no server answers"],
+    "evaluate 0123456789abcdef": ["'0123456789abcdef'"],
+    "evaluate": ["RUN"],
+    "tables latent-dim": ["'latent-dim'", "did you mean 'latent-dims'"],
+    "ui --port 99999": ["--port 99999", "65535"],
+    "trian": ["'trian'", "did you mean 'train'", "evaluate", "tables", "studies", "ui"],
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input(words: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for part in BAD[words]:
+        assert part in err
+    assert not mlruns.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--seeds 0",
+        "--workers x",
+        "--retries -1",
+        "--scheduler nope",
+        "--scheduler tls://127.0.0.1:9",
+        "--tls-ca /x",
+        "--storage sqlite:///x.db",
+        "--latent-dim 2 0",
+        "--quik",
+        "--epochs 0",
+        "--seed 4",
+    ],
+)
+def test_bad_input_to_a_study(words: str, mlruns: Path) -> None:
+    done = subprocess.run([*STUDY, *words.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("study latent-dims: ")
+    assert not mlruns.exists()
+
+
+def test_unknown_study_to_make() -> None:
+    done = subprocess.run(["make", "study-latentdims"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown study latentdims" in done.stderr
+    assert "did you mean latent-dims" in done.stderr
+
+
+def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert main(["train", "--device", "cuda"]) == 2
+    assert "--device cuda" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "--latent-dim", "0"], ["studies"]])
+def test_answers_without_slow_imports(words: list[str]) -> None:
+    """Import time is the noise-free form of «under 0.5 s»: none of the slow packages may be loaded."""
+    code = (
+        "import sys\nfrom vaestudy.cli.main import main\n"
+        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        "slow = {'torch', 'mlflow', 'optuna', 'pandas', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        assert done.returncode == 0, done.stderr
+    assert min(taken) < 1.0  # seconds of a processor, whatever else it has to do; 0.2 measured
+
+
+def test_help_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for name in RunConfig.model_fields:
+        assert "--" + name.replace("_", "-") in shown
+
+
+def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import vaestudy
+
+    words = "train --dataset mnist-5k --subset 200 --epochs 2 --hidden 32,16 --latent-dim 2 --iwae 1 5 --minibatch 500"
+    assert main([*words.split(), "--json"]) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out.splitlines()[-1])
+    for key in ("run_id", "test/elbo", "test/kl", "test/log_likelihood", "test/iwae_5", "seconds_per_epoch"):
+        assert key in record
+    assert record["test/elbo"] == pytest.approx(record["test/log_likelihood"] - record["test/kl"])
+    assert "one step an epoch" in err
+
+    run_id = record["run_id"]
+    model = vaestudy.load(run_id)
+    assert model.config.hidden == (32, 16)
+    weights = next(mlruns.glob(f"artifacts/*/{run_id}/artifacts/weights.safetensors"))
+    before = weights.read_bytes()
+
+    assert main(["evaluate", run_id[:10], "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["added"] == again["differs_from_record"] == []
+    assert {k: again[k] for k in again if k.startswith("test/")}.items() <= record.items()
+
+    assert main(["evaluate", run_id, "--iwae", "7", "--json"]) == 0
+    more = json.loads(capsys.readouterr().out)
+    assert more["added"] == ["test/ess_7", "test/iwae_7", "test/iwae_7_se"]
+    assert weights.read_bytes() == before
+
+    from vaestudy.tracking.mlflow_tracker import Tracker
+
+    row = Tracker(paths.tracking_uri(None)).get(run_id)
+    assert row["metrics.test/iwae_7"] == more["test/iwae_7"]
+    assert row["metrics.test/elbo"] == record["test/elbo"]
+    assert row["status"] == "FINISHED"
+    for fact in ("code.revision", "code.state", "data.fingerprint", "version.torch", "hardware.cpu", "threads"):
+        assert row[f"tags.{fact}"]
+
+
+def test_a_diverged_run_is_tracked_as_failed(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "train --dataset mnist-5k --subset 200 --epochs 2 --learning-rate 1e6"
+    assert main(words.split()) == 1
+    assert "diverged: the loss is" in capsys.readouterr().err
+    from vaestudy.tracking.mlflow_tracker import Tracker
+
+    tracker = Tracker(paths.tracking_uri(None))
+    (row,) = tracker.runs(tracker.experiments()["train"]).to_dict("records")
+    assert row["status"] == "FAILED"
+    assert "the loss is" in row["tags.failure"]

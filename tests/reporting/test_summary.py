@@ -1,0 +1,184 @@
+"""Tables: intervals against a textbook, pairing by seed, and what may not share a column."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting import export, runs_frame
+from vaestudy.reporting.tables import formats, summary
+from vaestudy.study.declaration import Study
+
+STUDY = Study(
+    name="toy",
+    doc="Does it?",
+    base=RunConfig(),
+    factors={"latent_dim": (2, 10)},
+    baseline={"latent_dim": 2},
+    tabulate=("test/elbo", "test/kl"),
+)
+
+
+def runs(values: dict[tuple[int, int], float], **changes: str) -> pd.DataFrame:
+    """Tracked runs as the tracker returns them."""
+    rows = [
+        {
+            "run_id": f"r{D}{seed}",
+            "status": "FINISHED",
+            "start_time": 10 * D + seed,
+            "params.latent_dim": str(D),
+            "params.seed": str(seed),
+            "params.pixels": "grey",
+            "params.subset": "null",
+            "params.likelihood": "bernoulli",
+            "tags.config.key": f"{D}-{seed}",
+            "tags.data.fingerprint": "f" * 64,
+            "tags.data.name": "toy",
+            "tags.data.train": "10",
+            "tags.data.valid": "0",
+            "tags.data.test": "5",
+            "tags.code.revision": "abc",
+            "tags.code.state": "clean",
+            "metrics.test/elbo": value,
+            "metrics.test/kl": 1.0,
+            "metrics.seconds/total": 2.0,
+            **changes,
+        }
+        for (D, seed), value in values.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+VALUES = {(2, 0): -150.0, (2, 1): -152.0, (2, 2): -151.0, (10, 0): -110.0, (10, 1): -111.0, (10, 2): -112.0}
+
+
+def test_interval_of_a_textbook() -> None:
+    """Three values with mean 2 and standard deviation 1: 2 ± 4.3027 / sqrt 3."""
+    mean, half = runs_frame.interval(pd.Series([1.0, 2.0, 3.0]))
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert math.isnan(runs_frame.interval(pd.Series([1.0]))[1])
+    assert math.isnan(runs_frame.interval(pd.Series([], dtype=float))[0])
+
+
+def test_the_interval_covers_at_its_rate() -> None:
+    draws = np.random.default_rng(1).normal(5, 2, size=(4000, 3))
+    covered = [abs(m - 5) <= h for m, h in (runs_frame.interval(pd.Series(d)) for d in draws)]
+    assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_one_row_a_cell() -> None:
+    full = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
+    assert full["test/elbo"].tolist() == [-151.0, -111.0]
+    assert full["seeds"].tolist() == [3, 3]
+    assert full["failed"].tolist() == [0, 0]
+    assert full.loc[10, "test/elbo_diff"] == 40
+    paired = pd.Series([40.0, 41.0, 39.0])
+    assert full.loc[10, "test/elbo_diff_ci95"] == pytest.approx(runs_frame.interval(paired)[1])
+    assert math.isnan(full.loc[2, "test/elbo_diff"])
+    assert full.loc[10, "run_ids"] == "r100 r101 r102"
+
+
+def test_pairs_only_seeds_that_both_have() -> None:
+    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
+    full = summary.summarise(runs_frame.tidy(runs(values), STUDY), STUDY).full.set_index("latent_dim")
+    assert full.loc[10, "test/elbo_diff"] == 40.5
+    assert full["seeds"].tolist() == [2, 3]
+
+
+def test_failed_runs_are_counted_and_in_no_mean() -> None:
+    tracked = runs(VALUES)
+    tracked.loc[tracked["run_id"] == "r101", ["status", "metrics.test/elbo"]] = ["FAILED", 1e9]
+    table = summary.summarise(runs_frame.tidy(tracked, STUDY), STUDY)
+    row = table.full.set_index("latent_dim").loc[10]
+    assert (row["seeds"], row["failed"], row["test/elbo"]) == (2, 1, -111.0)
+    assert any("1 runs failed" in line for line in table.notes)
+
+
+def test_a_retried_cell_counts_once() -> None:
+    crashed = runs({(10, 0): -999.0})
+    crashed["status"], crashed["run_id"] = "FAILED", "old"
+    tidy = runs_frame.tidy(pd.concat([crashed, runs(VALUES)]), STUDY)
+    assert len(tidy) == 6
+    assert "old" not in set(tidy["run_id"])
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("tags.data.fingerprint", "data sets"), ("params.subset", "subsets"), ("params.pixels", "pixel protocols")],
+)
+def test_what_may_not_be_mixed(column: str, words: str) -> None:
+    table = runs(VALUES)
+    table.loc[0, column] = "other"
+    with pytest.raises(runs_frame.Incomparable, match=words):
+        summary.summarise(runs_frame.tidy(table, STUDY), STUDY)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [("gaussian", "bernoulli and density"), ("categorical-256", "bernoulli and mass")]
+)
+@pytest.mark.parametrize("metric", ["test/elbo", "test/iwae_100", "test/log_likelihood"])
+def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(other: str, words: str, metric: str) -> None:
+    table = runs(VALUES)
+    table.loc[0, "params.likelihood"] = other
+    with pytest.raises(runs_frame.Incomparable, match=words):
+        runs_frame.check_comparable(table, ["test/bits_per_dim", metric])
+    runs_frame.check_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
+
+
+def test_shown_table() -> None:
+    shown = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY).shown
+    assert list(shown) == ["latent_dim", "ELBO", "Δ ELBO", "KL", "seeds", "failed", "s/run"]
+    assert shown.loc[0, "ELBO"] == "-151.00 ± 2.48"
+    assert shown.loc[0, "Δ ELBO"] == ""
+    assert shown.loc[1, "Δ ELBO"].startswith("+40.00 ± ")
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [(0.12345, 0.01, "0.123 ± 0.01"), (12345.6, 78.91, "12,346 ± 78.9"), (5.6639e9, 1.2176e12, "5.66e9 ± 1.22e12"),
+     (-999_999.0, math.nan, "-999,999"), (-4.67e6, 0.0, "-4.67e6 ± 0"), (math.nan, 1.0, "")],
+)  # fmt: skip
+def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
+    assert formats.significant(mean, half) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [("-115.41 ± 0.36", r"$-115.41 \pm 0.36$"), ("-4,671 ± 3", r"$-4{,}671 \pm 3$"), ("s_run ±", r"s\_run $\pm$"),
+     ("5.66e9 ± 1.22e12", r"$5.66 \times 10^{9} \pm 1.22 \times 10^{12}$")],
+)  # fmt: skip
+def test_numbers_in_latex(text: str, latex: str) -> None:
+    assert export._tex(text) == latex
+
+
+def test_no_heading_breaks_a_markdown_table() -> None:
+    assert not [text for text in formats.LABELS.values() if "|" in text]
+
+
+def test_what_the_test_images_decide_stands_below() -> None:
+    metrics = {"test/bits_per_dim": 5.0, "test/bits_per_dim_se": 0.0123, "test/mass_at_0": 0.7,
+               "test/mass_at_0_data": 0.8061, "test/elbo_se": 0.3}  # fmt: skip
+    table = runs(VALUES, **{f"metrics.{name}": value for name, value in metrics.items()})  # type: ignore[arg-type]
+    study = Study(**(vars(STUDY) | {"tabulate": ("test/bits_per_dim", "test/mass_at_0", "test/mass_near_1")}))
+    notes = summary.summarise(runs_frame.tidy(table, study), study).notes
+    assert "Of the test pixels themselves: 0.806 on level 0." in notes
+    assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
+    assert not any("run's ELBO" in line for line in notes)
+
+
+def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY)
+    whole = export._note(STUDY, table, table.notes, quick=False)
+    assert "| 10 |" in whole
+    monkeypatch.setattr(export, "NOTE_MOST", len(whole) - 1)
+    cut = export._note(STUDY, table, table.notes, quick=False)
+    assert len(cut) < len(whole)
+    assert "| 2 |" in cut
+    assert "| 10 |" not in cut
+    assert "The first 1 of 2 rows" in cut
+    assert cut.endswith(whole[-100:])

@@ -1,0 +1,42 @@
+"""Ten kills in CI; `make test-faults` makes two hundred."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.faults import campaign
+from vaestudy.sweep.trial_storage import mend
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
+def test_ten_kills(tmp_path: Path) -> None:
+    tally = campaign(10, seed=7, folder=tmp_path)
+    assert tally.kills.total() == 10
+    assert tally.clean, tally.table()
+
+
+@pytest.mark.parametrize(
+    ("torn", "kept"),
+    [
+        (b'{"a":1}\n{"b":2}\n', 16),
+        (b'{"a":1}\n{"b":', 8),
+        (b'{"a":1}\n{"b":2}', 8),
+        (b'{"a":1}\n\x00\x00\x00\n', 8),
+        (b'{"a"', 0),
+        (b"", 0),
+    ],
+)
+def test_a_torn_journal_is_mended(tmp_path: Path, torn: bytes, kept: int) -> None:
+    journal = tmp_path / "sweep.journal"
+    journal.write_bytes(torn)
+    (tmp_path / "sweep.journal.lock").symlink_to(journal)  # what a kill -9 of Optuna leaves
+    remark = mend(journal)
+    assert journal.read_bytes() == torn[:kept]
+    assert (remark is None) == (kept == len(torn))
+    if remark:
+        assert "torn" in remark
+        assert (tmp_path / "sweep.torn").read_bytes() == torn[kept:]
+    assert not (tmp_path / "sweep.journal.lock").is_symlink()

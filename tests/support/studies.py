@@ -1,0 +1,62 @@
+"""Small studies for tests, and what was recorded of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pandas as pd
+
+from vaestudy.cli.study import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.runtime import paths
+from vaestudy.study.declaration import Study
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+
+def toy(**changes: object) -> Study:
+    base = RunConfig(dataset="mnist-5k", subset=60, epochs=1, hidden=(16,), iwae=(1, 3), figures=(), minibatch=30)
+    fields = {
+        "name": "toy",
+        "doc": "Does a toy work?\n\nMinutes: 0",
+        "base": base,
+        "factors": {"latent_dim": (2, 3)},
+        "full": {"latent_dim": (5,)},
+        "baseline": {"latent_dim": 2},
+        "seeds": 2,
+        "tabulate": ("test/elbo", "test/kl", "test/iwae_3", "test/active_units"),
+    }
+    return Study(**(fields | changes))
+
+
+def by_likelihood(**changes: object) -> Study:
+    """A toy whose arms are likelihoods and, of the Gaussian, scales."""
+    base = toy().base.but(pixels="dequantised", figures=("decoder_samples",))
+    fields = {
+        "base": base,
+        "factors": {
+            "likelihood": ("bernoulli", "gaussian"),
+            "likelihood_scale": ("per-pixel", "optimal"),
+            "latent_dim": (3,),
+        },
+        "full": {"likelihood": ("discretised-logistic",)},
+        "baseline": {"likelihood": "bernoulli", "likelihood_scale": "per-pixel", "latent_dim": 3},
+        "tabulate": ("test/bits_per_dim", "test/mse", "train/likelihood_over_kl", "epochs_to_95"),
+        "figures": ("arms",),
+        "gallery": "decoder_samples",
+    }
+    return toy(**(fields | changes))
+
+
+def conduct(study: Study, *words: str) -> int:
+    return study_main(study, ["--workers", "0", *words])
+
+
+def books(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
+    """(MLflow's children of the sweep, the states of Optuna's trials)."""
+    tracker = Tracker(paths.tracking_uri(None))
+    experiment = tracker.experiments()[name]
+    (parent,) = tracker.runs(experiment, {"role": "study", "sweep": sweep})["run_id"]
+    backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / name / f"{sweep}.journal"))
+    trials = optuna.load_study(study_name=sweep, storage=optuna.storages.JournalStorage(backend)).trials
+    return tracker.runs(experiment, parent=parent), [t.state.name for t in trials]

@@ -1,0 +1,244 @@
+"""A study end to end: --quick, resumed, extended, begun anew, exported again; and a design's cells."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from tests.support.studies import books, by_likelihood, conduct, toy
+from vaestudy.cli.study import study_main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.reporting import export
+from vaestudy.run.record import Failure
+from vaestudy.runtime import paths
+from vaestudy.sweep.worker_pool import work
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+ROOT = paths.repository()
+
+
+def test_quick_study_file_end_to_end(mlruns: Path) -> None:
+    """As a user runs it: its own process, the table read back from what it wrote."""
+    command = [sys.executable, str(ROOT / "studies" / "latent_dims.py"), "--quick", "--dataset", "mnist-5k"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=mlruns.parent)
+    assert done.returncode == 0, done.stderr
+    assert "a look, not a result" in done.stderr
+    folder = mlruns / "tables" / "latent-dims"
+    table = pd.read_csv(folder / "table.csv")
+    assert table["latent_dim"].tolist() == [2, 3, 5, 10, 20, 50]
+    assert table["seeds"].tolist() == [2] * 6
+    assert table["quick"].all()
+    assert table["test/elbo"].between(-500, -100).all()
+    assert (table["test/iwae_100"] > table["test/elbo"]).all()
+    for ending in ("md", "tex", "html"):
+        assert "QUICK LOOK" in (folder / f"table.{ending}").read_text()
+    assert r"\toprule" in (folder / "table.tex").read_text()
+    assert (folder / "bound_and_parts.png").stat().st_size > 20_000
+    runs = pd.read_csv(folder / "runs.csv")
+    assert runs["quick"].all()
+    for row in table.itertuples():
+        mine = runs[runs["latent_dim"] == row.latent_dim]
+        assert set(row.run_ids.split()) == set(mine["run_id"])
+    assert not list(mlruns.parent.glob("mlflow.db"))  # nothing lands in the current directory
+    before = (folder / "table.csv").read_bytes()
+
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "12 runs, 12 done" in again.stderr
+    assert "[" not in again.stderr  # nothing was run
+    assert (folder / "table.csv").read_bytes() == before
+
+    env = os.environ | {"VAESTUDY_MLRUNS": str(mlruns)}
+    done = subprocess.run(
+        [sys.executable, "-m", "vaestudy", "tables"], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "table.csv").read_bytes() == before
+
+
+def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--seeds", "1") == 0
+    first, _ = books(mlruns)
+    assert len(first) == 2
+    assert conduct(toy()) == 0  # two seeds by default
+    assert conduct(toy(), "--full") == 0
+    children, states = books(mlruns)
+    assert children["status"].tolist() == ["FINISHED"] * 6
+    assert children["tags.config.key"].is_unique
+    assert set(first["run_id"]) <= set(children["run_id"])
+    assert states == ["COMPLETE"] * 6
+    assert "6 runs, 4 done" in capsys.readouterr().err
+
+
+def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
+    assert study_main(toy(), ["--workers", "2"]) == 0
+    assert conduct(toy(), "--fresh") == 0
+    (two, _), (one, _) = books(mlruns), books(mlruns, "mnist-5k~2")
+    columns = ["tags.config.key", "metrics.test/elbo", "metrics.test/iwae_3", "metrics.train/elbo"]
+    a, b = (frame[columns].sort_values("tags.config.key").reset_index(drop=True) for frame in (two, one))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+    assert set(two["run_id"]).isdisjoint(one["run_id"])  # --fresh keeps the old
+
+
+def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
+    """A trial RUNNING whose run is FINISHED is adopted; one whose run is RUNNING is killed and run again."""
+    assert conduct(toy()) == 0
+    children, _ = books(mlruns)
+    tracker = Tracker(paths.tracking_uri(None))
+    killed = children["run_id"].iloc[0]
+    tracker.reopen(killed)
+    backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / "toy" / "mnist-5k.journal"))
+    trials = optuna.load_study(study_name="mnist-5k", storage=optuna.storages.JournalStorage(backend))
+    trials.enqueue_trial({}, user_attrs={"key": children["tags.config.key"].iloc[1]})
+    trials.ask()
+    assert conduct(toy()) == 0
+    children, states = books(mlruns)
+    assert children["status"].value_counts().to_dict() == {"FINISHED": 4, "KILLED": 1}
+    assert children.loc[children["status"] == "FINISHED", "tags.config.key"].is_unique
+    assert states == ["COMPLETE"] * 6
+
+
+def test_a_diverging_cell_ends_alone_and_is_not_repeated(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = toy(factors={"learning_rate": (1e-3, 1e6)}, full={}, baseline={"learning_rate": 1e-3}, seeds=1)
+    base = study.base.but(epochs=3, subset=200)
+    study = study.model_copy(update={"base": base})
+    assert conduct(study) == 0
+    children, states = books(mlruns)
+    assert sorted(children["status"]) == ["FAILED", "FINISHED"]
+    assert sorted(states) == ["COMPLETE", "FAIL"]
+    table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
+    assert table["failed"].tolist() == [0, 1]
+    assert conduct(study) == 0
+    assert "2 runs, 2 done" in capsys.readouterr().err
+
+
+def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--seeds", "1") == 0
+    changed = toy(base=toy().base.but(hidden=(17,)))
+    assert conduct(changed) == 2
+    err = capsys.readouterr().err
+    assert "2 of its 2 runs" in err
+    assert "hidden (was [16], is [17]) in latent_dim=3, seed=0 | latent_dim=2, seed=0" in err
+    assert "--fresh" in err
+    assert conduct(changed, "--seeds", "1", "--fresh") == 0
+    assert conduct(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
+    names = {path.name for path in (mlruns / "tables" / "toy").iterdir() if path.is_dir()}
+    assert names == {"mnist-5k", "mnist-5k~2", "mnist-5k-epochs=2"}
+
+
+def test_a_factor_that_was_added_or_taken_away(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cells that stay the same are kept; those that would be counted as what they are not are named."""
+    assert conduct(toy(), "--seeds", "1") == 0
+    sigmas = toy().base.sigma, "raw"
+    wider = toy(factors={"latent_dim": (2, 3), "sigma": sigmas}, baseline={"latent_dim": 2, "sigma": "raw"})
+    assert conduct(wider, "--seeds", "1") == 0
+    assert "4 runs, 2 done" in capsys.readouterr().err
+    assert conduct(toy(), "--seeds", "1") == 2
+    err = capsys.readouterr().err
+    assert "2 of its 4 runs" in err
+    assert "sigma (was raw, is log-variance) in latent_dim=3, sigma=raw, seed=0 | latent_dim=2, sigma=raw" in err
+
+
+def test_a_trial_that_needs_more_memory_than_there_is(
+    mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the estimate before the start let pass: the allocation that fails is real, and the other cells go on."""
+    monkeypatch.setattr("vaestudy.training.memory.check", lambda *arguments: None)
+    study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
+    assert conduct(study) == 1
+    assert "crashed (RuntimeError" in capsys.readouterr().err
+    children, states = books(mlruns)
+    assert sorted(children["status"]) == ["FAILED", "FAILED", "FINISHED"]
+    assert sorted(states) == ["COMPLETE", "FAIL", "FAIL"]
+    failed = children[children["status"] == "FAILED"].iloc[0]
+    assert "allocate memory" in failed["tags.failure"]
+    assert "allocate memory" in Tracker(paths.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
+
+
+def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
+    assert conduct(toy()) == 0
+    shown = mlruns / "tables" / "toy" / "table.csv"
+    assert not pd.read_csv(shown)["quick"].any()
+    before = shown.read_bytes()
+    assert conduct(toy(), "--quick") == 0
+    assert shown.read_bytes() == before
+    assert (mlruns / "tables" / "toy" / "quick-mnist-5k" / "table.csv").exists()
+
+
+def test_a_sweep_that_is_held_is_left_alone(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from filelock import FileLock
+
+    folder = mlruns / "optuna" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "mnist-5k.owner").write_text("process 4711 on somewhere")
+    with FileLock(folder / "mnist-5k.lock"):
+        assert conduct(toy()) == 2
+    assert "process 4711 on somewhere" in capsys.readouterr().err
+
+
+def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("vaestudy.sweep.worker_pool.execute", broken)
+    outcome = work(tiny, Path(), lambda epoch, metrics: None)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "MemoryError: no room"
+    assert "broken" in outcome.traceback
+    assert not outcome.diverged
+
+
+def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
+    assert conduct(toy()) == 0
+    tracker = Tracker(paths.tracking_uri(None))
+    experiment = tracker.experiments()["toy"]
+    (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
+    assert row["metrics.runs/finished"] == 4
+    assert row["metrics.by_latent_dim/test/elbo"] < 0
+    note = row["tags.mlflow.note.content"]
+    assert note.startswith("## Does a toy work?")
+    assert "\u00a0latent_dim\u00a0" in note
+    text = tracker.read_file(row["run_id"], "tables/table.tex").decode()
+    assert r"\toprule" in text
+    assert r"\pm" in text
+    assert export.export(tracker, experiment, row["run_id"]).folder == mlruns / "tables" / "toy"
+
+
+def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
+    """One table of all kinds by bits/dim, an arm's missing options left blank, and the pictures."""
+    study = by_likelihood()
+    assert conduct(study, "--seeds", "1") == 0
+    folder = mlruns / "tables" / "toy"
+    table = pd.read_csv(folder / "table.csv")
+    assert table["test/bits_per_dim"].between(2, 20).all()
+    assert len(table) == 3
+    assert set(study.tabulate) <= set(pd.read_csv(folder / "runs.csv"))
+    shown = (folder / "table.md").read_text()
+    rows = [line.split("|")[1:4] for line in shown.splitlines() if line.startswith("| bernoulli")]
+    assert [[cell.strip() for cell in row] for row in rows] == [["bernoulli", "", "3"]]
+    assert "which is no density, those of the continuous Bernoulli" in shown
+    for picture in ("arms", "decoder_samples"):
+        assert (folder / f"{picture}.png").stat().st_size > 10_000
+
+
+def test_a_diverged_cell_is_named_with_its_epoch(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaestudy.training.divergence.EXPLODED", -650.0)
+    study = toy(
+        base=toy().base.but(epochs=2, minibatch=10),
+        factors={"learning_rate": (1e-3, 10.0)},
+        full={},
+        baseline={"learning_rate": 1e-3},
+    )
+    assert conduct(study, "--seeds", "1") == 0
+    table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
+    assert table["failed"].to_dict() == {0.001: 0, 10.0: 1}
+    assert math.isnan(table.loc[10.0, "test/elbo"])
+    notes = (mlruns / "tables" / "toy" / "table.md").read_text()
+    assert re.search(r"learning_rate=10: 1 of 1 failed: .*epoch \d+", notes)

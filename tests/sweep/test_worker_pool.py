@@ -1,0 +1,198 @@
+"""A Dask cluster that already stands: the same work goes there, a worker may die, and nothing listens elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import pandas as pd
+import pytest
+
+from tests.robustness.faults import STUDY, children
+from tests.support.processes import end, free_port, wait_for_port
+from tests.support.studies import conduct, toy
+from vaestudy.config.run_config import RunConfig
+from vaestudy.run.record import Done, Failure, Record
+from vaestudy.runtime import paths
+from vaestudy.sweep.worker_pool import DaskPool
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+Process = subprocess.Popen[bytes]
+
+
+@contextmanager
+def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str, Process, list[Process]]]:
+    """(a scheduler's address, the scheduler, its two workers), all on the loopback interface."""
+    port, log = free_port(), (folder / "dask.log").open("wb")
+    address = f"{scheme}://127.0.0.1:{port}"
+
+    def dask(*words: str) -> Process:
+        command = [sys.executable, "-m", "dask", *words, "--host", f"{scheme}://127.0.0.1" if tls else "127.0.0.1"]
+        return subprocess.Popen([*command, *tls], stdout=log, stderr=log, start_new_session=True)
+
+    scheduler = dask("scheduler", "--port", str(port), "--no-dashboard")
+    words = ("--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--dashboard-address", "127.0.0.1:0")
+    workers = [dask("worker", address, *words) for _ in range(2)]
+    try:
+        wait_for_port(port)
+        yield address, scheduler, workers
+    finally:
+        for process in (*workers, scheduler):
+            end(process)
+
+
+def script(folder: Path, name: str) -> Path:
+    """A study of four cells."""
+    path = folder / f"{name}.py"
+    path.write_text(STUDY.replace('name="faults"', f'name="{name}"').replace("seeds=3", "seeds=1"))
+    return path
+
+
+def runs_of(name: str) -> pd.DataFrame:
+    tracker = Tracker(paths.tracking_uri(None))
+    return tracker.runs(tracker.experiments()[name], {"role": "trial"})
+
+
+def finished(name: str) -> pd.DataFrame:
+    runs = runs_of(name)
+    return runs[runs["status"] == "FINISHED"]
+
+
+def under_way(folder: Path, mlruns: Path, name: str, address: str) -> subprocess.Popen[str]:
+    """A study on a standing cluster, with its first run finished or nearly so."""
+    command = [sys.executable, str(script(folder, name)), "--scheduler", address, "--retries", "3"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(mlruns.glob("artifacts/*/*/artifacts/weights.safetensors")):
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return driver
+
+
+def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+    with standing(tmp_path) as (address, _, workers):
+        driver = under_way(tmp_path, mlruns, "standing", address)
+        end(workers[0])
+        _, err = driver.communicate(timeout=300)
+        assert driver.returncode == 0, err
+        assert workers[1].poll() is None  # the cluster goes on without us
+    done = finished("standing")
+    assert len(done) == 4
+    assert done["tags.config.key"].is_unique
+
+
+def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+    with standing(tmp_path) as (address, scheduler, _):
+        driver = under_way(tmp_path, mlruns, "gone", address)
+        end(scheduler)
+        _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert "study gone: the scheduler of the Dask cluster is gone" in err
+    assert "to go on from here:" in err
+    assert "Traceback" not in err
+    assert not (runs_of("gone")["status"] == "RUNNING").any()
+    again = [sys.executable, str(tmp_path / "gone.py"), "--workers", "1"]
+    subprocess.run(again, check=True, capture_output=True, timeout=300)
+    done = finished("gone")
+    assert len(done) == 4
+    assert done["tags.config.key"].is_unique
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """(a certificate that is its own authority, its key)."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "2"]
+    subprocess.run([*openssl, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="makes its certificate with openssl")
+def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
+    cert, key = certificate(tmp_path)
+    (tmp_path / "stranger").mkdir()
+    stranger, its_key = certificate(tmp_path / "stranger")
+    files = ("--tls-ca", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
+    words = ("--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
+    with standing(tmp_path, "tls", *words) as (address, *_):
+        command = [sys.executable, str(script(tmp_path, "tls")), "--epochs", "1", "--scheduler", address]
+        refused = [*command, "--tls-ca", str(stranger), "--tls-cert", str(stranger), "--tls-key", str(its_key)]
+        done = subprocess.run(refused, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 2
+        assert f"--scheduler {address}: no scheduler answers there" in done.stderr
+        done = subprocess.run([*command, *files], capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    assert len(finished("tls")) == 4
+
+
+def test_no_scheduler_there(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conduct(toy(), "--scheduler", "tcp://127.0.0.1:9") == 2
+    assert "--scheduler tcp://127.0.0.1:9: no scheduler answers there" in capsys.readouterr().err
+    assert not mlruns.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/net")
+def test_our_own_cluster_listens_on_the_loopback_interface_alone() -> None:
+    def open_elsewhere() -> set[str]:
+        found = set()
+        for name in ("tcp", "tcp6"):
+            for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+                local, _, state = line.split()[1:4]
+                loopback = local.startswith(("0100007F:", "00000000000000000000000001000000:"))
+                if state == "0A" and not loopback:
+                    found.add(local)
+        return found
+
+    before = open_elsewhere()
+    pool = DaskPool(1)
+    try:
+        assert open_elsewhere() - before == set()
+    finally:
+        pool.close()
+
+
+def test_what_would_wake_a_worker_beside_its_work_is_slowed_down() -> None:
+    wanted = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "2s"}
+    pool = DaskPool(1)
+    try:
+        (there,) = pool._client.run(lambda: {name: dask.config.get(name) for name in wanted}).values()
+        assert there == wanted
+    finally:
+        pool.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
+def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlruns: Path) -> None:
+    """As the kernel's out-of-memory killer does it: SIGKILL, each time the trial is tried."""
+    pool, deadly = DaskPool(1), tiny.but(epochs=2000)
+    killed: list[int] = []
+    try:
+        pool.submit(deadly, Path())
+        ends: list[Done] = []
+        while not ends:
+            for event in pool.news():
+                if isinstance(event, Done):
+                    ends.append(event)
+                elif not set(found := children(os.getpid())) & set(killed):
+                    for pid in found:
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+        assert len(killed) == 1  # not tried again unasked: that is the driver's to decide, and to count
+        (end_of_it,) = ends
+        assert isinstance(end_of_it.outcome, Failure)
+        assert end_of_it.outcome.reason.startswith("the worker was lost: KilledWorker")
+        pool.submit(tiny, Path())
+        others: list[Done] = []
+        while pool.busy:
+            others += [event for event in pool.news() if isinstance(event, Done)]
+        assert isinstance(others[0].outcome, Record)
+    finally:
+        pool.close()

@@ -1,0 +1,52 @@
+"""What a tracking store must keep through what people do with its folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vaestudy.runtime.paths import database_uri
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+
+def store(folder: Path) -> Tracker:
+    return Tracker(database_uri(folder / "mlflow.db"))
+
+
+FIRST = """
+import sys
+from vaestudy.tracking.mlflow_tracker import Tracker
+tracker = Tracker(sys.argv[1])
+run = tracker.start(tracker.experiment("a study"), "one", {})
+tracker.files(run, {"note.txt": b"one"})
+print(run)
+"""
+
+
+@pytest.mark.parametrize("take", [shutil.move, shutil.copytree], ids=["moved", "copied"])
+def test_a_folder_that_was_moved_or_copied(take: Callable[[Path, Path], object], tmp_path: Path) -> None:
+    """MLflow keeps absolute addresses: what a copy holds is read there, and nothing is written to the original."""
+    old, new = tmp_path / "a 50% _", tmp_path / "b"
+    words = [sys.executable, "-c", FIRST, database_uri(old / "mlflow.db")]  # MLflow keeps a process's addresses, too
+    run = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    take(old, new)
+    before = sorted(old.rglob("*.txt"))
+    moved = store(new)
+    assert moved.read_file(run, "note.txt") == b"one"
+    moved.files(run, {"more.txt": b"two"})
+    later = moved.start(moved.experiment("a study"), "two", {})
+    moved.files(later, {"note.txt": b"three"})
+    assert sorted(old.rglob("*.txt")) == before
+    assert {path.read_bytes() for path in new.rglob("*.txt")} == {b"one", b"two", b"three"}
+
+
+def test_artifacts_that_lie_elsewhere_stay_there(tmp_path: Path) -> None:
+    tracker = store(tmp_path)
+    elsewhere = (tmp_path / "disk" / "artifacts" / "theirs").as_uri()
+    experiment = tracker.client.create_experiment("theirs", artifact_location=elsewhere)
+    assert store(tmp_path).client.get_experiment(experiment).artifact_location == elsewhere

@@ -1,0 +1,95 @@
+"""Milestones along the way: when they are taken, what they cost, and that a resumed run has the same."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.model.vae import VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.bounds import bound
+from vaestudy.training import milestones as module
+from vaestudy.training.checkpoint import Keeper
+from vaestudy.training.milestones import Along
+from vaestudy.training.schedules import LR_SCALINGS
+from vaestudy.training.train import train
+
+
+def images_of(metrics: dict[str, float]) -> dict[int, float]:
+    return {int(k.split("/")[1]): v for k, v in metrics.items() if k.endswith("/images")}
+
+
+def test_taken_at_the_end_of_the_step_that_saw_them(tiny: RunConfig) -> None:
+    """200 images in steps of 50, twice; 400 is the end, and what lies beyond it is not reached."""
+    config = tiny.but(milestones=(1, 50, 60, 201, 9_999), samples=3)
+    result = train(config, datasets.prepare(config, Path()))
+    assert images_of(result.along) == {1: 50, 50: 50, 60: 100, 201: 250, 400: 400}
+    assert result.along["along/1/elbo"] == result.along["along/50/elbo"] != result.along["along/60/elbo"]
+    assert result.along["along/400/seconds"] == pytest.approx(result.train_seconds, abs=0.1)
+    plain = train(config.but(milestones=()), datasets.prepare(config, Path()))
+    assert not plain.along
+    assert all(torch.equal(a, b) for a, b in zip(result.model.parameters(), plain.model.parameters(), strict=True))
+
+
+def test_the_bound_is_that_of_the_weights_then(tiny: RunConfig) -> None:
+    config = tiny.but(milestones=(400,))
+    data = datasets.prepare(config, Path())
+    result = train(config, data)
+    x = data.valid.images.float() / 255
+    assert result.along["along/400/elbo"] == bound(result.model, x, 1, "valid", "along").elbo.mean().item()
+
+
+def test_the_clock_stands_still_while_scoring(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    config = tiny.but(milestones=(10,))
+    model = VAE(config)
+    along = Along(model, torch.rand(5, 784, generator=stream("x")), 20)
+    along.start()  # 0
+    along.step(10)  # stops at 1, starts at 2
+    along.step(10)  # stops at 3, starts at 4
+    along.stop()  # 5
+    assert along.seconds == 3
+    assert along.metrics["along/10/seconds"] == 1
+    assert along.metrics["along/20/seconds"] == 2
+    assert time.perf_counter is module.time.perf_counter
+
+
+def test_a_resumed_run_has_the_same(tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny.but(milestones=(60, 250, 500), gradient_images=20, epochs=3)
+    data = datasets.prepare(config, Path())
+    whole = train(config, data)
+    keeper = Keeper(tmp_path, config.key)
+    keeper.interval = 0.0
+
+    class Killed(Exception):
+        pass
+
+    def kill(epoch: int, metrics: dict[str, float]) -> None:
+        if epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(config, data, kill, keeper)
+    resumed = train(config, data, keeper=keeper)
+    assert resumed.gradients == whole.gradients
+    assert set(resumed.along) == set(whole.along)
+    same = [name for name in whole.along if not name.endswith("seconds")]
+    assert {k: resumed.along[k] for k in same} == {k: whole.along[k] for k in same}
+
+
+@pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("sqrt", 0.5), ("linear", 0.25)])
+def test_step_size_grows_with_m(tiny: RunConfig, rule: str, factor: float) -> None:
+    """At M=25 the reference's rate times the rule's factor, and the same bits as with that rate outright."""
+    assert LR_SCALINGS[rule](25) == factor
+    assert LR_SCALINGS[rule](100) == 1
+    config = tiny.but(minibatch=25, epochs=1)
+    data = datasets.prepare(config, Path())
+    scaled = train(config.but(lr_scaling=rule), data).model
+    outright = train(config.but(learning_rate=1e-3 * factor), data).model
+    assert all(torch.equal(a, b) for a, b in zip(scaled.parameters(), outright.parameters(), strict=True))

@@ -1,0 +1,175 @@
+"""A recorded gradient is autograd's, to the bit, for every member; what cannot be recorded is left to autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.benchmarks import floors
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+from vaestudy.data.pixels import PIXELS
+from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.terms import terms
+from vaestudy.model.vae import ACTIVATIONS, VAE
+from vaestudy.runtime.random_streams import stream
+from vaestudy.training import traced_gradient
+from vaestudy.training.objectives import ESTIMATORS, loss
+from vaestudy.training.traced_gradient import Gradient
+from vaestudy.training.train import gradient_of, train
+
+RECORDED = "autograd's operations, recorded"
+CONFIGS: dict[str, dict[str, Any]] = {
+    **{name: {"likelihood": name, "pixels": floors.pixels(name)} for name in LIKELIHOODS if name != "categorical-256"},
+    **{f"sigma {name}": {"sigma": name, "sigma_floor": 0.01} for name in SIGMAS},
+    **{f"estimator {name}": {"estimator": name, "samples": 3} for name in ESTIMATORS},
+    **{f"activation {name}": {"activation": name, "hidden": (30, 20)} for name in ACTIVATIONS},
+    **{
+        f"decoder's sigma {name}": {
+            "likelihood": "gaussian",
+            "pixels": "dequantised",
+            "likelihood_scale": "per-pixel",
+            "decoder_sigma": name,
+        }
+        for name in SIGMAS
+    },
+    "article": {"sigma": "raw", "log_guard": 1e-8, "reduction": "sum", "second_biases": True},
+    **{
+        f"{kind} scale": {"likelihood": "gaussian", "pixels": "dequantised", "likelihood_scale": kind}
+        for kind in ("learned", "fixed", "optimal")
+    },
+}
+
+
+def minibatch(config: RunConfig, number: int, images: int) -> tuple[Tensor, Tensor]:
+    """x [M, P] and eps [L, M, D]."""
+    generator = stream("minibatch", number)
+    levels = torch.randint(0, 256, (images, 784), generator=generator, dtype=torch.uint8)
+    x = PIXELS[config.pixels](levels, generator)
+    return x, torch.randn((config.samples, images, config.latent_dim), generator=generator)
+
+
+def plainly(model: VAE, x: Tensor, eps: Tensor) -> list[Tensor]:
+    """The loss and its gradients, by `backward`."""
+    config = model.config
+    estimate = ESTIMATORS[config.estimator](terms(model, x, eps, config.log_guard))
+    value = loss(estimate, config.reduction)
+    model.zero_grad()
+    value.backward()
+    return [value.detach(), *gradients(model)]
+
+
+def gradients(model: nn.Module) -> list[Tensor]:
+    return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_recorded_gradient_is_autograds_to_the_bit(tiny: RunConfig, name: str) -> None:
+    model = VAE(tiny.but(**CONFIGS[name]))
+    gradient, move = gradient_of(model), stream("move")
+    for step in range(4):  # the last minibatch of an epoch may be smaller
+        x, eps = minibatch(model.config, step, 10 if step < 3 else 7)
+        value, sums = gradient(x, eps)
+        ours, left = [value, *gradients(model)], [buffer.clone() for buffer in model.buffers()]
+        assert all(map(torch.equal, ours, plainly(model, x, eps)))
+        assert all(map(torch.equal, left, model.buffers()))
+        assert sums.shape == (3,)
+        assert not any(t.requires_grad for t in ours)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=move), alpha=0.01)
+    assert gradient.words == RECORDED
+    assert len(ours) == 1 + len(list(model.parameters()))
+
+
+def quadratic(module: nn.Linear, scale: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    return lambda x: ((module(x) * scale(x)).square().sum(), x.sum())
+
+
+def by_the_numbers(x: Tensor) -> Tensor:
+    return x.sum() if x[0].sum() > 0 else -x.sum()
+
+
+class Counter:
+    """Another factor at each call."""
+
+    def __init__(self) -> None:
+        self.calls = 0.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.calls += 1.0
+        return torch.ones(()) * self.calls
+
+
+class Latest:
+    """The factor is the last input's, kept where no tape writes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        module.register_buffer("latest", torch.zeros(()))
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.module.latest = x.sum()
+        return x.sum()
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (by_the_numbers, "autograd, as no tape can be made"),
+        (Counter(), "autograd, as a tape does not agree to the bit"),
+    ],
+    ids=["a path that depends on numbers", "a factor that changes"],
+)
+def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], Tensor], words: str) -> None:
+    module, x = nn.Linear(3, 2), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    gradient = Gradient(module, quadratic(module, scale))
+    value, told = gradient(x)
+    found = gradients(module)
+    assert gradient.words.startswith(words)
+    assert told == x.sum()
+    factor = scale.calls if isinstance(scale, Counter) else x.sum()
+    plain = (module(x) * factor).square().sum()
+    torch.testing.assert_close([value, *found], [plain, *torch.autograd.grad(plain, tuple(module.parameters()))])
+
+
+def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
+    module, x = nn.Linear(3, 2), torch.rand(4, 3)
+    gradient = Gradient(module, quadratic(module, Latest(module)))
+    gradient(x)
+    assert gradient.words == "autograd, as a tape does not agree to the bit"
+    gradient(2 * x)
+    assert module.latest == 2 * x.sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, RECORDED),
+        ({"samples": 300}, "autograd"),  # in chunks
+        ({"likelihood": "categorical-256", "subset": 20, "minibatch": 10}, "autograd"),
+    ],
+)
+def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], words: str) -> None:
+    config = tiny.but(epochs=1, **changes)
+    assert train(config, datasets.prepare(config, Path())).step == words
+
+
+def test_a_torch_that_records_nothing_gives_the_same_weights(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = datasets.prepare(tiny, Path())
+    recorded = train(tiny, images)
+    monkeypatch.setattr(traced_gradient, "make_fx", None)
+    plain = train(tiny, images)
+    assert (recorded.step, plain.step) == (
+        RECORDED,
+        "autograd, as no tape can be made (NotImplementedError: this torch has no make_fx)",
+    )
+    weights = plain.model.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in recorded.model.state_dict().items())
+    assert recorded.history == plain.history

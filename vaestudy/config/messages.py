@@ -1,0 +1,75 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    TypeAdapter,
+    ValidationError,
+)
+
+from vaestudy.config import compatibility
+from vaestudy.errors import BadInput, unknown
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: dict[str, Any], name: Callable[[str], str] = str) -> Model:
+    """Validate; the first mistake becomes a `BadInput` of one line. `name` spells a field the way the user did."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(explain(model, first, name)) from None
+
+
+def checked_field(model: type[BaseModel], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
+    """One field's value validated by itself: whether it goes with the others is for those who combine them."""
+    info = model.model_fields[field]
+    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise BadInput(explain(model, error.errors()[0] | {"loc": (field,)}, name)) from None
+
+
+def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
+    """One line for one pydantic error: the field, the value, what it must be."""
+    if isinstance(cause := error.get("ctx", {}).get("error"), compatibility.Conflict):
+        shown = f"{cause.value:g}" if isinstance(cause.value, float) else cause.value
+        why = cause.why.format_map({field: name(field) for field in model.model_fields})
+        return f"{name(cause.field)} {shown}: {why}"
+    field = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return unknown("option", name(field), map(name, model.model_fields))
+    shown = error["input"] if isinstance(error["input"], str) else json.dumps(error["input"], default=str)
+    if isinstance(cause, ValueError) and "choose from" in str(cause):
+        return f"{name(field)}: {cause}"
+    return f"{name(field)} {shown}: must be {expected(model, field)}"
+
+
+def expected(model: type[BaseModel], field: str) -> str:
+    """What a field takes, in words: «a whole number, 1 or more»."""
+    schema = model.model_json_schema()["properties"][field]
+    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    if schema["type"] == "array":
+        return f"one or more, each {_limits(schema['items'])}"
+    return _limits(schema)
+
+
+def _limits(schema: dict[str, Any]) -> str:
+    words = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a name"}
+    text = words[schema["type"]]
+    if not math.isnan(low := schema.get("minimum", math.nan)):
+        text += f", {low:g} or more"
+    if not math.isnan(low := schema.get("exclusiveMinimum", math.nan)):
+        text += f", above {low:g}"
+    if not math.isnan(high := schema.get("exclusiveMaximum", math.nan)):
+        text += f", below {high:g}"
+    return text

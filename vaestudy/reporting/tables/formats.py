@@ -1,0 +1,115 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+
+from vaestudy.study.declaration import Study, show
+
+LABELS = {
+    "elbo": "ELBO",
+    "log_likelihood": "log-lik.",
+    "kl": "KL",
+    "active_units": "active units",
+    "seconds/train": "s training",
+    "gradient/end/value/var_eps": "value Var_eps",
+    "gradient/end/all/variance": "gradient variance",
+    "gradient/end/encoder/snr_draws": "encoder SNR",
+    "bits_per_dim": "bits/dim",
+    "mse": "MSE",
+    "mae": "MAE",
+    "seconds_per_epoch": "s/epoch",
+    "train/likelihood_over_kl": "abs(log-lik.)/KL",
+    "train/first_likelihood_over_kl": "abs(log-lik.)/KL, first step",
+    "train/gradient_norm": "gradient norm",
+    "mass_at_0": "mass at 0",
+    "mass_near_1": "mass near 1",
+    "histogram_distance": "histogram distance",
+    "pit_distance": "PIT distance",
+    "decoder_at_floor": "scales at the floor",
+    "negative_sigma_units": "units with sigma < 0",
+    "two_signed_sigma_units": "units of two signs",
+    "epochs_to_95": "epochs to 95 %",
+    "neighbour_purity": "own neighbours",
+    "recognised_reconstruction": "recognised",
+    "relative_error": "relative error",
+    "unclear_prior": "unclear samples",
+}
+
+FORMATS = {
+    "test/active_units": ".1f",
+    "test/negative_sigma_units": ".1f",
+    "test/two_signed_sigma_units": ".1f",
+    "epochs_to_95": ".1f",
+    "test/bits_per_dim": ".3f",
+    "test/mse": ".4f",
+    "test/mae": ".4f",
+    "test/histogram_distance": ".3f",
+    "test/mass_at_0": ".3f",
+    "test/mass_near_1": ".3f",
+    "test/pit_distance": ".3f",
+    "test/decoder_at_floor": ".3f",
+    "test/neighbour_purity": ".3f",
+    "test/recognised_reconstruction": ".3f",
+    "test/relative_error": ".3f",
+    "test/unclear_prior": ".3f",
+    "seconds/train": ".1f",
+}
+
+ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
+
+BOUNDS = ("elbo", "iwae_")
+
+
+def label(metric: str) -> str:
+    """A metric's name for people."""
+    name = metric.removeprefix("test/")
+    return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
+
+
+def form_of(metric: str) -> str:
+    """How many digits of it are shown."""
+    return FORMATS.get(metric, ".2f")
+
+
+def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
+    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
+
+    def pair(mean: float, width: float) -> str:
+        if mean != mean:
+            return ""
+        text = f"{mean:{sign}{form}}"
+        return f"{text} ± {width:{form}}" if width == width else text
+
+    return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
+
+
+def significant(mean: float, half: float = math.nan) -> str:
+    """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
+
+    def number(value: float) -> str:
+        if abs(value) >= 1e6:
+            return re.sub(r"e\+0*", "e", f"{value:.2e}")
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+    if mean != mean:
+        return ""
+    return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
+
+
+def levels_shown(full: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The factors' columns of a table as they are printed."""
+    return pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+
+
+def plain(value: float) -> str:
+    """A bound as it is printed; nothing where there is none."""
+    return f"{value:.2f}" if value == value else ""
+
+
+def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
+    """The column and its `..._ci95` as they are printed, see `tables.with_halves`."""
+    return with_halves(full, column, f"{column}_ci95", f".{digits}f", sign)
