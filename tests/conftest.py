@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data import datasets, sources
+from vaestudy.data import datasets
 from vaestudy.errors import BadInput
 
 
@@ -39,10 +40,10 @@ def tiny() -> RunConfig:
 def mnist_root() -> Path:
     """Where full MNIST is; tests that ask for it skip where it is not."""
     root = datasets.data_root(None)
-    if not sources.DATASETS["mnist"].present(root):
+    if not DATASETS.load("mnist").present(root):
         pytest.skip(f"full MNIST is not under {root} (set VAESTUDY_DATA_DIR)")
     try:
-        sources.DATASETS["mnist"].verify(root)
+        DATASETS.load("mnist").verify(root)
     except BadInput as error:
         pytest.skip(str(error))
     return root

@@ -1,4 +1,4 @@
-"""Imports point one way between rooms, no modules import each other in a circle, and what answers bad input is quick."""
+"""Imports point one way between rooms, never in a circle, and what answers bad input imports nothing slow."""
 
 from __future__ import annotations
 

@@ -30,16 +30,15 @@ import torch
 from torch import Tensor, optim
 
 from tests.benchmarks import floors
+from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data import datasets, sources
+from vaestudy.data import datasets
 from vaestudy.model import vae
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
 from vaestudy.run import execute
 from vaestudy.runtime import provenance
 from vaestudy.runtime.paths import cores, repository
 from vaestudy.scoring import bounds, score
 from vaestudy.training import backend, train
-from vaestudy.training.optimizers import OPTIMIZERS
 
 HERE = Path(__file__).parent
 REPOSITORY = repository()
@@ -145,7 +144,7 @@ class Stepper:
         self.images = images[: steps * config.minibatch]
         self.steps = -(-len(self.images) // config.minibatch)
         self.model = vae.VAE(config)
-        self.optimizer: optim.Optimizer = OPTIMIZERS[config.optimizer](self.model, config, len(images))
+        self.optimizer: optim.Optimizer = OPTIMIZERS.load(config.optimizer)(self.model, config, len(images))
         self.gradient = train.gradient_of(self.model)
         self._epoch = 0
 
@@ -400,7 +399,7 @@ def main(words: list[str] | None = None) -> None:
         print(peak_memory(dataset, Path(root), int(draws)))
         return
     root = datasets.data_root(None)
-    dataset = "mnist" if sources.DATASETS["mnist"].present(root) and not arguments.quick else "mnist-5k"
+    dataset = "mnist" if DATASETS.load("mnist").present(root) and not arguments.quick else "mnist-5k"
     scale = Scale(dataset, root)
     if arguments.quick:
         scale = Scale(dataset, root, rounds=2, steps=4, draws=50, plain_rounds=1, cells=2, epochs=1, seeds=1)

@@ -12,10 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from vaestudy.config.compatibility import of_likelihood
-from vaestudy.config.registry import registered
+from vaestudy.config.registry import LIKELIHOODS, PIXELS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import PIXEL_COUNT
 
 SPECIALS: dict[str, tuple[str, ...]] = {
@@ -49,8 +48,8 @@ class Layer:
 
 def pixels(likelihood: str) -> str:
     """The first pixel protocol that a likelihood does not refuse."""
-    refused = of_likelihood(likelihood)["refuses"]
-    return next(name for name in registered("PIXELS", "data/pixels") if name not in refused)
+    refused = LIKELIHOODS[likelihood].refusals
+    return next(name for name in PIXELS if name not in refused)
 
 
 def layers(config: RunConfig) -> list[Layer]:
@@ -63,7 +62,7 @@ def layers(config: RunConfig) -> list[Layer]:
 
 def decoder(config: RunConfig, rows: int) -> list[Layer]:
     """The decoder's layers for so many draws."""
-    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * LIKELIHOODS[config.likelihood](config).heads)
+    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * make_likelihood(config).heads)
     return [Layer(rows, a, b, True) for a, b in pairwise(widths)]
 
 

@@ -36,9 +36,9 @@ class Digits(Dataset):
     """The 4,000 train images of mnist-5k, decoded one by one as torchvision's MNIST does."""
 
     def __init__(self, root: Path) -> None:
-        from vaestudy.data.sources import DATASETS
+        from vaestudy.config.registry import DATASETS
 
-        train, _ = DATASETS["mnist-5k"].read(root)
+        train, _ = DATASETS.load("mnist-5k").read(root)
         self.data, self.targets = train.images.view(-1, 28, 28), train.labels
         self.transform = transforms.ToTensor()
 

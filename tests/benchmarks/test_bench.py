@@ -10,14 +10,13 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.benchmarks import bench, floors, plain_loop
+from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data import datasets, sources
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.data import datasets
 from vaestudy.model.vae import VAE
 from vaestudy.runtime import paths
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import train
-from vaestudy.training.optimizers import OPTIMIZERS
 
 
 @pytest.mark.parametrize("changes", [{}, {"samples": 3}, {"hidden": (20, 30), "latent_dim": 2, "second_biases": True}])
@@ -25,7 +24,7 @@ def test_the_floor_multiplies_what_a_step_multiplies(tiny: RunConfig, changes: d
     config = tiny.but(**changes)
     images = datasets.prepare(config, Path()).train.images[: config.minibatch]
     model = VAE(config)
-    optimizer, gradient = OPTIMIZERS["adam"](model, config, len(images)), train.gradient_of(model)
+    optimizer, gradient = OPTIMIZERS.load("adam")(model, config, len(images)), train.gradient_of(model)
     train._train_epoch(model, gradient, images, optimizer, 1)
     with FlopCounterMode(display=False) as step:
         train._train_epoch(model, gradient, images, optimizer, 2)
@@ -48,7 +47,7 @@ def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> No
 
 def test_the_plain_loop_sees_the_same_images_and_learns() -> None:
     digits = plain_loop.Digits(Path())
-    images = sources.DATASETS["mnist-5k"].read(Path())[0].images
+    images = DATASETS.load("mnist-5k").read(Path())[0].images
     torch.testing.assert_close(digits[7][0].view(-1), images[7].float() / 255)
     torch.manual_seed(0)
     model = plain_loop.Plain()

@@ -12,7 +12,8 @@ import pytest
 
 from vaestudy.cli.main import main
 from vaestudy.config.presets import PRESETS
-from vaestudy.config.run_config import RunConfig, registered
+from vaestudy.config.registry import DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
+from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime import paths
 
 ROOT = paths.repository()
@@ -38,9 +39,9 @@ BAD = {
     "train --likelihood bernouli": [
         "'bernouli'",
         "did you mean 'bernoulli'",
-        *registered("LIKELIHOODS", "model/likelihoods/registry"),
+        *LIKELIHOODS,
     ],
-    "train --sigma row": ["'row'", "did you mean 'raw'", *registered("SIGMAS", "model/sigma")],
+    "train --sigma row": ["'row'", "did you mean 'raw'", *SIGMAS],
     "train --likelihood beta": ["--pixels grey", "not for beta", "infinite", "choose from: dequantised"],
     "train --likelihood gaussian --pixels stochastic": ["--pixels stochastic", "no probability", "grey, dequantised"],
     "train --likelihood categorical-256 --pixels binarised": ["--pixels binarised", "256 grey levels"],
@@ -60,7 +61,7 @@ BAD = {
     "train --sigma bounded --sigma-floor 3": ["--sigma-floor 3", "below 2, the ceiling of bounded"],
     "train --sigma-floor -1": ["--sigma-floor -1", "0 or more"],
     "train --sigma-floor 0.5 --init-sigma 0.1": ["--init-sigma 0.1", "above 0.5, the scale's floor"],
-    "train --estimator sgvb-c": ["'sgvb-c'", *registered("ESTIMATORS", "training/objectives")],
+    "train --estimator sgvb-c": ["'sgvb-c'", *OBJECTIVES],
     "train --estimator score-function-loo": ["--estimator score-function-loo", "--samples", "2 or more", "not 1"],
     "train --samples 10000000": ["--samples 10000000", "--minibatch 100", "GiB", "available"],
     "train --latent-dim 100000000": ["--latent-dim 100000000", "GiB", "available"],
@@ -68,8 +69,8 @@ BAD = {
     "train --gradient-estimators stl": ["--gradient-estimators", "--gradient-images", "20 or more"],
     "train --milestones 0": ["--milestones 0", "1 or more"],
     "train --milestones 100 --valid-size 0": ["--milestones", "--valid-size", "1 or more"],
-    "train --lr-scaling sqr": ["'sqr'", "did you mean 'sqrt'", *registered("LR_SCALINGS", "training/schedules")],
-    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *registered("DATASETS", "data/sources")],
+    "train --lr-scaling sqr": ["'sqr'", "did you mean 'sqrt'", *LR_SCALINGS],
+    "train --dataset mnst": ["'mnst'", "did you mean 'mnist'", "auto", *DATASETS],
     "train --preset artcle": ["'artcle'", "did you mean 'article'", *PRESETS],
     "train --latentdim 3": ["'--latentdim'", "did you mean '--latent-dim'", "--minibatch"],
     "train --latent-dim": ["--latent-dim", "expected one argument"],

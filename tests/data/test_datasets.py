@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from vaestudy.config.registry import DATASETS, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets, sources
-from vaestudy.data.pixels import PIXELS, fixed
+from vaestudy.data.pixels import fixed
 from vaestudy.errors import BadInput
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import make_likelihood
 
 
 def resolved(**changes: object) -> RunConfig:
@@ -40,7 +41,7 @@ class TestMnist5k:
 
     def test_is_read_fast(self) -> None:
         started = time.process_time()
-        sources.DATASETS["mnist-5k"].read(Path())
+        DATASETS.load("mnist-5k").read(Path())
         assert time.process_time() - started < 1.5  # its own loader takes longer by an order of magnitude
 
     def test_is_in_memory_once(self) -> None:
@@ -89,14 +90,14 @@ class TestFiles:
     def root(self, tmp_path: Path) -> Path:
         folder = tmp_path / "MNIST" / "raw"
         folder.mkdir(parents=True)
-        for name in sources.DATASETS["mnist"].digests:
+        for name in DATASETS.load("mnist").digests:
             (folder / name).write_bytes(name.encode())
         return tmp_path
 
     @pytest.fixture
     def entry(self) -> sources.IdxSet:
-        digests = {n: hashlib.sha256(n.encode()).hexdigest() for n in sources.DATASETS["mnist"].digests}
-        return dataclasses.replace(sources.DATASETS["mnist"], digests=digests)
+        digests = {n: hashlib.sha256(n.encode()).hexdigest() for n in DATASETS.load("mnist").digests}
+        return dataclasses.replace(DATASETS.load("mnist"), digests=digests)
 
     def test_good_files_pass(self, root: Path, entry: sources.IdxSet) -> None:
         entry.verify(root)
@@ -127,7 +128,7 @@ class TestFiles:
         (folder / "a.gz").write_bytes(packed)
         (folder / "a").write_bytes(b"images")
         digests = {"a.gz": hashlib.sha256(packed).hexdigest()}
-        entry = dataclasses.replace(sources.DATASETS["kmnist"], digests=digests)
+        entry = dataclasses.replace(DATASETS.load("kmnist"), digests=digests)
         entry.verify(tmp_path)
         (folder / "a").write_bytes(b"imagez")
         with pytest.raises(BadInput, match="is not the published one"):
@@ -187,7 +188,7 @@ def test_mnist_constants(mnist_root: Path) -> None:
     assert (x == 0).double().mean().item() == pytest.approx(0.807, abs=5e-4)
 
     def cross_entropy(p: torch.Tensor) -> float:
-        return -LIKELIHOODS["bernoulli"](RunConfig()).log_prob(x, p.logit().expand(1, *x.shape)).mean().item()
+        return -make_likelihood(RunConfig()).log_prob(x, p.logit().expand(1, *x.shape)).mean().item()
 
     assert cross_entropy(x.clamp(1e-12, 1 - 1e-12)) == pytest.approx(45.53, abs=0.01)
     assert cross_entropy(x.mean(0).clamp(1e-12, 1 - 1e-12)) == pytest.approx(205.65, abs=0.01)

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaestudy.config import compatibility
+from vaestudy.config.registry import SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.sigma import make_sigma
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 
@@ -22,43 +22,43 @@ class TestEverySigma:
         self.output = torch.randn(40, 5, generator=stream("test-sigma"), dtype=torch.float64)
 
     def test_log_variance_is_that_of_sigma(self, name: str) -> None:
-        sigma, log_variance = SIGMAS[name](self.output, 0.0)
+        sigma, log_variance = make_sigma(name)(self.output, 0.0)
         assert sigma.shape == log_variance.shape == self.output.shape
         torch.testing.assert_close(log_variance, sigma.square().log())
 
     def test_declares_its_bounds(self, name: str) -> None:
-        assert compatibility.bounds(name) == SIGMAS[name].bounds
-        low, high = SIGMAS[name].bounds
-        sigma = SIGMAS[name](self.output * 50, 0.0)[0].abs()
+        assert SIGMAS[name].bounds == make_sigma(name).bounds
+        low, high = make_sigma(name).bounds
+        sigma = make_sigma(name)(self.output * 50, 0.0)[0].abs()
         assert (sigma >= low).all()
         assert (sigma <= high).all()
 
     @pytest.mark.parametrize("value", [0.0011, 0.3, 1.0, 1.9])
     def test_inverse(self, name: str, value: float) -> None:
-        output = torch.tensor([SIGMAS[name].inverse(value)], dtype=torch.float64)
-        assert SIGMAS[name](output)[0].item() == pytest.approx(value, rel=1e-12)
+        output = torch.tensor([make_sigma(name).inverse(value)], dtype=torch.float64)
+        assert make_sigma(name)(output)[0].item() == pytest.approx(value, rel=1e-12)
 
     def test_floor_and_ceiling(self, name: str) -> None:
         """Held between them, with no gradient beyond; where the raw sigma is negative its magnitude is."""
         output = (self.output * 8).requires_grad_()
-        before = SIGMAS[name](output.detach())[0].abs()
-        limited = SIGMAS[name].limit(output, 0.3, 1.5)
-        sigma, log_variance = SIGMAS[name](limited)
+        before = make_sigma(name)(output.detach())[0].abs()
+        limited = make_sigma(name).limit(output, 0.3, 1.5)
+        sigma, log_variance = make_sigma(name)(limited)
         torch.testing.assert_close(sigma.detach().abs(), before.clamp(0.3, 1.5))
-        torch.testing.assert_close(SIGMAS[name].at_floor(output.detach(), 0.3), before <= 0.3)
+        torch.testing.assert_close(make_sigma(name).at_floor(output.detach(), 0.3), before <= 0.3)
         (slope,) = torch.autograd.grad(log_variance.sum(), output)
         beyond = (before < 0.3) | (before > 1.5)
         assert beyond.any()
         assert (slope[beyond] == 0).all()
         assert (slope[~beyond] != 0).all()
-        assert not SIGMAS[name].at_floor(output.detach(), 0.0).any()
+        assert not make_sigma(name).at_floor(output.detach(), 0.0).any()
 
     def test_gradient_at_the_start_is_that_around_it(self, name: str) -> None:
         """Pieces that meet at an output of 0, where every `init_sigma` of 1 begins, must not count twice."""
         slopes = []
         for value in (-1e-7, 0.0, 1e-7):
-            output = torch.tensor([value + SIGMAS[name].inverse(1.0)], dtype=torch.float64, requires_grad=True)
-            slopes += torch.autograd.grad(SIGMAS[name](output)[1].sum(), output)
+            output = torch.tensor([value + make_sigma(name).inverse(1.0)], dtype=torch.float64, requires_grad=True)
+            slopes += torch.autograd.grad(make_sigma(name)(output)[1].sum(), output)
         torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-5, atol=0)
         torch.testing.assert_close(slopes[2], slopes[1], rtol=1e-5, atol=0)
 
@@ -78,12 +78,12 @@ class TestEverySigma:
 
     def test_gradient(self, name: str) -> None:
         output = self.output.clone().requires_grad_()
-        assert torch.autograd.gradcheck(lambda o: SIGMAS[name](o, 0.0), (output,))
-        assert torch.autograd.gradcheck(lambda o: SIGMAS[name](o, 1e-3), (output,))
+        assert torch.autograd.gradcheck(lambda o: make_sigma(name)(o, 0.0), (output,))
+        assert torch.autograd.gradcheck(lambda o: make_sigma(name)(o, 1e-3), (output,))
 
 
 def test_raw_keeps_the_sign_and_guards_as_the_article_does() -> None:
-    sigma, log_variance = SIGMAS["raw"](torch.tensor([-2.0, 0.0]), 1e-8)
+    sigma, log_variance = make_sigma("raw")(torch.tensor([-2.0, 0.0]), 1e-8)
     assert sigma.tolist() == [-2.0, 0.0]
     torch.testing.assert_close(log_variance, torch.tensor([4.0 + 1e-8, 1e-8]).log())
 
@@ -96,7 +96,7 @@ def test_raw_keeps_the_sign_and_guards_as_the_article_does() -> None:
 def test_log_variance_in_float32_over_the_whole_range(name: str, output: float) -> None:
     """Finite, with a finite gradient, and that of float64; raw and abs are infinite at 0 as they must be."""
     wide, narrow = (torch.tensor([output], dtype=t, requires_grad=True) for t in (torch.float64, torch.float32))
-    exact, found = SIGMAS[name].log_variance(wide), SIGMAS[name].log_variance(narrow)
+    exact, found = make_sigma(name).log_variance(wide), make_sigma(name).log_variance(narrow)
     assert found.item() == pytest.approx(exact.item(), rel=2e-6, abs=1e-6)
     (exact_slope,), (slope,) = torch.autograd.grad(exact, wide), torch.autograd.grad(found, narrow)
     assert slope.item() == pytest.approx(exact_slope.item(), rel=2e-5, abs=1e-6)
@@ -116,7 +116,7 @@ def test_formulas() -> None:
     }
     assert set(exact) == set(SIGMAS)
     for name, sigma in exact.items():
-        torch.testing.assert_close(SIGMAS[name](output)[0], sigma, rtol=1e-10, atol=0)
+        torch.testing.assert_close(make_sigma(name)(output)[0], sigma, rtol=1e-10, atol=0)
 
 
 def test_a_negative_sigma_is_the_positive_one_with_its_noise_reversed() -> None:

@@ -14,10 +14,9 @@ from matplotlib import image
 
 from tests.support.studies import toy
 from vaestudy.cli.study import study_main
+from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.plotting import to_png
-from vaestudy.reporting.figures.registry import STUDY_FIGURES
 from vaestudy.reporting.tables import classes
-from vaestudy.reporting.tables.registry import STUDY_TABLES
 from vaestudy.study.declaration import Study
 
 PLANE = np.random.default_rng(0).normal(size=(10, 2))
@@ -133,27 +132,27 @@ def test_unrelated_planes_are_seldom_alike() -> None:
 def test_what_the_runs_have_nothing_to_say_of() -> None:
     bare = runs()[["run_id", "status", "latent_dim", "seed", "tags.data.name", "params.subset"]]
     for name in study().tables:
-        assert STUDY_TABLES[name](bare, study()) is None
+        assert STUDY_TABLES.load(name)(bare, study()) is None
     for name in study().figures:
-        assert STUDY_FIGURES[name](bare, study()) is None
+        assert STUDY_FIGURES.load(name)(bare, study()) is None
     assert classes.same_plane(runs(1), study()) is None
-    assert STUDY_FIGURES["class_planes"](runs(1), study()) is None
+    assert STUDY_FIGURES.load("class_planes")(runs(1), study()) is None
 
 
 def test_a_class_without_test_images_is_left_out() -> None:
     """A look at few images may have none of some class."""
     few = runs().drop(columns=[c for c in runs() if "/class_0/" in c])
-    tables = {name: STUDY_TABLES[name](few, study()) for name in study().tables}
+    tables = {name: STUDY_TABLES.load(name)(few, study()) for name in study().tables}
     assert tables["by_class"].full["class"].tolist() == list(range(1, 10)) * 2
     assert "of 36 pairs" in tables["overlaps"].notes[0]
     assert len(tables["same_plane"].full) == 2
     for name in study().figures:
-        assert STUDY_FIGURES[name](few, study()) is not None
+        assert STUDY_FIGURES.load(name)(few, study()) is not None
 
 
 @pytest.mark.parametrize("name", study().figures)
 def test_pictures_show_something(name: str) -> None:
-    figure = STUDY_FIGURES[name](runs(), study())
+    figure = STUDY_FIGURES.load(name)(runs(), study())
     assert figure is not None
     pixels = image.imread(io.BytesIO(to_png(figure)))
     assert (pixels[..., :3] < 0.9).any(-1).mean() > 0.002

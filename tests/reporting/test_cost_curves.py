@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from vaestudy.cli.study import study_main
+from vaestudy.config.registry import STUDY_FIGURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures import gradient_noise
-from vaestudy.reporting.figures.registry import STUDY_FIGURES
 from vaestudy.reporting.tables import cost
 from vaestudy.study.declaration import Study
 from vaestudy.training.gradient_noise import GROUPS, STAGES, best_samples
@@ -150,7 +150,7 @@ def test_predicted_samples() -> None:
 
 @pytest.mark.parametrize("name", study().figures)
 def test_pictures_are_drawn_and_left_out_where_they_have_nothing_to_show(name: str) -> None:
-    member = STUDY_FIGURES[name]
+    member = STUDY_FIGURES.load(name)
     figure = member(runs(), study())
     assert figure is not None
     assert all(len(ax.lines) + len(ax.images) + len(ax.containers) for ax in figure.axes if ax.get_xlabel())
@@ -160,7 +160,7 @@ def test_pictures_are_drawn_and_left_out_where_they_have_nothing_to_show(name: s
 
 
 def test_the_heatmaps_numbers_stand_in_their_cells() -> None:
-    figure = STUDY_FIGURES["m_l_heatmaps"](runs(), study())
+    figure = STUDY_FIGURES.load("m_l_heatmaps")(runs(), study())
     assert figure is not None
     grid = np.asarray(figure.axes[0].images[0].get_array())
     expected = [[runs().query(f"minibatch == {M} and samples == {L} and lr_scaling == 'none'")["test/elbo"].mean()

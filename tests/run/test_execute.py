@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import vaestudy
-from vaestudy.config.run_config import RunConfig, registered
+from vaestudy.config.registry import RUN_FIGURES
+from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import BadInput
 from vaestudy.model.vae import VAE
 from vaestudy.run import execute, figures, weights
-from vaestudy.run.figures import FIGURES, Portrait
+from vaestudy.run.figures import Portrait
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
 
@@ -29,16 +30,16 @@ def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int
     model = VAE(config)
     history = [{"train/elbo": -9.0 / e, "train/kl": 1.0, "train/log_likelihood": -8.0} for e in range(1, 40)]
     portrait = Portrait(model, x, labels, history, score(model, x, labels, (1,)))
-    drawn = figures.draw(portrait, tuple(FIGURES))
+    drawn = figures.draw(portrait, tuple(RUN_FIGURES))
     plane, beyond = {"latent_means", "manifold"}, {"traversals"}
     left_out = (plane if latent_dim != 2 else set()) | (beyond if latent_dim <= 2 else set()) | {"pixel_calibration"}
-    assert set(drawn) == set(FIGURES) - left_out
+    assert set(drawn) == set(RUN_FIGURES) - left_out
     assert all(content.startswith(PNG) and len(content) > 3_000 for content in drawn.values())
     assert figures.draw(portrait, ("prior_means",)) == {"prior_means": drawn["prior_means"]}  # the noise is fixed
 
 
 def test_default_figures_are_registered() -> None:
-    assert set(RunConfig().figures) <= set(registered("FIGURES", "run/figures"))
+    assert set(RunConfig().figures) <= set(RUN_FIGURES)
 
 
 def test_record_is_whole(tiny: RunConfig) -> None:

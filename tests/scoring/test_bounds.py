@@ -9,13 +9,14 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.reference import Gaussian, LinearVAE
+from vaestudy.config.registry import OBJECTIVES
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.terms import Terms, terms
 from vaestudy.model.vae import Posterior
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring import bounds, score
-from vaestudy.training.objectives import ESTIMATORS, sgvb_a, sgvb_b
+from vaestudy.training.objectives import sgvb_a, sgvb_b
 
 
 def posterior(mu: torch.Tensor, sigma: torch.Tensor) -> Posterior:
@@ -74,12 +75,12 @@ class TestLinearGaussianInOneDimension:
     def test_a_equals_log_px_for_every_eps(self) -> None:
         assert (self.single("sgvb-a") - self.exact).abs().max() < 1e-10
 
-    @pytest.mark.parametrize("name", sorted(set(ESTIMATORS) - {"sgvb-b"}))
+    @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"sgvb-b"}))
     def test_every_sampled_objective_equals_log_px(self, name: str) -> None:
         """For each image, whatever its L draws are: all weights are alike."""
         t = self.terms
         five = Terms(t.log_px_z.view(5, -1), t.z.view(5, -1, 1), t.q)
-        assert (ESTIMATORS[name](five).objective - self.exact).abs().max() < 1e-10
+        assert (OBJECTIVES.load(name)(five).objective - self.exact).abs().max() < 1e-10
 
     def test_b_has_its_known_variance_and_the_same_mean(self) -> None:
         w, s, v, r = self.w, self.s, self.v, self.x - self.w * self.m
@@ -166,7 +167,7 @@ class TestPPCA:
         for L in (1, 5, 50):
             eps = torch.randn(L, self.N, self.k, generator=stream("test-objective", L), dtype=torch.float64)
             with torch.no_grad():
-                gap = log_px - ESTIMATORS["iwae"](terms(model, self.x, eps)).objective
+                gap = log_px - OBJECTIVES.load("iwae")(terms(model, self.x, eps)).objective
             gaps.append(gap.mean())
             if L == 1:
                 assert abs(gap.mean() - kl) < 4 * gap.std() / math.sqrt(self.N)
@@ -203,7 +204,7 @@ class TestBernoulliOnGrey:
     """E over b ~ Bernoulli(x) of log p(b|z) is minus the grey cross-entropy, so the grey bound is below."""
 
     def test_by_enumeration(self) -> None:
-        bernoulli = LIKELIHOODS["bernoulli"](RunConfig())
+        bernoulli = make_likelihood(RunConfig())
         a = torch.tensor([[[0.3, -2.0, 1.1, 4.0]]], dtype=torch.float64)
         x = torch.tensor([[0.2, 0.5, 0.9, 1.0]], dtype=torch.float64)
         expected = torch.zeros((), dtype=torch.float64)
@@ -216,7 +217,7 @@ class TestBernoulliOnGrey:
     def test_masses_sum_to_one(self) -> None:
         a = torch.tensor([[[0.3, -2.0, 1.1, 40.0]]], dtype=torch.float64)
         total = sum(
-            LIKELIHOODS["bernoulli"](RunConfig())
+            make_likelihood(RunConfig())
             .log_prob(torch.tensor([[float(code >> i & 1) for i in range(4)]], dtype=torch.float64), a)
             .exp()
             .item()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import Likelihood
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import Likelihood, make_likelihood
 
 
 def make(name: str, **changes: object) -> Likelihood:
     """The likelihood `name` in float64, with some options changed."""
-    return LIKELIHOODS[name](RunConfig(likelihood=name, pixels="dequantised", **changes)).double()
+    return make_likelihood(RunConfig(likelihood=name, pixels="dequantised", **changes)).double()
 
 
 def constant_head(likelihood: Likelihood, values: list[float], pixels: int) -> torch.Tensor:

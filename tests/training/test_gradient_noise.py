@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.reference import LinearGaussianVAE, small_vae
+from vaestudy.config.registry import OBJECTIVES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.terms import terms
@@ -16,7 +17,6 @@ from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import gradient_noise
 from vaestudy.training.gradient_noise import BLOCKS, REPEATS, best_samples, measure, sums
-from vaestudy.training.objectives import ESTIMATORS
 from vaestudy.training.train import train
 
 
@@ -87,7 +87,7 @@ class TestLinearGaussian:
             assert 0.6 < scatter / claimed < 1.6
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_equals_a_literal_count(name: str) -> None:
     """Against gradients of single images, formed one by one, in every group: the same images and the same noise."""
     L, n = 3, 2
@@ -104,7 +104,7 @@ def test_equals_a_literal_count(name: str) -> None:
                 single[group].append(torch.empty(0))
             for r in range(REPEATS):
                 e = eps[:, r * n + i].unsqueeze(1)
-                objective = ESTIMATORS[name](terms(model, image[None], e)).objective.sum()
+                objective = OBJECTIVES.load(name)(terms(model, image[None], e)).objective.sum()
                 objective.backward()
                 for group, members in layers.items():
                     flat = torch.cat([p.grad.flatten() for layer in members for p in layer.parameters()])
@@ -140,7 +140,7 @@ def test_law_of_the_minibatch(trained: tuple[torch.nn.Module, torch.Tensor], M: 
     for _ in range(steps):
         rows = torch.randint(len(x), (M,), generator=g)
         eps = torch.randn(L, 1 if shared else M, 4, generator=g).expand(L, M, 4)
-        objective = ESTIMATORS["sgvb-b"](terms(model, x[rows], eps)).objective.mean()
+        objective = OBJECTIVES.load("sgvb-b")(terms(model, x[rows], eps)).objective.mean()
         gradient = torch.cat([p.flatten() for p in torch.autograd.grad(objective, list(model.parameters()))])
         total, squares = total + gradient.double(), squares + gradient.double().square().sum()
     variance = ((squares - total.square().sum() / steps) / (steps - 1)).item()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vaestudy.config.registry import LR_SCALINGS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.vae import VAE
@@ -16,7 +17,6 @@ from vaestudy.scoring.bounds import bound
 from vaestudy.training import milestones as module
 from vaestudy.training.checkpoint import Keeper
 from vaestudy.training.milestones import Along
-from vaestudy.training.schedules import LR_SCALINGS
 from vaestudy.training.train import train
 
 
@@ -86,8 +86,8 @@ def test_a_resumed_run_has_the_same(tiny: RunConfig, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("sqrt", 0.5), ("linear", 0.25)])
 def test_step_size_grows_with_m(tiny: RunConfig, rule: str, factor: float) -> None:
     """At M=25 the reference's rate times the rule's factor, and the same bits as with that rate outright."""
-    assert LR_SCALINGS[rule](25) == factor
-    assert LR_SCALINGS[rule](100) == 1
+    assert LR_SCALINGS.load(rule)(25) == factor
+    assert LR_SCALINGS.load(rule)(100) == 1
     config = tiny.but(minibatch=25, epochs=1)
     data = datasets.prepare(config, Path())
     scaled = train(config.but(lr_scaling=rule), data).model

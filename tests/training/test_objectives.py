@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from tests.reference import literal_estimate, small_vae
+from vaestudy.config.registry import OBJECTIVES
 from vaestudy.model.terms import terms
 from vaestudy.runtime.random_streams import stream
-from vaestudy.training.objectives import ESTIMATORS, loss
+from vaestudy.training.objectives import loss
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("sigma", ["raw", "log-variance"])
 @pytest.mark.parametrize(("L", "M"), [(1, 1), (1, 6), (4, 1), (30, 2)])
 def test_equals_its_literal_twin(name: str, sigma: str, L: int, M: int) -> None:
@@ -21,7 +22,7 @@ def test_equals_its_literal_twin(name: str, sigma: str, L: int, M: int) -> None:
     g = stream("test-estimators", L, M)
     x = torch.rand(M, 784, generator=g, dtype=torch.float64).round()
     eps = torch.randn(L, M, 3, generator=g, dtype=torch.float64)
-    estimate = ESTIMATORS[name](terms(model, x, eps))
+    estimate = OBJECTIVES.load(name)(terms(model, x, eps))
     objective, elbo, gradient = literal_estimate(model, x, eps, name)
     assert estimate.objective.shape == estimate.kl.shape == estimate.log_likelihood.shape == (M,)
     torch.testing.assert_close(estimate.objective, objective, rtol=1e-10, atol=1e-10)
@@ -31,7 +32,7 @@ def test_equals_its_literal_twin(name: str, sigma: str, L: int, M: int) -> None:
         torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("rows", [1, 5, 12])
 def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """M=6, L=7 with 1, 5 and 12 decoder rows at once: less than one draw of all images, and uneven chunks."""
@@ -41,7 +42,7 @@ def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: p
     eps = torch.randn(7, 6, 3, generator=g, dtype=torch.float64)
 
     def run() -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        objective = ESTIMATORS[name](terms(model, x, eps)).objective
+        objective = OBJECTIVES.load(name)(terms(model, x, eps)).objective
         return objective.detach(), torch.autograd.grad(objective.sum(), list(model.parameters()))
 
     value, gradient = run()
@@ -56,7 +57,7 @@ def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: p
         torch.testing.assert_close(mine, whole, rtol=1e-10, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradient_in_float32_is_that_in_float64(name: str) -> None:
     """But where log-weights are exponentiated: of some -550 nats they are rounded by 3e-5, and so are the weights."""
     tolerance = 1e-4 if name in ("iwae", "dreg") else 1e-5
@@ -67,7 +68,7 @@ def test_gradient_in_float32_is_that_in_float64(name: str) -> None:
     eps = torch.randn(3, 20, 8, generator=g, dtype=torch.float64)
     values = []
     for model, dtype in ((wide, torch.float64), (narrow, torch.float32)):
-        value = loss(ESTIMATORS[name](terms(model, x.to(dtype), eps.to(dtype))), "mean")
+        value = loss(OBJECTIVES.load(name)(terms(model, x.to(dtype), eps.to(dtype))), "mean")
         value.backward()
         values.append(value.item())
     assert values[1] == pytest.approx(values[0], rel=1e-6)
@@ -77,7 +78,7 @@ def test_gradient_in_float32_is_that_in_float64(name: str) -> None:
         assert (a.grad - b.grad).norm() <= tolerance * a.grad.norm() + 1e-7
 
 
-@pytest.mark.parametrize("name", sorted(set(ESTIMATORS) - {"sgvb-a", "iwae", "dreg"}))
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"sgvb-a", "iwae", "dreg"}))
 def test_gradients_of_the_elbo_agree_in_the_mean(name: str) -> None:
     """All estimators of the ELBO have one expected gradient: against sgvb-a, by many draws, within their noise."""
     model = small_vae()
@@ -88,7 +89,7 @@ def test_gradients_of_the_elbo_agree_in_the_mean(name: str) -> None:
         found = []
         for k in range(count):
             eps = torch.randn(10, 1, 3, generator=stream("test-mean", estimator, k), dtype=torch.float64)
-            objective = ESTIMATORS[estimator](terms(model, x, eps)).objective.sum()
+            objective = OBJECTIVES.load(estimator)(terms(model, x, eps)).objective.sum()
             found.append(torch.cat([g.flatten() for g in torch.autograd.grad(objective, parameters)]))
         return torch.stack(found)
 
@@ -105,7 +106,7 @@ def test_dreg_and_iwae_agree_in_the_mean() -> None:
         gradients = []
         for k in range(400):
             eps = torch.randn(5, 1, 2, generator=stream("test-dreg", k), dtype=torch.float64)
-            objective = ESTIMATORS[name](terms(model, x, eps)).objective.sum()
+            objective = OBJECTIVES.load(name)(terms(model, x, eps)).objective.sum()
             gradients.append(torch.cat(torch.autograd.grad(objective, [model.mu.bias, model.sigma.bias])))
         found[name] = torch.stack(gradients)
     difference = found["iwae"] - found["dreg"]
@@ -119,7 +120,7 @@ def test_one_importance_sample_is_sgvb_a() -> None:
     t = terms(model, x, torch.randn(1, 4, 3, generator=stream("eps"), dtype=torch.float64))
     gradients = []
     for name in ("iwae", "sgvb-a"):
-        objective = ESTIMATORS[name](t).objective
+        objective = OBJECTIVES.load(name)(t).objective
         gradients.append(torch.autograd.grad(objective.sum(), list(model.parameters()), retain_graph=True))
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b)
@@ -128,7 +129,7 @@ def test_one_importance_sample_is_sgvb_a() -> None:
 def test_loss_is_the_mean_or_the_articles_sum() -> None:
     model = small_vae()
     x = torch.rand(5, 784, generator=stream("x"), dtype=torch.float64)
-    estimate = ESTIMATORS["sgvb-b"](terms(model, x, torch.zeros(1, 5, 3, dtype=torch.float64)))
+    estimate = OBJECTIVES.load("sgvb-b")(terms(model, x, torch.zeros(1, 5, 3, dtype=torch.float64)))
     assert loss(estimate, "mean").item() == pytest.approx(-estimate.objective.mean().item())
     assert loss(estimate, "sum").item() == pytest.approx(-estimate.objective.sum().item())
 
@@ -141,7 +142,7 @@ def test_draws_are_truly_l_per_image() -> None:
         torch.rand(4, 784, generator=g, dtype=torch.float64),
         torch.randn(2, 4, 3, generator=g, dtype=torch.float64),
     )
-    both = ESTIMATORS["sgvb-a"](terms(model, x, eps)).objective
-    each = [ESTIMATORS["sgvb-a"](terms(model, x, e[None])).objective for e in eps]
+    both = OBJECTIVES.load("sgvb-a")(terms(model, x, eps)).objective
+    each = [OBJECTIVES.load("sgvb-a")(terms(model, x, e[None])).objective for e in eps]
     assert (each[0] - each[1]).abs().min() > 1e-6
     torch.testing.assert_close(both, (each[0] + each[1]) / 2)

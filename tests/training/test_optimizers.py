@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn, optim
 
+from vaestudy.config.registry import OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import optimizers
@@ -67,6 +68,6 @@ def test_another_torch_falls_back_to_its_public_adam(
     optimizers.agrees.cache_clear()
     try:
         assert not optimizers.agrees()
-        assert type(optimizers.OPTIMIZERS["adam"](network(), RunConfig(), 100)) is optim.Adam
+        assert type(OPTIMIZERS.load("adam")(network(), RunConfig(), 100)) is optim.Adam
     finally:
         optimizers.agrees.cache_clear()

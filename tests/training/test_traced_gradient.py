@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.benchmarks import floors
+from vaestudy.config.registry import ACTIVATIONS, LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
-from vaestudy.data.pixels import PIXELS
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
-from vaestudy.model.sigma import SIGMAS
 from vaestudy.model.terms import terms
-from vaestudy.model.vae import ACTIVATIONS, VAE
+from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import traced_gradient
-from vaestudy.training.objectives import ESTIMATORS, loss
+from vaestudy.training.objectives import loss
 from vaestudy.training.traced_gradient import Gradient
 from vaestudy.training.train import gradient_of, train
 
@@ -28,7 +26,7 @@ RECORDED = "autograd's operations, recorded"
 CONFIGS: dict[str, dict[str, Any]] = {
     **{name: {"likelihood": name, "pixels": floors.pixels(name)} for name in LIKELIHOODS if name != "categorical-256"},
     **{f"sigma {name}": {"sigma": name, "sigma_floor": 0.01} for name in SIGMAS},
-    **{f"estimator {name}": {"estimator": name, "samples": 3} for name in ESTIMATORS},
+    **{f"estimator {name}": {"estimator": name, "samples": 3} for name in OBJECTIVES},
     **{f"activation {name}": {"activation": name, "hidden": (30, 20)} for name in ACTIVATIONS},
     **{
         f"decoder's sigma {name}": {
@@ -51,14 +49,14 @@ def minibatch(config: RunConfig, number: int, images: int) -> tuple[Tensor, Tens
     """x [M, P] and eps [L, M, D]."""
     generator = stream("minibatch", number)
     levels = torch.randint(0, 256, (images, 784), generator=generator, dtype=torch.uint8)
-    x = PIXELS[config.pixels](levels, generator)
+    x = PIXELS.load(config.pixels)(levels, generator)
     return x, torch.randn((config.samples, images, config.latent_dim), generator=generator)
 
 
 def plainly(model: VAE, x: Tensor, eps: Tensor) -> list[Tensor]:
     """The loss and its gradients, by `backward`."""
     config = model.config
-    estimate = ESTIMATORS[config.estimator](terms(model, x, eps, config.log_guard))
+    estimate = OBJECTIVES.load(config.estimator)(terms(model, x, eps, config.log_guard))
     value = loss(estimate, config.reduction)
     model.zero_grad()
     value.backward()

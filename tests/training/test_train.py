@@ -10,18 +10,15 @@ import pytest
 import torch
 
 from tests.reference import article_steps
+from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
-from vaestudy.data.pixels import PIXELS
 from vaestudy.data.sources import Split
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
 from vaestudy.training.divergence import ExplodedBound, NonFiniteLoss, check_bound
-from vaestudy.training.objectives import ESTIMATORS
-from vaestudy.training.schedules import SCHEDULES
 from vaestudy.training.train import notices, train
 
 # Losses of a fixed seed after each epoch, nats: they move only if the computation does. Other processors round
@@ -73,7 +70,7 @@ def test_golden_losses(name: str) -> None:
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything in float64: where a raw sigma comes near 0 the gradient of ln sigma^2 magnifies every rounding."""
-    monkeypatch.setitem(PIXELS, "grey", lambda images, generator: images.double() / 255)
+    monkeypatch.setattr("vaestudy.data.pixels.grey", lambda images, generator: images.double() / 255)
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -127,7 +124,7 @@ def test_one_importance_sample_is_said_to_be_sgvb_a(tiny: RunConfig) -> None:
     assert not notices(config.but(samples=2), prepare(config))
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", OBJECTIVES)
 def test_what_is_logged_is_the_elbo_whatever_is_trained(tiny: RunConfig, estimator: str) -> None:
     """The same first step, hence the same weights, for one epoch of one step: all report the same draws' ELBO."""
     config = tiny.but(epochs=1, minibatch=200, samples=5, estimator=estimator)
@@ -187,7 +184,7 @@ def test_optimal_scale_is_fitted_to_train_and_frozen(tiny: RunConfig) -> None:
     config = tiny.but(likelihood="gaussian", likelihood_scale="optimal", pixels="dequantised")
     data = prepare(config)
     model = train(config, data).model
-    x = PIXELS["dequantised"](data.train.images, stream(0, "fit-scale", "pixels"))
+    x = PIXELS.load("dequantised")(data.train.images, stream(0, "fit-scale", "pixels"))
     eps = torch.randn(1, len(x), 4, generator=stream(0, "fit-scale", "epsilon"))
     with torch.no_grad():
         mean = model.likelihood.mean(model.decode(model.encode(x).draw(eps))[0])
@@ -224,7 +221,7 @@ def test_weight_prior_shrinks_weights(tiny: RunConfig) -> None:
 
 
 def test_iwae_schedule_has_its_published_stages() -> None:
-    rates = [SCHEDULES["iwae"](epoch, 3280) for epoch in range(1, 3281)]
+    rates = [SCHEDULES.load("iwae")(epoch, 3280) for epoch in range(1, 3281)]
     expected = [10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
     assert rates == pytest.approx(expected)
 

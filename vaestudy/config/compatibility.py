@@ -1,14 +1,11 @@
-"""Which likelihood goes with which pixels and which options: checked before anything is imported.
-
-What each member declares (`refuses`, `options`, `limits`; a sigma's `bounds`) is read from its source.
-"""
+"""Which likelihood goes with which pixels and which options: checked before anything slow is imported."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Protocol
 
-from vaestudy.config.registry import declared, registered
+from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
 
 DEFAULTS: dict[str, Any] = {
     "likelihood_scale": "per-pixel",
@@ -20,12 +17,6 @@ DEFAULTS: dict[str, Any] = {
 }
 """The options that belong to some likelihoods only; one that stands at its default was not asked for."""
 
-
-OF_A_SCALE = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
-
-
-LEAST_SAMPLES = {"score-function-loo": 2}
-"""L below which an estimator is not defined."""
 LEAST_GRADIENT_IMAGES = 20
 
 
@@ -60,17 +51,9 @@ class Choices(Protocol):
     init_sigma: float | None
 
 
-def of_likelihood(name: str) -> dict[str, Any]:
-    """What the likelihood declares."""
-    return declared("LIKELIHOODS", "model/likelihoods/registry", name)
-
-
 def takes(likelihood: str, field: str) -> bool:
     """Whether an option means anything to a likelihood; what is no option of likelihoods always does."""
-    if field not in DEFAULTS:
-        return True
-    declares = of_likelihood(likelihood)
-    return field in declares["options"] or (field in OF_A_SCALE and "limits" in declares)
+    return field not in DEFAULTS or LIKELIHOODS[likelihood].takes(field)
 
 
 def arm(config: Choices) -> str:
@@ -92,23 +75,24 @@ def check(config: Choices) -> None:
         _check_option(config.likelihood, field, value)
     _check_scale(config, given)
     _check_sigma("init_sigma", config.init_sigma, config.sigma, config.sigma_floor, math.inf)
-    highest = bounds(config.sigma)[1]
+    highest = SIGMAS[config.sigma].bounds[1]
     if config.sigma_floor >= highest:
         raise Conflict("sigma_floor", config.sigma_floor, f"must be below {highest:g}, the ceiling of {config.sigma}")
 
 
 def _check_pixels(config: Choices) -> None:
-    refuses = of_likelihood(config.likelihood)["refuses"]
-    if config.pixels in refuses:
-        fit = [name for name in registered("PIXELS", "data/pixels") if name not in refuses]
-        why = f"not for {config.likelihood}: {refuses[config.pixels]}; choose from: {', '.join(fit)}"
+    refusals = LIKELIHOODS[config.likelihood].refusals
+    if config.pixels in refusals:
+        fit = [name for name in PIXELS if name not in refusals]
+        why = f"not for {config.likelihood}: {refusals[config.pixels]}; choose from: {', '.join(fit)}"
         raise Conflict("pixels", config.pixels, why)
 
 
 def _check_estimator(config: Choices) -> None:
     """The estimator and its L, and what is measured on the way."""
-    if config.samples < (least := LEAST_SAMPLES.get(config.estimator, 1)):
-        why = f"compares each draw with the others, so {{samples}} must be {least} or more, not {config.samples}"
+    objective = OBJECTIVES[config.estimator]
+    if config.samples < (least := objective.min_samples):
+        why = f"{objective.min_samples_reason}, so {{samples}} must be {least} or more, not {config.samples}"
         raise Conflict("estimator", config.estimator, why)
     if config.milestones and config.valid_size == 0:
         shown = " ".join(map(str, config.milestones))
@@ -123,23 +107,23 @@ def _check_estimator(config: Choices) -> None:
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:
     if not takes(likelihood, field):
-        fit = [name for name in registered("LIKELIHOODS", "model/likelihoods/registry") if takes(name, field)]
+        fit = [name for name in LIKELIHOODS if takes(name, field)]
         raise Conflict(field, value, f"{likelihood} has no such option; those that have: {', '.join(fit)}")
-    values = of_likelihood(likelihood)["options"].get(field)
+    values = LIKELIHOODS[likelihood].options.get(field)
     if values is not None and value not in values:
         raise Conflict(field, value, f"not for {likelihood}; choose from: {', '.join(values)}")
 
 
 def _check_scale(config: Choices, given: dict[str, Any]) -> None:
     """The scale's options among each other."""
-    if "limits" not in of_likelihood(config.likelihood):
+    if (limits := LIKELIHOODS[config.likelihood].limits) is None:
         return
     kind = config.likelihood_scale
     if kind in ("fixed", "optimal") and "decoder_sigma" in given:
         raise Conflict("decoder_sigma", config.decoder_sigma, f"a scale that is {kind} has no parameterisation")
     if kind == "optimal" and "likelihood_sigma" in given:
         raise Conflict("likelihood_sigma", config.likelihood_sigma, "the optimal scale is fitted, not given")
-    floor, ceiling = of_likelihood(config.likelihood)["limits"]
+    floor, ceiling = limits
     if config.likelihood_floor is not None:
         floor = config.likelihood_floor
         if not floor < ceiling:
@@ -148,14 +132,8 @@ def _check_scale(config: Choices, given: dict[str, Any]) -> None:
     _check_sigma("likelihood_sigma", config.likelihood_sigma, parameterisation, floor, ceiling)
 
 
-def bounds(sigma: str) -> tuple[float, float]:
-    """Between which values a parameterisation's scale can lie."""
-    low, high = declared("SIGMAS", "model/sigma", sigma).get("bounds", (0.0, math.inf))
-    return low, high
-
-
 def _check_sigma(field: str, value: float | None, sigma: str, floor: float, ceiling: float) -> None:
-    low, high = bounds(sigma)
+    low, high = SIGMAS[sigma].bounds
     low, high = max(low, floor), min(high, ceiling)
     if value is not None and not low < value < high:
         ceiling_too = f" and below {high:g}, its ceiling" if high < math.inf else ""

@@ -11,19 +11,19 @@ from pydantic import (
     Field,
 )
 
-from vaestudy.config.registry import registered
+from vaestudy.config.registry import Registry
 from vaestudy.errors import unknown
 
 
 class Choice:
     """A validator for a field that takes one of some names, given outright or read from a registry."""
 
-    def __init__(self, kind: str, *names: str, registry: tuple[str, str] | None = None) -> None:
+    def __init__(self, kind: str, *names: str, registry: Registry[Any] | None = None) -> None:
         self.kind, self._names, self._registry = kind, names, registry
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self._names + (registered(*self._registry) if self._registry else ())
+        return self._names + (tuple(self._registry) if self._registry is not None else ())
 
     def __call__(self, value: str) -> str:
         if value not in self.names:

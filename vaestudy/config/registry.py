@@ -1,60 +1,171 @@
-"""The registries, read from their source without importing it: names and what members declare, for the command line."""
+"""The registries: for each kind of part, the names that a configuration may use and what each part declares.
+
+A registry maps a name to a `Spec`: plain data that imports nothing slow, so that a wrong flag is answered at once. The
+code behind a spec is named as text, "module:attribute", and is imported by `Registry.load` when a run needs it. Each
+room lists its own parts in a file `registry.py`; the registry reads that list when it is first used.
+
+Code outside the package joins by a call, before the configuration that names the part is made:
+
+    LIKELIHOODS.register(LikelihoodSpec("laplace", Laplace, family="density", support="the real line"))
+"""
 
 from __future__ import annotations
 
-import ast
-import functools
-from pathlib import Path
-from typing import Any
+import importlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-PACKAGE = Path(__file__).parents[1]
+from vaestudy.errors import unknown
 
-
-@functools.cache
-def _body(module: str) -> list[ast.stmt]:
-    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
-
-
-@functools.cache
-def _registry(registry: str, module: str) -> dict[str, ast.expr]:
-    """The dict `registry` in `vaestudy/<module>.py`: key -> the expression of its value."""
-    for node in _body(module):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        named = any(isinstance(target, ast.Name) and target.id == registry for target in targets)
-        if named and isinstance(value := getattr(node, "value", None), ast.Dict):
-            pairs = zip(value.keys, value.values, strict=True)
-            return {ast.literal_eval(key): member for key, member in pairs if key is not None}
-    raise LookupError(f"vaestudy/{module}.py assigns no dict named {registry}")
+SCALE_OPTIONS = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
+"""Configuration fields that every likelihood with a scale takes."""
 
 
-def registered(registry: str, module: str) -> tuple[str, ...]:
-    """The keys of the dict `registry` in `vaestudy/<module>.py`."""
-    return tuple(_registry(registry, module))
+def _imported(path: str) -> Any:
+    """Return the object that "module:attribute" names."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
-@functools.cache
-def declared(registry: str, module: str, name: str) -> dict[str, Any]:
-    """The literal class attributes of the member `name`: those of its class's own body alone, not inherited ones."""
-    member = _registry(registry, module)[name]
-    called = member.func if isinstance(member, ast.Call) else member
-    if not isinstance(called, ast.Name):
-        raise LookupError(f"vaestudy/{module}.py: the member {name!r} of {registry} is no class")
-    found: dict[str, Any] = {}
-    for node in _class(called.id, module).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and isinstance(value := getattr(node, "value", None), ast.expr):
-            try:
-                found[target.id] = ast.literal_eval(value)
-            except ValueError:
-                continue  # computed, not declared
-    return found
+@dataclass(frozen=True)
+class Spec:
+    """What a part declares: its name, and the code that implements it."""
+
+    name: str
+    implementation: Any
+    """A function or class, or the text "module:attribute" that names one."""
+
+    def load(self) -> Any:
+        """Return the function or class that implements this part; import it if it is only named."""
+        return _imported(self.implementation) if isinstance(self.implementation, str) else self.implementation
 
 
-def _class(name: str, module: str) -> ast.ClassDef:
-    """The class `name` as `vaestudy/<module>.py` defines or imports it."""
-    for node in _body(module):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
-            return _class(name, (node.module or "").removeprefix("vaestudy.").replace(".", "/"))
-    raise LookupError(f"vaestudy/{module}.py neither defines nor imports {name}")
+@dataclass(frozen=True)
+class LikelihoodSpec(Spec):
+    """A distribution of pixels p(x|z)."""
+
+    family: str = "density"
+    """The kind of measure on x: "density" on [0, 1], "mass" on 256 grey values, or "bernoulli". Log-likelihoods in nats
+    may be ranked against each other only within one family."""
+    support: str = "[0, 1]"
+    """The set of pixel values that have a density or a mass, in words."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Pixel protocol -> the reason why this is no likelihood of such pixels."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Configuration field -> the values that this likelihood takes; besides `SCALE_OPTIONS`."""
+    limits: tuple[float, float] | None = None
+    """Lowest and highest value of the scale; None where there is no scale."""
+    most_heads: int = 2
+    """The largest number of decoder outputs per pixel, for the estimate of memory."""
+
+    def takes(self, option: str) -> bool:
+        """Return whether a configuration field has a meaning for this likelihood."""
+        return option in self.options or (option in SCALE_OPTIONS and self.limits is not None)
+
+
+@dataclass(frozen=True)
+class SigmaSpec(Spec):
+    """A parameterisation of a scale."""
+
+    bounds: tuple[float, float] = (0.0, math.inf)
+    """The open interval in which sigma lies."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec(Spec):
+    """An objective of training, named by the field `estimator`."""
+
+    min_samples: int = 1
+    """The smallest L for which the objective is defined."""
+    min_samples_reason: str = ""
+    """Why fewer samples are not enough; follows the objective's name in a message."""
+    importance_weighted: bool = False
+    """Whether the objective is, at L > 1, a bound above the ELBO and no estimate of the ELBO."""
+    equal_at_one_sample: str | None = None
+    """The objective that this one equals at L = 1, if the user should be told."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec(Spec):
+    """A set of images with labels."""
+
+    train_size: int = 60_000
+    """Number of train images, validation images included."""
+    valid_size: int = 5_000
+    """Default number of train images that are held out for validation."""
+    epochs: int = 10
+    """Default number of epochs."""
+
+
+@dataclass(frozen=True)
+class LrScalingSpec(Spec):
+    """A rule by which the step size depends on M."""
+
+    description: str = ""
+    """The rule in words, for legends."""
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class Registry(Mapping[str, S], Generic[S]):
+    """Name -> spec of one kind of part, in the order of the declaration."""
+
+    def __init__(self, kind: str, members: str) -> None:
+        """Args:
+        kind: what a part is called in messages.
+        members: "module:attribute" of the tuple of specs that the package itself has; it imports nothing slow.
+        """
+        self.kind, self._members = kind, members
+        self._specs: dict[str, S] | None = None
+
+    def _all(self) -> dict[str, S]:
+        if self._specs is None:
+            self._specs = {spec.name: spec for spec in _imported(self._members)}
+        return self._specs
+
+    def register(self, spec: S) -> None:
+        """Add a part from outside the package.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if spec.name in self._all():
+            raise ValueError(f"{self.kind} {spec.name!r} is registered already")
+        self._all()[spec.name] = spec
+
+    def load(self, name: str) -> Any:
+        """Return the function or class behind `name`.
+
+        Raises:
+            KeyError: no part has this name.
+        """
+        return self[name].load()
+
+    def __getitem__(self, name: str) -> S:
+        if name not in self._all():
+            raise KeyError(unknown(self.kind, name, self._all()))
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+DATASETS: Registry[DatasetSpec] = Registry("dataset", "vaestudy.data.registry:DATASETS")
+PIXELS: Registry[Spec] = Registry("pixel protocol", "vaestudy.data.registry:PIXELS")
+LIKELIHOODS: Registry[LikelihoodSpec] = Registry("likelihood", "vaestudy.model.likelihoods.registry:LIKELIHOODS")
+SIGMAS: Registry[SigmaSpec] = Registry("sigma", "vaestudy.model.registry:SIGMAS")
+INITS: Registry[Spec] = Registry("init", "vaestudy.model.registry:INITS")
+ACTIVATIONS: Registry[Spec] = Registry("activation", "vaestudy.model.registry:ACTIVATIONS")
+OBJECTIVES: Registry[ObjectiveSpec] = Registry("estimator", "vaestudy.training.registry:OBJECTIVES")
+OPTIMIZERS: Registry[Spec] = Registry("optimizer", "vaestudy.training.registry:OPTIMIZERS")
+SCHEDULES: Registry[Spec] = Registry("schedule", "vaestudy.training.registry:SCHEDULES")
+LR_SCALINGS: Registry[LrScalingSpec] = Registry("learning rate scaling", "vaestudy.training.registry:LR_SCALINGS")
+RUN_FIGURES: Registry[Spec] = Registry("figure", "vaestudy.run.registry:RUN_FIGURES")
+STUDY_FIGURES: Registry[Spec] = Registry("study figure", "vaestudy.reporting.figures.registry:STUDY_FIGURES")
+STUDY_TABLES: Registry[Spec] = Registry("study table", "vaestudy.reporting.tables.registry:STUDY_TABLES")

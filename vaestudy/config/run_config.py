@@ -23,6 +23,19 @@ from vaestudy.config import compatibility
 from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, _device
 from vaestudy.config.messages import checked
 from vaestudy.config.presets import PRESETS
+from vaestudy.config.registry import (
+    ACTIVATIONS,
+    DATASETS,
+    INITS,
+    LIKELIHOODS,
+    LR_SCALINGS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    PIXELS,
+    RUN_FIGURES,
+    SCHEDULES,
+    SIGMAS,
+)
 from vaestudy.errors import BadInput, unknown
 
 
@@ -31,27 +44,25 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=("DATASETS", "data/sources")))] = "auto"
+    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=DATASETS))] = "auto"
     """The images; auto is mnist where it is on disk or quickly downloaded, else mnist-5k."""
     valid_size: CountOrZero | None = None
     """Train images held out for validation [default: 5,000, or 500 of mnist-5k]."""
     subset: Count | None = None
     """Use only this many train images, and at most half as many of valid and of test: a look, not a result."""
-    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=("PIXELS", "data/pixels")))] = "grey"
+    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=PIXELS))] = "grey"
     """How stored bytes become the x that is modelled."""
     latent_dim: Count = 10
     """D, the number of latent dimensions."""
     hidden: Counts = (256,)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
-    activation: Annotated[str, AfterValidator(Choice("activation", registry=("ACTIVATIONS", "model/vae")))] = "relu"
+    activation: Annotated[str, AfterValidator(Choice("activation", registry=ACTIVATIONS))] = "relu"
     """The non-linearity of the hidden layers."""
-    init: Annotated[str, AfterValidator(Choice("init", registry=("INITS", "model/vae")))] = "torch"
+    init: Annotated[str, AfterValidator(Choice("init", registry=INITS))] = "torch"
     """How weights start: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB paper."""
     second_biases: bool = False
     """Give every layer a second bias vector, as the article's script does (changes Adam's step on biases only)."""
-    likelihood: Annotated[
-        str, AfterValidator(Choice("likelihood", registry=("LIKELIHOODS", "model/likelihoods/registry")))
-    ] = "bernoulli"
+    likelihood: Annotated[str, AfterValidator(Choice("likelihood", registry=LIKELIHOODS))] = "bernoulli"
     """The decoder's distribution p(x|z)."""
     likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
         "per-pixel"
@@ -69,17 +80,15 @@ class RunConfig(BaseModel):
     first weights put it]."""
     likelihood_floor: Floor | None = None
     """The decoder's scale is held at or above this [default: the likelihood's own]."""
-    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "model/sigma")))] = "log-variance"
+    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
     """How the decoder's head becomes the scale of p(x|z)."""
-    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=("SIGMAS", "model/sigma")))] = "log-variance"
+    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
     """How the encoder's head becomes the scale of q(z|x)."""
     sigma_floor: Floor = 0.0
     """The encoder's sigma is held at or above this."""
     init_sigma: Rate | None = None
     """The encoder's sigma at the start, the same for every image [default: where the head's first weights put it]."""
-    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "training/objectives")))] = (
-        "sgvb-b"
-    )
+    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))] = "sgvb-b"
     """The objective that is trained; every run is scored by the same bounds whatever this is."""
     minibatch: Count = 100
     """M, images in a step; the last, smaller minibatch of an epoch is used too."""
@@ -91,21 +100,15 @@ class RunConfig(BaseModel):
     """Added inside the logarithms of the training loss (the article's 1e-8); scoring never uses it."""
     weight_prior: bool = False
     """Train under a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
-    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=("OPTIMIZERS", "training/optimizers")))] = (
-        "adam"
-    )
+    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=OPTIMIZERS))] = "adam"
     """The optimiser."""
     optimizer_epsilon: Rate = 1e-8
     """The optimiser's epsilon, in the denominator of its step."""
     learning_rate: Rate = 1e-3
     """The optimiser's step size."""
-    lr_scaling: Annotated[
-        str, AfterValidator(Choice("learning rate scaling", registry=("LR_SCALINGS", "training/schedules")))
-    ] = "none"
+    lr_scaling: Annotated[str, AfterValidator(Choice("learning rate scaling", registry=LR_SCALINGS))] = "none"
     """How the step size grows with M: by nothing, or by the square root of M / 100, or by M / 100 itself."""
-    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=("SCHEDULES", "training/schedules")))] = (
-        "constant"
-    )
+    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=SCHEDULES))] = "constant"
     """How the step size changes over the epochs."""
     epochs: Count | None = None
     """Passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
@@ -115,9 +118,7 @@ class RunConfig(BaseModel):
     """Images seen after which the bound on valid is recorded along the way, and at the end, with the seconds."""
     gradient_images: CountOrZero = 0
     """Train images on which the gradient's variance is measured at the start, after epoch 1 and at the end, or 0."""
-    gradient_estimators: tuple[
-        Annotated[str, AfterValidator(Choice("estimator", registry=("ESTIMATORS", "training/objectives")))], ...
-    ] = ()
+    gradient_estimators: tuple[Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))], ...] = ()
     """Estimators whose gradient is measured beside the run's own, at the same weights on the same draws."""
     class_scores: bool = False
     """Score at the end also what needs labels: neighbours in latent space, how a small classifier reads pictures."""
@@ -127,9 +128,7 @@ class RunConfig(BaseModel):
     """Where to compute: cpu, cuda, cuda:N or mps."""
     iwae: Counts = (1, 10, 100)
     """The K of each importance-weighted bound L_K scored on test at the end, up to 5,000."""
-    figures: Annotated[
-        tuple[Annotated[str, AfterValidator(Choice("figure", registry=("FIGURES", "run/figures")))], ...], Field()
-    ] = (
+    figures: Annotated[tuple[Annotated[str, AfterValidator(Choice("figure", registry=RUN_FIGURES))], ...], Field()] = (
         "reconstructions",
         "prior_means",
         "training_curves",

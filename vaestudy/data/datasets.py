@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.sources import DATASETS, IdxSet, Split
+from vaestudy.data.sources import IdxSet, Split
 from vaestudy.errors import BadInput
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def choose(name: str, root: Path) -> tuple[str, str | None]:
     """
     wanted = "mnist" if name == "auto" else name
     note = None
-    if not (entry := DATASETS[wanted]).present(root) and isinstance(entry, IdxSet):
+    if not (entry := DATASETS.load(wanted)).present(root) and isinstance(entry, IdxSet):
         try:
             _reachable(entry.mirror)
             entry.fetch(root, AUTO_SECONDS if name == "auto" else NAMED_SECONDS)
@@ -81,7 +82,7 @@ def choose(name: str, root: Path) -> tuple[str, str | None]:
                 "5,000 real MNIST digits, 4,000 to train and 1,000 to test. "
                 "Its numbers are not comparable with full MNIST's."
             )
-    DATASETS[wanted].verify(root)
+    DATASETS.load(wanted).verify(root)
     return wanted, note
 
 
@@ -133,7 +134,7 @@ def _check_valid_size(config: RunConfig) -> None:
 @functools.cache
 def _load(name: str, root: Path) -> tuple[Split, Split, str]:
     """(train, test, fingerprint), once per process."""
-    train, test = DATASETS[name].read(root)
+    train, test = DATASETS.load(name).read(root)
     digest = hashlib.sha256()
     for tensor in (train.images, train.labels, test.images, test.labels):
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())

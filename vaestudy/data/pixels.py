@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vaestudy.config.registry import PIXELS
 from vaestudy.runtime.random_streams import stream
 
 Protocol = Callable[[Tensor, torch.Generator], Tensor]
@@ -40,12 +41,5 @@ def dequantised(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def fixed(protocol: str, images: Tensor, split: str) -> Tensor:
     """The one x by which a split is always scored: its noise depends on the split's name and on nothing else."""
-    return PIXELS[protocol](images, stream("pixels", split, device=images.device))
-
-
-PIXELS: dict[str, Protocol] = {
-    "grey": grey,
-    "binarised": binarised,
-    "stochastic": stochastic,
-    "dequantised": dequantised,
-}
+    x: Tensor = PIXELS.load(protocol)(images, stream("pixels", split, device=images.device))
+    return x

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from vaestudy.config.registry import SIGMAS
 from vaestudy.model.special import log1p_over, mask
 
 
@@ -51,8 +52,11 @@ def hold(output: Tensor, low: float, high: float) -> Tensor:
 class Sigma(ABC):
     """A parameterisation of a positive scale."""
 
-    bounds = (0.0, math.inf)
-    """Between which values sigma can lie, ends excluded."""
+    def __init__(self, bounds: tuple[float, float] = (0.0, math.inf)) -> None:
+        """Args:
+        bounds: the open interval in which sigma lies.
+        """
+        self.bounds = bounds
 
     @abstractmethod
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -172,8 +176,6 @@ class ExpLinear(Sigma):
 class Bounded(Sigma):
     """sigma = lo + (hi - lo) sigmoid(output), with lo and hi the bounds."""
 
-    bounds = (0.001, 2.0)
-
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         lo, hi = self.bounds
         return 2 * (lo + (hi - lo) * output.sigmoid()).log()
@@ -185,13 +187,8 @@ class Bounded(Sigma):
         return math.log((sigma - lo) / (hi - sigma))
 
 
-SIGMAS: dict[str, Sigma] = {
-    "raw": Raw(),
-    "abs": Abs(),
-    "log-variance": LogVariance(),
-    "log-scale": LogScale(),
-    "softplus": Softplus(),
-    "squareplus": Squareplus(),
-    "exp-linear": ExpLinear(),
-    "bounded": Bounded(),
-}
+def make_sigma(name: str) -> Sigma:
+    """Return the parameterisation called `name`."""
+    spec = SIGMAS[name]
+    made: Sigma = SIGMAS.load(name)(spec.bounds)
+    return made

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaestudy.config.registry import ACTIVATIONS, INITS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import Likelihood
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
-from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.likelihoods.base import Likelihood, make_likelihood
+from vaestudy.model.sigma import make_sigma
 from vaestudy.runtime.random_streams import stream
 
 LOG_2PI = math.log(2 * math.pi)
@@ -76,8 +76,9 @@ class VAE(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.config = config
-        self.likelihood: Likelihood = LIKELIHOODS[config.likelihood](config)
-        self.activation = ACTIVATIONS[config.activation]
+        self.likelihood: Likelihood = make_likelihood(config)
+        self.activation: Callable[[Tensor], Tensor] = ACTIVATIONS.load(config.activation)
+        self.parameterisation = make_sigma(config.sigma)
         H, second = config.hidden, config.second_biases
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
@@ -91,10 +92,10 @@ class VAE(nn.Module):
             self.head = Affine(back[-1], self.likelihood.heads * PIXEL_COUNT, second)
             for module in self.modules():
                 if isinstance(module, Affine):
-                    INITS[config.init](module)
+                    INITS.load(config.init)(module)
         if config.init_sigma is not None:
             nn.init.zeros_(self.sigma.weight)
-            nn.init.constant_(self.sigma.bias, SIGMAS[config.sigma].inverse(config.init_sigma))
+            nn.init.constant_(self.sigma.bias, self.parameterisation.inverse(config.init_sigma))
         self.likelihood.start(self.head)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
@@ -102,7 +103,7 @@ class VAE(nn.Module):
         h = x
         for layer in self.encoder:
             h = self.activation(layer(h))
-        sigma, output = SIGMAS[self.config.sigma], self.sigma(h)
+        sigma, output = self.parameterisation, self.sigma(h)
         if floor := self.config.sigma_floor:
             output = sigma.limit(output, floor)
         return Posterior(self.mu(h), *sigma(output, log_guard))
@@ -115,29 +116,17 @@ class VAE(nn.Module):
         return self.head(h)  # type: ignore[no-any-return]
 
 
-def _glorot(layer: Affine) -> None:
+def glorot(layer: Affine) -> None:
     """Glorot & Bengio 2010, uniform; biases zero."""
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
 
 
-def _aevb_normal(layer: Affine) -> None:
+def aevb_normal(layer: Affine) -> None:
     """Weights and biases from N(0, 0.01), a variance: Kingma & Welling 2013, section 5."""
     nn.init.normal_(layer.weight, std=0.1)
     nn.init.normal_(layer.bias, std=0.1)
 
 
-def _torch_default(layer: Affine) -> None:
+def torch_default(layer: Affine) -> None:
     """As `nn.Linear` has already drawn them."""
-
-
-INITS: dict[str, Callable[[Affine], None]] = {
-    "torch": _torch_default,
-    "glorot": _glorot,
-    "aevb-normal": _aevb_normal,
-}
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "tanh": torch.tanh,
-}

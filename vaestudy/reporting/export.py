@@ -18,12 +18,11 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
+from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame
 from vaestudy.reporting.figures import arms
-from vaestudy.reporting.figures.registry import STUDY_FIGURES
 from vaestudy.reporting.tables import summary
-from vaestudy.reporting.tables.registry import STUDY_TABLES
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study, show
 from vaestudy.tracking.mlflow_tracker import NOTE, Tracker
@@ -75,7 +74,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     title = f"{study.question} ({sweep})"
     files, screens = _texts("table", table, title, notes), [_screen(table, title)]
     for name in study.tables:
-        member = STUDY_TABLES[name]
+        member = STUDY_TABLES.load(name)
         if (further := member(tidy, study)) is not None:
             further.full["quick"] = quick
             heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
@@ -83,7 +82,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             screens.append(_screen(further, heading))
     files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
     for name in study.figures:
-        if (figure := STUDY_FIGURES[name](tidy, study)) is not None:
+        if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
             files[f"figures/{name}.png"] = to_png(figure)
     if study.gallery and (pictures := _gallery(tracker, tidy, study)):
         files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))

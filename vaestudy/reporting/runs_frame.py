@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.study.declaration import Study, is_nats_of_pixels
 
 LEVEL = 0.95

@@ -18,7 +18,7 @@ from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
 from vaestudy.errors import BadInput
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import VAE
 from vaestudy.run import figures
 from vaestudy.run.record import Record
@@ -124,7 +124,7 @@ def facts(config: RunConfig, data: Data) -> dict[str, str]:
         "config.key": config.key,
         "threads": str(config.threads),
         "backend": backend.prepare(config),
-        "likelihood": LIKELIHOODS[config.likelihood](config).describe(),
+        "likelihood": make_likelihood(config).describe(),
         **{f"data.{name}": value for name, value in describe(data).items()},
         **{f"version.{name}": value for name, value in provenance.versions().items()},
         **{f"hardware.{name}": value for name, value in provenance.hardware().items()},

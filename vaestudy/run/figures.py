@@ -7,7 +7,6 @@ Digits are drawn dark on white, for paper. The noise of the pictures is fixed, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from vaestudy.config.compatibility import arm
+from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.model.vae import VAE
 from vaestudy.plotting import to_png
 from vaestudy.runtime.random_streams import stream
@@ -53,7 +53,7 @@ def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
     files = {}
     with torch.no_grad():
         for name in names:
-            if (figure := FIGURES[name](portrait)) is not None:
+            if (figure := RUN_FIGURES.load(name)(portrait)) is not None:
                 files[name] = to_png(figure)
     return files
 
@@ -263,18 +263,3 @@ def _focus(ax: Axes, values: list[float], test: float) -> None:
         margin = 0.6 * (high - low) + 1e-6
         bottom, top = max(min(values), low - margin), min(max(values), high + margin) + 0.05 * margin
         ax.set_ylim(min(bottom, test - 0.1 * margin), max(top, test + 0.1 * margin))
-
-
-FIGURES: dict[str, Callable[[Portrait], Figure | None]] = {
-    "reconstructions": reconstructions,
-    "prior_means": prior_means,
-    "prior_samples": prior_samples,
-    "decoder_samples": decoder_samples,
-    "pixel_calibration": pixel_calibration,
-    "training_curves": training_curves,
-    "likelihood_over_kl": likelihood_over_kl,
-    "kl_per_dimension": kl_per_dimension,
-    "latent_means": latent_means,
-    "manifold": manifold,
-    "traversals": traversals,
-}

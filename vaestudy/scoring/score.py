@@ -132,7 +132,7 @@ def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict
         metrics = known = {f"continuous_bernoulli_{name}": value for name, value in found.items()}
         bound = f"continuous_bernoulli_{bound}"
     nats_per_bit = x.shape[1] * math.log(2)
-    offset = 0.0 if likelihood.family == "mass" else math.log2(GREY_LEVELS)
+    offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_LEVELS)
     bits = {
         "bits_per_dim": offset - known[bound] / nats_per_bit,
         "bits_per_dim_se": known[f"{bound}_se"] / nats_per_bit,

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vaestudy.config.compatibility import DEFAULTS, of_likelihood, takes
+from vaestudy.config.compatibility import DEFAULTS, takes
 from vaestudy.config.fields import Choice, Count
+from vaestudy.config.registry import LIKELIHOODS, STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown
 
@@ -57,14 +58,12 @@ class Study(BaseModel):
     )
     """Metrics with a column each; the first is told as each run ends, and its difference to the baseline is shown."""
     figures: tuple[
-        Annotated[
-            str, AfterValidator(Choice("study figure", registry=("STUDY_FIGURES", "reporting/figures/registry")))
-        ],
+        Annotated[str, AfterValidator(Choice("study figure", registry=STUDY_FIGURES))],
         ...,
     ] = ("bound_and_parts",)
     """Pictures of the whole study."""
     tables: tuple[
-        Annotated[str, AfterValidator(Choice("study table", registry=("STUDY_TABLES", "reporting/tables/registry")))],
+        Annotated[str, AfterValidator(Choice("study table", registry=STUDY_TABLES))],
         ...,
     ] = ()
     """Tables beside the one of all cells."""
@@ -89,7 +88,7 @@ class Study(BaseModel):
     def families(self) -> list[str]:
         """The kinds of likelihood among its cells; nats may be ranked within one of them alone."""
         likelihoods = self.factors.get("likelihood", (self.base.likelihood,)) + self.full.get("likelihood", ())
-        return sorted({of_likelihood(str(name))["family"] for name in likelihoods})
+        return sorted({LIKELIHOODS[str(name)].family for name in likelihoods})
 
     @property
     def question(self) -> str:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
+from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import PIXEL_COUNT
 
 FLOAT32_ERROR = 2e-6  # measured: 3e-7 to 6e-7; with bfloat16 inside it is above 1e-3
@@ -39,7 +39,7 @@ def prepare(config: RunConfig) -> str:
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
         return "torch's default in float32"
     H = config.hidden
-    heads = LIKELIHOODS[config.likelihood](config).heads
+    heads = make_likelihood(config).heads
     widths = (PIXEL_COUNT, *H, config.latent_dim, *H[::-1], PIXEL_COUNT * heads)
     rows = min(config.minibatch * config.samples, 1000)
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))

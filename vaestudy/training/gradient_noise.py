@@ -36,14 +36,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vaestudy.config.compatibility import LEAST_SAMPLES
-from vaestudy.data.pixels import PIXELS
+from vaestudy.config.registry import OBJECTIVES, PIXELS
 from vaestudy.model import chunking
 from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE, Affine
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training.memory import REPEATS
-from vaestudy.training.objectives import ESTIMATORS
 
 BLOCKS = 10  # of images, for the jackknife
 STAGES = ("start", "epoch_1", "end")
@@ -113,10 +111,10 @@ def measure(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
     config = model.config
     generator = stream(config.seed, "gradients", stage, device=images.device)
     rows = torch.randperm(len(images), generator=generator, device=images.device)[: config.gradient_images]
-    x = PIXELS[config.pixels](images.index_select(0, rows), generator)
+    x = PIXELS.load(config.pixels)(images.index_select(0, rows), generator)
     metrics: dict[str, float] = {}
     for beside in ("", *config.gradient_estimators):
-        if config.samples >= LEAST_SAMPLES.get(beside, 1):
+        if config.samples >= OBJECTIVES[beside or config.estimator].min_samples:
             draws = stream(config.seed, "gradients", stage, "draws", device=images.device)
             found = sums(model, x, beside or config.estimator, config.samples, draws, config.log_guard)
             for group in GROUPS:
@@ -141,7 +139,7 @@ def sums(
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _rows(layers) as rows:
-                objective = ESTIMATORS[estimator](terms(model, xs.repeat(REPEATS, 1), eps, log_guard)).objective
+                objective = OBJECTIVES.load(estimator)(terms(model, xs.repeat(REPEATS, 1), eps, log_guard)).objective
                 parameters = [p for group in layers.values() for layer in group for p in layer.parameters()]
                 gradients = iter(torch.autograd.grad(objective.sum(), parameters))
             values = objective.detach().double().cpu().unflatten(0, (REPEATS, -1)).T  # [n, R]

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from vaestudy.config.compatibility import of_likelihood
+from vaestudy.config.registry import DATASETS, LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.sources import DATASETS
 from vaestudy.errors import BadInput
-from vaestudy.model.chunking import HEADS, rows
+from vaestudy.model.chunking import rows
 
 REPEATS = 4
 """Gradients of one image with fresh draws, where variances are measured."""
@@ -29,7 +28,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def most_heads(config: RunConfig) -> int:
     """The most outputs per pixel that the likelihood may have: as declared, else HEADS."""
-    return int(of_likelihood(config.likelihood).get("heads", HEADS))
+    return LIKELIHOODS[config.likelihood].most_heads
 
 
 def estimate(config: RunConfig) -> dict[str, int]:

@@ -21,7 +21,6 @@ L, the draws of z per image in a step, is one thing everywhere and does another 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -115,17 +114,3 @@ def _log_mean_exp(log_w: Tensor) -> Tensor:
 def loss(estimate: Estimate, reduction: str) -> Tensor:
     """Minus the objective, its mean (or the article's sum) over the minibatch: a scalar, nats."""
     return -(estimate.objective.mean() if reduction == "mean" else estimate.objective.sum())
-
-
-ESTIMATORS: dict[str, Callable[[Terms], Estimate]] = {
-    "sgvb-a": sgvb_a,
-    "sgvb-b": sgvb_b,
-    "score-function": score_function,
-    "score-function-loo": score_function_loo,
-    "iwae": iwae,
-    "stl": stl,
-    "dreg": dreg,
-}
-
-TIGHTER = ("iwae", "dreg")
-"""Members whose objective is not an estimate of the ELBO but a bound above it, where L is more than 1."""

@@ -6,7 +6,7 @@ A member takes the model, the configuration and the number of train images, and 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -92,7 +92,7 @@ def _decay(config: RunConfig, images: int) -> float:
     return (config.minibatch if config.reduction == "sum" else 1) / images
 
 
-def _adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+def adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
     """Kingma & Ba 2015, beta = (0.9, 0.999)."""
     rate, eps, decay = config.learning_rate, config.optimizer_epsilon, _decay(config, images)
     if torch.device(config.device).type == "cpu" and agrees():
@@ -100,13 +100,7 @@ def _adam(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
     return optim.Adam(model.parameters(), rate, eps=eps, weight_decay=decay, fused=True)
 
 
-def _adagrad(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
+def adagrad(model: nn.Module, config: RunConfig, images: int) -> optim.Optimizer:
     """Duchi et al. 2011."""
     decay, eps = _decay(config, images), config.optimizer_epsilon
     return optim.Adagrad(model.parameters(), config.learning_rate, eps=eps, weight_decay=decay)
-
-
-OPTIMIZERS: dict[str, Callable[[nn.Module, RunConfig, int], optim.Optimizer]] = {
-    "adam": _adam,
-    "adagrad": _adagrad,
-}

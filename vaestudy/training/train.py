@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, optim
 
+from vaestudy.config.registry import LIKELIHOODS, LR_SCALINGS, OBJECTIVES, OPTIMIZERS, PIXELS, SCHEDULES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data
-from vaestudy.data.pixels import PIXELS, fixed
+from vaestudy.data.pixels import fixed
 from vaestudy.model import chunking
 from vaestudy.model.likelihoods.gaussian import Gaussian
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
 from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
@@ -26,9 +26,7 @@ from vaestudy.scoring.bounds import Metrics
 from vaestudy.training import backend, checkpoint, gradient_noise
 from vaestudy.training.divergence import NonFiniteLoss, check_bound
 from vaestudy.training.milestones import Along
-from vaestudy.training.objectives import ESTIMATORS, TIGHTER, loss
-from vaestudy.training.optimizers import OPTIMIZERS
-from vaestudy.training.schedules import LR_SCALINGS, SCHEDULES
+from vaestudy.training.objectives import loss
 from vaestudy.training.traced_gradient import Gradient
 
 FIT_IMAGES = 1_000  # images in a pass where nothing is learned
@@ -76,9 +74,9 @@ def train(
     model = VAE(config).to(device)
     images = data.train.images.to(device)
     x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
-    optimizer = OPTIMIZERS[config.optimizer](model, config, len(images))
-    schedule, epochs = SCHEDULES[config.schedule], config.epochs or 0
-    rate = config.learning_rate * LR_SCALINGS[config.lr_scaling](config.minibatch)
+    optimizer = OPTIMIZERS.load(config.optimizer)(model, config, len(images))
+    schedule, epochs = SCHEDULES.load(config.schedule), config.epochs or 0
+    rate = config.learning_rate * LR_SCALINGS.load(config.lr_scaling)(config.minibatch)
     result, along = Result(model), Along(model, x_valid, epochs * len(images))
     gradient = gradient_of(model)
 
@@ -128,7 +126,7 @@ def fit_scale(model: VAE, images: Tensor) -> None:
     total = 0.0
     with torch.no_grad():
         for batch in images.split(FIT_IMAGES):
-            x = PIXELS[config.pixels](batch, x_noise)
+            x = PIXELS.load(config.pixels)(batch, x_noise)
             eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
             head = model.decode(model.encode(x).draw(eps))[0]
             total += (x - likelihood.mean(head)).double().square().sum().item()
@@ -161,7 +159,7 @@ def gradient_of(model: VAE) -> Gradient:
     in chunks, or goes image by image.
     """
     config, likelihood = model.config, model.likelihood
-    estimator = ESTIMATORS[config.estimator]
+    estimator = OBJECTIVES.load(config.estimator)
     small = config.samples * config.minibatch <= chunking.rows(likelihood.heads)
 
     def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +184,7 @@ def _train_epoch(
     `after_step` is told how many images each step saw.
     """
     config, device, N = model.config, images.device, len(images)
-    pixels = PIXELS[config.pixels]
+    pixels = PIXELS.load(config.pixels)
     order = torch.randperm(N, generator=stream(config.seed, "order", epoch)).to(device)
     pixel_noise = stream(config.seed, "pixels", epoch, device=device)
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
@@ -214,7 +212,7 @@ def _train_epoch(
         **first,
     }
     # Where another bound is trained, its value beside the ELBO by the same draws.
-    return metrics | ({"train/objective": objective} if config.estimator in TIGHTER else {})
+    return metrics | ({"train/objective": objective} if OBJECTIVES[config.estimator].importance_weighted else {})
 
 
 def notices(config: RunConfig, data: Data) -> list[str]:
@@ -224,8 +222,12 @@ def notices(config: RunConfig, data: Data) -> list[str]:
         lines.append(
             f"--minibatch {config.minibatch} is more than the {len(data.train)} train images: one step an epoch"
         )
-    if config.estimator == "iwae" and config.samples == 1:
-        lines.append("--estimator iwae with --samples 1 equals sgvb-a: an importance-weighted bound takes 2 or more")
+    equal = OBJECTIVES[config.estimator].equal_at_one_sample
+    if equal is not None and config.samples == 1:
+        lines.append(
+            f"--estimator {config.estimator} with --samples 1 equals {equal}: "
+            "an importance-weighted bound takes 2 or more"
+        )
     member = LIKELIHOODS[config.likelihood]
     if config.pixels == "grey" and member.family == "density" and member.limits is not None:
         lines.append(

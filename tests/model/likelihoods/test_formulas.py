@@ -13,11 +13,11 @@ from scipy import stats
 
 from tests.support.likelihoods import constant_head, make
 from vaestudy.config import compatibility
+from vaestudy.config.registry import LIKELIHOODS, SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import CLIP, LEVEL
+from vaestudy.model.likelihoods.base import CLIP, LEVEL, make_likelihood
 from vaestudy.model.likelihoods.discretised import level
-from vaestudy.model.likelihoods.registry import LIKELIHOODS
-from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.sigma import make_sigma
 from vaestudy.runtime.random_streams import stream
 
 
@@ -28,7 +28,7 @@ class TestAgainstScipy:
 
     def values(self, name: str, location: float, sigma: float, **changes: object) -> np.ndarray:
         likelihood = make(name, **changes)
-        output = SIGMAS["log-variance"].inverse(sigma)
+        output = make_sigma("log-variance").inverse(sigma)
         head = constant_head(likelihood, [location, output], 1).expand(len(self.x), 1, -1)
         pixels = torch.from_numpy(self.x)[:, None]
         return likelihood.log_prob(pixels, head.transpose(0, 1))[0].numpy()
@@ -62,7 +62,7 @@ class TestAgainstScipy:
         exact = stats.beta.logpdf(self.x, m * k, (1 - m) * k)
         np.testing.assert_allclose(self.values("beta", location, sigma), exact, rtol=1e-8, atol=1e-8)
         likelihood = make("beta", likelihood_parameters="alpha-beta")
-        outputs = [SIGMAS["log-variance"].inverse(s) for s in (sigma, 0.3)]
+        outputs = [make_sigma("log-variance").inverse(s) for s in (sigma, 0.3)]
         head = constant_head(likelihood, outputs, 1).expand(1, len(self.x), -1)
         exact = stats.beta.logpdf(self.x, k, 0.3**-2)
         found = likelihood.log_prob(torch.from_numpy(self.x)[:, None], head)[0].numpy()
@@ -190,7 +190,7 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     head, pixel = torch.tensor([[[a]]], requires_grad=True), torch.tensor([[x]])
     value = make("bernoulli").log_prob(pixel, head)
     value.backward()
-    scored = LIKELIHOODS["bernoulli"](RunConfig()).log_prob(pixel, head.detach())
+    scored = make_likelihood(RunConfig()).log_prob(pixel, head.detach())
     wide = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     exact = x * torch.nn.functional.logsigmoid(wide) + (1 - x) * torch.nn.functional.logsigmoid(-wide)
     exact.backward()
@@ -215,7 +215,7 @@ def test_bernoulli_by_products_of_many_pixels(scale: float, pixels: int) -> None
         a.double(), x.double().expand(a.shape), reduction="none"
     ).sum(-1)
     for head in (a, a.clone().requires_grad_()):  # as scoring and as training compute it
-        found = LIKELIHOODS["bernoulli"](RunConfig()).log_prob(x, head)
+        found = make_likelihood(RunConfig()).log_prob(x, head)
         assert ((found - exact).abs() <= 2**-24 * (6 * pixels + 10 * exact.abs())).all()
 
 
@@ -231,7 +231,7 @@ def test_guarded_bernoulli_is_the_articles_formula() -> None:
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-11), (torch.float32, 2e-4)])
 @pytest.mark.parametrize("scale", [1.0, 30.0, 300.0])  # at 300 most probabilities underflow
 def test_categorical_is_a_softmax(scale: float, dtype: torch.dtype, close: float) -> None:
-    likelihood = LIKELIHOODS["categorical-256"](RunConfig(likelihood="categorical-256", pixels="dequantised")).to(dtype)
+    likelihood = make_likelihood(RunConfig(likelihood="categorical-256", pixels="dequantised")).to(dtype)
     generator, (L, M, P) = stream("test-softmax"), (2, 3, 20)
     x, weight = torch.rand(M, P, generator=generator, dtype=dtype), torch.randn(L, M, generator=generator, dtype=dtype)
     head = (scale * torch.randn(L, M, P * 16, generator=generator, dtype=dtype)).requires_grad_()

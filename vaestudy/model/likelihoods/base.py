@@ -15,14 +15,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.sigma import SIGMAS
+from vaestudy.model.sigma import make_sigma
 
 GREY_LEVELS = 256
 LEVEL = 1 / GREY_LEVELS  # the width of a grey level's cell on [0, 1]
@@ -35,21 +36,18 @@ Pointwise = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 class Likelihood(nn.Module, ABC):
     """A distribution of pixels, independent given z; the configuration's options decide its parameters."""
 
-    family: str
-    """Log-likelihoods may be ranked against each other only within one family (same kind of measure on x): «density»
-    on [0, 1] pixels, «mass» on 256 levels, «bernoulli»."""
-    support: str
-    """In words."""
-    refuses: ClassVar[dict[str, str]]
-    """Pixel protocol -> why this is no likelihood of such pixels."""
-    options: ClassVar[dict[str, tuple[str, ...]]]
-    """Configuration field -> the values that this member takes."""
-    limits: tuple[float, float] | None = None
-    """Floor and ceiling of the scale, of those that have one."""
     heads: int = 1
     """Decoder outputs per pixel."""
     image_by_image: bool = False
     """`log_prob` loops over images: thousands of operations, each so long that recording them gains nothing."""
+
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        """Args:
+        config: the run's configuration, whose options decide the parameters.
+        spec: what this likelihood declares.
+        """
+        super().__init__()
+        self.spec = spec
 
     @abstractmethod
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -81,7 +79,7 @@ class Likelihood(nn.Module, ABC):
 
     def describe(self) -> str:
         """What a run's record says of it."""
-        return f"{type(self).__name__} on {self.support}"
+        return f"{type(self).__name__} on {self.spec.support}"
 
 
 class _Summed(torch.autograd.Function):
@@ -115,15 +113,16 @@ class Scaled(Likelihood):
     decoder's output; below the floor it gets no gradient.
     """
 
-    limits: tuple[float, float]
     SIGMA = 0.1
     """The fixed scale, or where one learned number starts, unless `likelihood_sigma` says otherwise."""
 
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__()
-        self.parameterisation = SIGMAS[config.decoder_sigma]
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        super().__init__(config, spec)
+        self.parameterisation = make_sigma(config.decoder_sigma)
         self.kind, self.initial = config.likelihood_scale, config.likelihood_sigma
-        floor, self.ceiling = self.limits
+        if spec.limits is None:
+            raise ValueError(f"likelihood {spec.name!r} has a scale, so it must declare its limits")
+        floor, self.ceiling = spec.limits
         self.floor = floor if config.likelihood_floor is None else config.likelihood_floor
         self.heads = 2 if self.kind == "per-pixel" else 1
         sigma = self.initial or self.SIGMA
@@ -169,3 +168,10 @@ def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
 def normal(like: Tensor, generator: torch.Generator) -> Tensor:
     """N(0, 1) in the shape of `like`."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def make_likelihood(config: RunConfig) -> Likelihood:
+    """Return the likelihood that the configuration names."""
+    name = config.likelihood
+    made: Likelihood = LIKELIHOODS.load(name)(config, LIKELIHOODS[name])
+    return made

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import Likelihood, summed, uniform
 from vaestudy.model.special import exp, polynomial
@@ -73,14 +74,9 @@ class Bernoulli(Likelihood):
     Bernoulli(x), since log p is linear in x.
     """
 
-    family = "bernoulli"
-    support = "{0, 1}, and [0, 1] as minus a cross-entropy"
-    refuses: ClassVar = {}
-    options: ClassVar = {}
-
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__()
-        self.implied = ContinuousBernoulli(config)
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        super().__init__(config, spec)
+        self.implied = ContinuousBernoulli(config, LIKELIHOODS["continuous-bernoulli"])
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """log p(x|z); with a `log_guard` above 0 the article's guarded logarithms instead, for training only."""
@@ -111,18 +107,7 @@ class ContinuousBernoulli(Likelihood):
     With h = |a|, ln((e^a - 1) / a) = max(a, 0) + R(h), R(h) = ln((1 - e^-h) / h), by its series where h is small.
     """
 
-    family = "density"
-    support = "[0, 1]"
-    refuses: ClassVar = {
-        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
-        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
-    }
-    options: ClassVar = {}
-
     SMALL = 0.5  # below it the series is exact to 2e-13
-
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__()
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """log p(x|z); no logarithm of an output is taken, so none is guarded."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from scipy import special as scipy_special
 from torch import Tensor
 
+from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import CLIP, Scaled, summed
 from vaestudy.model.likelihoods.gaussian import LOG_SQRT_2PI
@@ -25,19 +24,10 @@ class Beta(Scaled):
     than 0.0009 would be nearer to it than the middle of the darkest grey level's cell, 0.002.
     """
 
-    family = "density"
-    support = "(0, 1)"
-    refuses: ClassVar = {
-        "grey": "its density at x = 0 and x = 1 is 0 or infinite",
-        "binarised": "its density at x = 0 and x = 1 is 0 or infinite",
-        "stochastic": "its density at x = 0 and x = 1 is 0 or infinite",
-    }
-    options: ClassVar = {"likelihood_parameters": ("mean-concentration", "alpha-beta")}
-    limits = (0.01, 10.0)
     MEAN_LIMIT = 7.0
 
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        super().__init__(config, spec)
         self.by_shapes = config.likelihood_parameters == "alpha-beta"
 
     def shapes(self, head: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:

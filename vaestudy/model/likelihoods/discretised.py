@@ -4,12 +4,13 @@ dequantised or not (v / 255 lies in that cell, too)."""
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import GREY_LEVELS, LEVEL, Likelihood, Scaled, summed, uniform
 from vaestudy.model.special import LOG2_E, exp, mask, polynomial
@@ -27,15 +28,6 @@ class DiscretisedLogistic(Scaled):
     With u = (cell's upper end - m) / s and l = (its lower end - m) / s the mass is
     sigmoid(u) sigmoid(-l) (1 - e^-(w / s)), a product whose logarithm needs no difference.
     """
-
-    family = "mass"
-    support = "the 256 grey levels"
-    refuses: ClassVar = {
-        "binarised": "a mass on 256 grey levels has no use for 254 of them",
-        "stochastic": "a mass on 256 grey levels has no use for 254 of them",
-    }
-    options: ClassVar = {}
-    limits = (0.0003, 10.0)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
@@ -114,20 +106,12 @@ class Categorical256(Likelihood):
     each pixel's own would take 51 million weights. T starts as the first cosines over the levels, c at zero.
     """
 
-    family = "mass"
-    support = "the 256 grey levels"
-    refuses: ClassVar = {
-        "binarised": "a mass on 256 grey levels has no use for 254 of them",
-        "stochastic": "a mass on 256 grey levels has no use for 254 of them",
-    }
-    options: ClassVar = {}
-
     heads = 16
     image_by_image = True
     RANK = heads
 
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__()
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        super().__init__(config, spec)
         v, k = torch.arange(GREY_LEVELS) + 0.5, torch.arange(1, self.RANK + 1)
         self.statistics = nn.Parameter((math.pi * LEVEL * k[:, None] * v).cos())
         self.offset = nn.Parameter(torch.zeros(GREY_LEVELS))

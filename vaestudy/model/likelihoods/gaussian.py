@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import CLIP, LEVEL, Scaled, normal, summed, uniform
 from vaestudy.model.special import SQRT_2PI, SQRT_HALF, exp, log_normal_cdf, mask, normal_cdf, normal_density
@@ -35,20 +36,8 @@ class Gaussian(Scaled):
     On grey pixels, which lie on a lattice, the density is bounded by the floor of s alone.
     """
 
-    family = "density"
-    support = "the real line"
-    refuses: ClassVar = {
-        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
-        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
-    }
-    options: ClassVar = {
-        "likelihood_scale": ("per-pixel", "learned", "fixed", "optimal"),
-        "likelihood_mean": ("squashed", "free"),
-    }
-    limits = (0.001, 10.0)
-
-    def __init__(self, config: RunConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
+        super().__init__(config, spec)
         self.squashed = config.likelihood_mean == "squashed"
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -82,14 +71,6 @@ class TruncatedGaussian(Scaled):
     with m reflected to below 1/2, where both terms of the normaliser are in the tail that `erfc` knows exactly.
     """
 
-    family = "density"
-    support = "[0, 1]"
-    refuses: ClassVar = {
-        "binarised": "a density of pixels that are 0 or 1 is no probability of them",
-        "stochastic": "a density of pixels that are 0 or 1 is no probability of them",
-    }
-    options: ClassVar = {}
-    limits = (0.001, 10.0)
     REACH = 8.0
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -150,15 +131,6 @@ class ClippedGaussian(Scaled):
     Phi((m - 1 + w) / s) / w in the last, and the Gaussian's own between.
     """
 
-    family = "density"
-    support = "[0, 1], with the mass beyond in the cells of levels 0 and 255"
-    refuses: ClassVar = {
-        "binarised": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
-        "stochastic": "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost",
-    }
-    options: ClassVar = {}
-    limits = (0.001, 10.0)
-
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
         return summed(_clipped_gaussian, x, location, t)
@@ -209,16 +181,6 @@ def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Te
 
 class LogitNormal(Scaled):
     """ln x - ln(1 - x) ~ N(m, s^2): m the head itself. x within 2^-24 of the borders is moved there."""
-
-    family = "density"
-    support = "(0, 1)"
-    refuses: ClassVar = {
-        "grey": "x = 0 and x = 1 lie outside its support (0, 1)",
-        "binarised": "x = 0 and x = 1 lie outside its support (0, 1)",
-        "stochastic": "x = 0 and x = 1 lie outside its support (0, 1)",
-    }
-    options: ClassVar = {}
-    limits = (0.01, 100.0)
 
     # ln(1 + e^-x)'s density as a mixture of normals (Monahan & Stefanski 1992, table 22.4): weights, inverse scales.
     MIXTURE: ClassVar = (

@@ -1,26 +1,99 @@
-"""LIKELIHOODS: name -> p(x|z), independent over pixels.
+"""The likelihoods of the package: what each declares, and the class that implements it.
 
-A member is a subclass of `likelihood.Likelihood`, plus one line in the dict at the foot; it is made from a
-configuration. The order of calls in a run: `heads` when the decoder is built, `start` once its weights are drawn,
-`log_prob` at each step and in scoring, `mean`, `sample` and `cdf` for pictures and calibration.
+Nothing slow is imported here, as flags and messages are made of this table. `vaestudy/config/registry.py` says what
+the fields mean.
 """
 
 from __future__ import annotations
 
-from vaestudy.model.likelihoods.base import Likelihood
-from vaestudy.model.likelihoods.bernoulli import Bernoulli, ContinuousBernoulli
-from vaestudy.model.likelihoods.beta import Beta
-from vaestudy.model.likelihoods.discretised import Categorical256, DiscretisedLogistic
-from vaestudy.model.likelihoods.gaussian import ClippedGaussian, Gaussian, LogitNormal, TruncatedGaussian
+from vaestudy.config.registry import LikelihoodSpec
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "continuous-bernoulli": ContinuousBernoulli,
-    "gaussian": Gaussian,
-    "truncated-gaussian": TruncatedGaussian,
-    "clipped-gaussian": ClippedGaussian,
-    "beta": Beta,
-    "logit-normal": LogitNormal,
-    "discretised-logistic": DiscretisedLogistic,
-    "categorical-256": Categorical256,
-}
+_HERE = "vaestudy.model.likelihoods"
+_NO_PROBABILITY = "a density of pixels that are 0 or 1 is no probability of them"
+_TWO_CELLS = "pixels that are 0 or 1 lie in its two border cells, and the rest of it is lost"
+_OUTSIDE = "x = 0 and x = 1 lie outside its support (0, 1)"
+_INFINITE = "its density at x = 0 and x = 1 is 0 or infinite"
+_UNUSED = "a mass on 256 grey levels has no use for 254 of them"
+
+
+def _of_binary(reason: str) -> dict[str, str]:
+    """Return the refusal of pixels that are 0 or 1."""
+    return {"binarised": reason, "stochastic": reason}
+
+
+LIKELIHOODS = (
+    LikelihoodSpec(
+        "bernoulli",
+        f"{_HERE}.bernoulli:Bernoulli",
+        family="bernoulli",
+        support="{0, 1}, and [0, 1] as minus a cross-entropy",
+    ),
+    LikelihoodSpec(
+        "continuous-bernoulli",
+        f"{_HERE}.bernoulli:ContinuousBernoulli",
+        family="density",
+        support="[0, 1]",
+        refusals=_of_binary(_NO_PROBABILITY),
+    ),
+    LikelihoodSpec(
+        "gaussian",
+        f"{_HERE}.gaussian:Gaussian",
+        family="density",
+        support="the real line",
+        refusals=_of_binary(_NO_PROBABILITY),
+        options={
+            "likelihood_scale": ("per-pixel", "learned", "fixed", "optimal"),
+            "likelihood_mean": ("squashed", "free"),
+        },
+        limits=(0.001, 10.0),
+    ),
+    LikelihoodSpec(
+        "truncated-gaussian",
+        f"{_HERE}.gaussian:TruncatedGaussian",
+        family="density",
+        support="[0, 1]",
+        refusals=_of_binary(_NO_PROBABILITY),
+        limits=(0.001, 10.0),
+    ),
+    LikelihoodSpec(
+        "clipped-gaussian",
+        f"{_HERE}.gaussian:ClippedGaussian",
+        family="density",
+        support="[0, 1], with the mass beyond in the cells of levels 0 and 255",
+        refusals=_of_binary(_TWO_CELLS),
+        limits=(0.001, 10.0),
+    ),
+    LikelihoodSpec(
+        "beta",
+        f"{_HERE}.beta:Beta",
+        family="density",
+        support="(0, 1)",
+        refusals={"grey": _INFINITE, **_of_binary(_INFINITE)},
+        options={"likelihood_parameters": ("mean-concentration", "alpha-beta")},
+        limits=(0.01, 10.0),
+    ),
+    LikelihoodSpec(
+        "logit-normal",
+        f"{_HERE}.gaussian:LogitNormal",
+        family="density",
+        support="(0, 1)",
+        refusals={"grey": _OUTSIDE, **_of_binary(_OUTSIDE)},
+        limits=(0.01, 100.0),
+    ),
+    LikelihoodSpec(
+        "discretised-logistic",
+        f"{_HERE}.discretised:DiscretisedLogistic",
+        family="mass",
+        support="the 256 grey levels",
+        refusals=_of_binary(_UNUSED),
+        limits=(0.0003, 10.0),
+    ),
+    LikelihoodSpec(
+        "categorical-256",
+        f"{_HERE}.discretised:Categorical256",
+        family="mass",
+        support="the 256 grey levels",
+        refusals=_of_binary(_UNUSED),
+        most_heads=16,
+    ),
+)

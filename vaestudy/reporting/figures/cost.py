@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from vaestudy.config.registry import LR_SCALINGS
 from vaestudy.plotting import legend_below
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures.style import heading
@@ -189,7 +190,7 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
             means, halves = zip(*(interval(group["test/elbo"]) for _, group in groups), strict=True)
             shift = 1.03 ** (index - 1)
             ax.errorbar([float(str(M)) * shift for M, _ in groups], means, yerr=np.nan_to_num(halves), capsize=3,
-                        marker="o", markersize=4, label=f"step size: {RULES[str(rule)]}")  # fmt: skip
+                        marker="o", markersize=4, label=f"step size: {LR_SCALINGS[str(rule)].description}")  # fmt: skip
         Ms = list(reference)
         ax.set(xscale="log", xlabel="M, images in a step", ylabel="test ELBO, nats per image")
         ax.set_xticks(Ms, [str(M) for M in Ms])
@@ -197,9 +198,6 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
         ax.legend(frameon=False)
         figure.suptitle(heading(runs, study, f"L={study.baseline['samples']}; 95 % intervals over seeds"), fontsize=11)
     return figure
-
-
-RULES = {"none": "the same for all M", "sqrt": "times sqrt(M / 100)", "linear": "times M / 100"}
 
 
 def _name(key: Key, study: Study) -> str:

@@ -1,30 +1,20 @@
-"""TODO"""
+"""The pictures of a study. Nothing slow is imported here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from vaestudy.config.registry import Spec
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from vaestudy.reporting.figures.arms import arms
-from vaestudy.reporting.figures.bound import bound_and_parts
-from vaestudy.reporting.figures.classes import clarity_panels, class_neighbours, class_panels, class_planes
-from vaestudy.reporting.figures.cost import bound_against_cost, m_l_heatmaps, pareto_front, step_size
-from vaestudy.reporting.figures.gradient_noise import estimator_panels, variance_law
-from vaestudy.study.declaration import Study
-
-STUDY_FIGURES: dict[str, Callable[[pd.DataFrame, Study], Figure | None]] = {
-    "bound_and_parts": bound_and_parts,
-    "m_l_heatmaps": m_l_heatmaps,
-    "bound_against_cost": bound_against_cost,
-    "pareto_front": pareto_front,
-    "step_size": step_size,
-    "estimator_panels": estimator_panels,
-    "variance_law": variance_law,
-    "arms": arms,
-    "class_panels": class_panels,
-    "clarity_panels": clarity_panels,
-    "class_neighbours": class_neighbours,
-    "class_planes": class_planes,
-}
+STUDY_FIGURES = (
+    Spec("bound_and_parts", "vaestudy.reporting.figures.bound:bound_and_parts"),
+    Spec("m_l_heatmaps", "vaestudy.reporting.figures.cost:m_l_heatmaps"),
+    Spec("bound_against_cost", "vaestudy.reporting.figures.cost:bound_against_cost"),
+    Spec("pareto_front", "vaestudy.reporting.figures.cost:pareto_front"),
+    Spec("step_size", "vaestudy.reporting.figures.cost:step_size"),
+    Spec("estimator_panels", "vaestudy.reporting.figures.gradient_noise:estimator_panels"),
+    Spec("variance_law", "vaestudy.reporting.figures.gradient_noise:variance_law"),
+    Spec("arms", "vaestudy.reporting.figures.arms:arms"),
+    Spec("class_panels", "vaestudy.reporting.figures.classes:class_panels"),
+    Spec("clarity_panels", "vaestudy.reporting.figures.classes:clarity_panels"),
+    Spec("class_neighbours", "vaestudy.reporting.figures.classes:class_neighbours"),
+    Spec("class_planes", "vaestudy.reporting.figures.classes:class_planes"),
+)

@@ -1,24 +1,16 @@
-"""TODO"""
+"""The tables of a study beside the one of all cells. Nothing slow is imported here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from vaestudy.config.registry import Spec
 
-import pandas as pd
-
-from vaestudy.reporting.tables.classes import by_class, clarity, overlaps, same_plane
-from vaestudy.reporting.tables.cost import one_draw, pareto, predicted_samples
-from vaestudy.reporting.tables.gradient_noise import noise
-from vaestudy.reporting.tables.summary import Table
-from vaestudy.study.declaration import Study
-
-STUDY_TABLES: dict[str, Callable[[pd.DataFrame, Study], Table | None]] = {
-    "one_draw": one_draw,
-    "pareto": pareto,
-    "predicted_samples": predicted_samples,
-    "noise": noise,
-    "by_class": by_class,
-    "overlaps": overlaps,
-    "clarity": clarity,
-    "same_plane": same_plane,
-}
+STUDY_TABLES = (
+    Spec("one_draw", "vaestudy.reporting.tables.cost:one_draw"),
+    Spec("pareto", "vaestudy.reporting.tables.cost:pareto"),
+    Spec("predicted_samples", "vaestudy.reporting.tables.cost:predicted_samples"),
+    Spec("noise", "vaestudy.reporting.tables.gradient_noise:noise"),
+    Spec("by_class", "vaestudy.reporting.tables.classes:by_class"),
+    Spec("overlaps", "vaestudy.reporting.tables.classes:overlaps"),
+    Spec("clarity", "vaestudy.reporting.tables.classes:clarity"),
+    Spec("same_plane", "vaestudy.reporting.tables.classes:same_plane"),
+)

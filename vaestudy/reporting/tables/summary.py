@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from vaestudy.config.compatibility import takes
+from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.reporting.runs_frame import check_comparable, interval, rank
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, form_of, label, significant, with_halves
 from vaestudy.study.declaration import Study, show
@@ -149,7 +150,11 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
             "which is no density, those of the continuous Bernoulli that its decoder implies.",
         )
     notes += _of_the_images(finished, study)
-    if bounds and first["params.pixels"] in ("grey", "dequantised") and first["params.likelihood"] == "bernoulli":
+    if (
+        bounds
+        and first["params.pixels"] in ("grey", "dequantised")
+        and LIKELIHOODS[first["params.likelihood"]].family == "bernoulli"
+    ):
         notes.append(
             "Bernoulli on grey pixels is no normalised likelihood: these values bound the expected log p of pixels "
             "drawn as Bernoulli(x), and may not be ranked against densities."

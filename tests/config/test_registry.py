@@ -1,0 +1,85 @@
+"""Registries: their tables import nothing slow, each name leads to code, and parts from outside join them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from vaestudy.cli.main import main
+from vaestudy.config import registry
+from vaestudy.config.registry import DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
+from vaestudy.config.run_config import RunConfig
+from vaestudy.model.likelihoods.bernoulli import Bernoulli
+from vaestudy.run.execute import execute
+
+REGISTRIES = {name: value for name, value in vars(registry).items() if isinstance(value, Registry)}
+
+
+class Inverted(Bernoulli):
+    """A user's likelihood: the Bernoulli of 1 - x."""
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        return super().log_prob(1 - x, head, log_guard)
+
+
+@pytest.fixture
+def inverted(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a likelihood that is registered for one test."""
+    spec = LikelihoodSpec("inverted", Inverted, family="bernoulli", support="{0, 1}", refusals={"grey": "not binary"})
+    monkeypatch.setattr(LIKELIHOODS, "_specs", {name: LIKELIHOODS[name] for name in LIKELIHOODS})
+    LIKELIHOODS.register(spec)
+    return spec.name
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_every_name_leads_to_code(name: str) -> None:
+    table = REGISTRIES[name]
+    assert len(table) >= 2
+    for member in table:
+        assert table[member].name == member
+        assert table.load(member) is not None
+    with pytest.raises(KeyError, match=f"unknown {table.kind} 'nothing'"):
+        table["nothing"]
+
+
+def test_tables_import_nothing_slow() -> None:
+    code = (
+        "import sys\nfrom vaestudy.config import registry\n"
+        f"for name in {list(REGISTRIES)!r}: list(getattr(registry, name).values())\n"
+        "print(*{'torch', 'numpy', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_likelihood_from_outside_trains_and_is_known_to_flags_and_messages(
+    inverted: str, tiny: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny.but(likelihood=inverted, pixels="binarised", epochs=1)
+    assert execute(config, Path()).metrics["test/elbo"] < 0
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "inverted" in " ".join(capsys.readouterr().out.split())
+    assert main(["train", "--likelihood", inverted]) == 2
+    assert "--pixels grey: not for inverted: not binary" in capsys.readouterr().err
+
+
+def test_an_inherited_class_keeps_its_own_declaration(inverted: str) -> None:
+    assert set(LIKELIHOODS[inverted].refusals) == {"grey"}
+    assert not LIKELIHOODS["bernoulli"].refusals
+
+
+def test_a_name_is_registered_once(inverted: str) -> None:
+    with pytest.raises(ValueError, match="likelihood 'beta' is registered already"):
+        LIKELIHOODS.register(LikelihoodSpec("beta", Inverted))
+
+
+@pytest.mark.parametrize("name", ["mnist-5k"])
+def test_a_data_sets_declared_size_is_its_size(name: str) -> None:
+    train, _ = DATASETS.load(name).read(Path())
+    assert len(train) == DATASETS[name].train_size

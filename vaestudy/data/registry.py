@@ -1,0 +1,19 @@
+"""The data sets and the pixel protocols. Nothing slow is imported here."""
+
+from __future__ import annotations
+
+from vaestudy.config.registry import DatasetSpec, Spec
+
+DATASETS = (
+    DatasetSpec("mnist", "vaestudy.data.sources:MNIST"),
+    DatasetSpec("fashion-mnist", "vaestudy.data.sources:FASHION_MNIST"),
+    DatasetSpec("kmnist", "vaestudy.data.sources:KMNIST"),
+    DatasetSpec("mnist-5k", "vaestudy.data.sources:MNIST_5K", train_size=4_000, valid_size=500, epochs=75),
+)
+
+PIXELS = (
+    Spec("grey", "vaestudy.data.pixels:grey"),
+    Spec("binarised", "vaestudy.data.pixels:binarised"),
+    Spec("stochastic", "vaestudy.data.pixels:stochastic"),
+    Spec("dequantised", "vaestudy.data.pixels:dequantised"),
+)

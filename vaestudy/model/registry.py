@@ -1,0 +1,27 @@
+"""The parts of the model: sigma parameterisations, initialisations, activations. Nothing slow is imported here."""
+
+from __future__ import annotations
+
+from vaestudy.config.registry import SigmaSpec, Spec
+
+SIGMAS = (
+    SigmaSpec("raw", "vaestudy.model.sigma:Raw"),
+    SigmaSpec("abs", "vaestudy.model.sigma:Abs"),
+    SigmaSpec("log-variance", "vaestudy.model.sigma:LogVariance"),
+    SigmaSpec("log-scale", "vaestudy.model.sigma:LogScale"),
+    SigmaSpec("softplus", "vaestudy.model.sigma:Softplus"),
+    SigmaSpec("squareplus", "vaestudy.model.sigma:Squareplus"),
+    SigmaSpec("exp-linear", "vaestudy.model.sigma:ExpLinear"),
+    SigmaSpec("bounded", "vaestudy.model.sigma:Bounded", bounds=(0.001, 2.0)),
+)
+
+INITS = (
+    Spec("torch", "vaestudy.model.vae:torch_default"),
+    Spec("glorot", "vaestudy.model.vae:glorot"),
+    Spec("aevb-normal", "vaestudy.model.vae:aevb_normal"),
+)
+
+ACTIVATIONS = (
+    Spec("relu", "torch.nn.functional:relu"),
+    Spec("tanh", "torch:tanh"),
+)

@@ -1,0 +1,36 @@
+"""The parts of training: objectives, optimisers, schedules of the step size. Nothing slow is imported here."""
+
+from __future__ import annotations
+
+from vaestudy.config.registry import LrScalingSpec, ObjectiveSpec, Spec
+
+OBJECTIVES = (
+    ObjectiveSpec("sgvb-a", "vaestudy.training.objectives:sgvb_a"),
+    ObjectiveSpec("sgvb-b", "vaestudy.training.objectives:sgvb_b"),
+    ObjectiveSpec("score-function", "vaestudy.training.objectives:score_function"),
+    ObjectiveSpec(
+        "score-function-loo",
+        "vaestudy.training.objectives:score_function_loo",
+        min_samples=2,
+        min_samples_reason="compares each draw with the others",
+    ),
+    ObjectiveSpec("iwae", "vaestudy.training.objectives:iwae", importance_weighted=True, equal_at_one_sample="sgvb-a"),
+    ObjectiveSpec("stl", "vaestudy.training.objectives:stl"),
+    ObjectiveSpec("dreg", "vaestudy.training.objectives:dreg", importance_weighted=True),
+)
+
+OPTIMIZERS = (
+    Spec("adam", "vaestudy.training.optimizers:adam"),
+    Spec("adagrad", "vaestudy.training.optimizers:adagrad"),
+)
+
+SCHEDULES = (
+    Spec("constant", "vaestudy.training.schedules:constant"),
+    Spec("iwae", "vaestudy.training.schedules:iwae"),
+)
+
+LR_SCALINGS = (
+    LrScalingSpec("none", "vaestudy.training.schedules:unscaled", description="the same for all M"),
+    LrScalingSpec("sqrt", "vaestudy.training.schedules:by_square_root", description="times sqrt(M / 100)"),
+    LrScalingSpec("linear", "vaestudy.training.schedules:linear", description="times M / 100"),
+)
