@@ -32,7 +32,7 @@ TOP = ("__init__", "__main__")
 OWNERS = {"mlflow": "tracking", "optuna": "sweep"}
 """Package -> the only room that imports it."""
 
-QUICK = (
+QUICK_CHANGES = (
     "vaestudy.cli.main",
     "vaestudy.cli.study",
     "vaestudy.study.discovery",
@@ -99,7 +99,7 @@ def test_trackers_have_one_importer(package: str, owner: str) -> None:
     assert users == {owner}
 
 
-@pytest.mark.parametrize("module", QUICK)
+@pytest.mark.parametrize("module", QUICK_CHANGES)
 def test_what_answers_bad_input_imports_nothing_slow(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({SLOW!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,11 +19,11 @@ def load(run: str, tracking_uri: str | None = None) -> VAE:
     """
     from pathlib import Path
 
-    from vaestudy.run.weights import unpack
+    from vaestudy.run.weights import unpack_weights
     from vaestudy.runtime import paths
 
     if run.endswith(".safetensors"):
-        return unpack(Path(run).read_bytes())
+        return unpack_weights(Path(run).read_bytes())
     from vaestudy.tracking.mlflow_tracker import Tracker
 
-    return unpack(Tracker(paths.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))
+    return unpack_weights(Tracker(paths.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))

@@ -139,17 +139,17 @@ class Stepper:
 
     def __init__(self, config: RunConfig, scale: Scale, steps: int) -> None:
         self.config, self.steps = config, steps
-        self.words = backend.prepare(config)
-        images = datasets.prepare(config, scale.root).train.images
+        self.words = backend.configure(config)
+        images = datasets.load_splits(config, scale.root).train.images
         self.images = images[: steps * config.minibatch]
         self.steps = -(-len(self.images) // config.minibatch)
         self.model = vae.VAE(config)
         self.optimizer: optim.Optimizer = OPTIMIZERS.load(config.optimizer)(self.model, config, len(images))
-        self.gradient = train.gradient_of(self.model)
+        self.gradient = train.make_gradient(self.model)
         self._epoch = 0
 
     def __call__(self) -> None:
-        backend.prepare(self.config)
+        backend.configure(self.config)
         self._epoch += 1
         train._train_epoch(self.model, self.gradient, self.images, self.optimizer, self._epoch)
 
@@ -242,9 +242,9 @@ def beside(home: Path) -> list[tuple[float, float]]:
     spent = []
     for experiment in client.search_experiments():
         for held in client.search_runs([experiment.experiment_id], "tags.vaestudy.role = 'trial'"):
-            whole = (held.info.end_time - held.info.start_time) / 1000
+            in_all = (held.info.end_time - held.info.start_time) / 1000
             work = held.data.metrics["seconds/train_and_validate"] + held.data.metrics["seconds/score"]
-            spent.append((whole - work, whole))
+            spent.append((in_all - work, in_all))
     return spent
 
 
@@ -252,14 +252,14 @@ def score_rows(scale: Scale) -> Iterator[Row]:
     """IWAE: our time over its products', on a few images; memory over all of them, in a process of its own."""
     config = configuration(scale)
     images = 100
-    x = execute.test_pixels(config, datasets.prepare(config, scale.root))[0][:images]
+    x = execute.scored_images(config, datasets.load_splits(config, scale.root))[0][:images]
     model, draws = vae.VAE(config), images * scale.draws
     products = floors.draws_products(config, draws)
     switch, library = faster_library(floors.draws_products(config, 10_000))
 
     def score() -> None:
-        backend.prepare(config)
-        bounds.importance(model, x, scale.draws)
+        backend.configure(config)
+        bounds.importance_weighted(model, x, scale.draws)
 
     def floor() -> None:
         backend._switch(switch)
@@ -282,9 +282,9 @@ def peak_memory(dataset: str, root: Path, draws: int) -> float:
     """GiB that this process held at most while scoring; the high-water mark of this program alone (Linux)."""
     scale = Scale(dataset, root)
     config = configuration(scale)
-    backend.prepare(config)
-    x = execute.test_pixels(config, datasets.prepare(config, root))[0]
-    bounds.importance(vae.VAE(config), x[:200], draws)
+    backend.configure(config)
+    x = execute.scored_images(config, datasets.load_splits(config, root))[0]
+    bounds.importance_weighted(vae.VAE(config), x[:200], draws)
     return _memory("VmHWM") / 2**20
 
 
@@ -307,7 +307,7 @@ def linear_rows(scale: Scale) -> Iterator[Row]:
               0.8 <= found.median <= 1.25)  # fmt: skip
     config = configuration(scale, epochs=30, subset=20 * scale.steps)
     marks: list[tuple[float, int]] = []
-    train.train(config, datasets.prepare(config, scale.root),
+    train.train(config, datasets.load_splits(config, scale.root),
                 lambda epoch, metrics: marks.append((time.perf_counter(), _memory("VmRSS"))))  # fmt: skip
     each = [b[0] - a[0] for a, b in pairwise(marks)]
     third = len(each) // 3
@@ -343,14 +343,14 @@ def half_rows(scale: Scale) -> Iterator[Row]:
     ours, halved = alternate(scale.rounds, stepper, half)
     yield Row("step over the same with its products in bfloat16", ratios(ours, halved).show(), "", None)
     config = configuration(scale, dataset="mnist-5k", epochs=scale.epochs * 3, iwae=(1,), valid_size=500)
-    images = datasets.prepare(config, scale.root)
-    x, labels = execute.test_pixels(config, images)
+    images = datasets.load_splits(config, scale.root)
+    x, labels = execute.scored_images(config, images)
     losses = []
     for seed in range(scale.seeds):
         elbos = []
         for arm in (contextlib.nullcontext(), bfloat16()):
             with arm:
-                trained = train.train(config.but(seed=seed), images).model
+                trained = train.train(config.with_changes(seed=seed), images).model
             elbos.append(score.score(trained, x, labels, ()).metrics["elbo"])
         losses.append(elbos[1] - elbos[0])
     error = statistics.stdev(losses) / len(losses) ** 0.5 if len(losses) > 1 else float("nan")
@@ -409,7 +409,7 @@ def main(words: list[str] | None = None) -> None:
         print(f"other programs are running (load {load:.1f}): ratios of several threads will be off", file=sys.stderr)
     images = "full MNIST" if dataset == "mnist" else "mnist-5k (full MNIST is not at hand)"
     print(f"{datetime.date.today():%d %B %Y}; {hardware['cpu']}, {cores()} cores; torch {torch.__version__}; {images}; "
-          f"backend: {backend.prepare(configuration(scale))}; load at the start {load:.1f}\n")  # fmt: skip
+          f"backend: {backend.configure(configuration(scale))}; load at the start {load:.1f}\n")  # fmt: skip
     print("| what | measured: median [quartiles] | wanted | |\n| --- | --- | --- | --- |", flush=True)
     for name in arguments.only.split(","):
         for row in ROWS[name](scale):

@@ -21,11 +21,12 @@ from rich.console import Console
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
-from vaestudy.run.record import Done, Record
+from vaestudy.run.record import Record, RunEnd
 from vaestudy.runtime import paths
 from vaestudy.study.declaration import Study, cells
 from vaestudy.study.sweep import Sweep
 from vaestudy.sweep import driver
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 METRICS = (
@@ -56,28 +57,20 @@ class FreePool:
     def busy(self) -> int:
         return len(self._waiting)
 
-    def news(self) -> Iterator[Done]:
+    def events(self) -> Iterator[RunEnd]:
         config = self._waiting.popleft()
         value = -100.0 - config.seed
         metrics = dict.fromkeys(METRICS, value) | {f"test/elbo_{i}": value for i in range(20)}
         data = {"name": "none", "fingerprint": "f" * 64, "train": "1", "valid": "1", "test": "1"}
         facts = {f"data.{k}": v for k, v in data.items()} | {"code.revision": "none", "code.state": "clean"}
         history = [{"train/elbo": value, "valid/elbo": value}]
-        yield Done(config.key, Record(config, metrics, history, [1.0], {"config.json": b"{}"}, facts, data))
+        yield RunEnd(config.key, Record(config, metrics, history, [1.0], {"config.json": b"{}"}, facts, data))
         self._done += 1
         if self._done % (self._total // 4) == 0:
             self.marks.append(time.perf_counter())
 
     def close(self) -> None:
         pass
-
-
-class FreeCrew(driver.Crew):
-    """Hands out one `FreePool`."""
-
-    def pool(self, runs: int) -> FreePool:
-        FreeCrew.last = FreePool(runs)
-        return FreeCrew.last
 
 
 def measure(count: int, home: Path, storage: str | None) -> str:
@@ -88,19 +81,26 @@ def measure(count: int, home: Path, storage: str | None) -> str:
                      baseline={"latent_dim": 1}, figures=())  # fmt: skip
     wanted = cells(base, {"latent_dim": levels}, 10)
     uri = paths.tracking_uri(None)
-    sweep = Sweep(declared, base, {}, False, None, False)
+    sweep = Sweep(declared, base, {}, False, None)
     quiet = Console(file=io.StringIO())
     cpu = time.process_time()
-    outcome = driver.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
+    pools: list[FreePool] = []
+
+    def make_pool(options: SweepOptions, runs: int) -> FreePool:
+        pools.append(FreePool(runs))
+        return pools[-1]
+
+    options, locations = SweepOptions(storage=storage), Locations(home, uri)
+    outcome = driver.run_sweep(sweep, wanted, options, locations, quiet, make_pool)
     cpu = 1000 * (time.process_time() - cpu) / count
-    marks = FreeCrew.last.marks
+    marks = pools[0].marks
     per_cell = [1000 * (b - a) / (count // 4) for a, b in pairwise(marks)]
     started = time.perf_counter()
-    driver.conduct(sweep, wanted, uri, storage, home, FreeCrew(), quiet)
+    driver.run_sweep(sweep, wanted, options, locations, quiet, make_pool)
     resumed = time.perf_counter() - started
     started = time.perf_counter()
-    tracker, experiment, parent = outcome.delivery.home()
-    export.export(Tracker(tracker.uri), experiment, parent)
+    to = outcome.publisher.destination()
+    export.export(Tracker(uri), to.experiment, to.sweep_run)
     tables = time.perf_counter() - started
     shown = " | ".join(f"{value:.1f}" for value in per_cell)
     return (

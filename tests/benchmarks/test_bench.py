@@ -21,10 +21,10 @@ from vaestudy.training import train
 
 @pytest.mark.parametrize("changes", [{}, {"samples": 3}, {"hidden": (20, 30), "latent_dim": 2, "second_biases": True}])
 def test_the_floor_multiplies_what_a_step_multiplies(tiny: RunConfig, changes: dict) -> None:
-    config = tiny.but(**changes)
-    images = datasets.prepare(config, Path()).train.images[: config.minibatch]
+    config = tiny.with_changes(**changes)
+    images = datasets.load_splits(config, Path()).train.images[: config.minibatch]
     model = VAE(config)
-    optimizer, gradient = OPTIMIZERS.load("adam")(model, config, len(images)), train.gradient_of(model)
+    optimizer, gradient = OPTIMIZERS.load("adam")(model, config, len(images)), train.make_gradient(model)
     train._train_epoch(model, gradient, images, optimizer, 1)
     with FlopCounterMode(display=False) as step:
         train._train_epoch(model, gradient, images, optimizer, 2)
@@ -42,7 +42,7 @@ def test_the_floor_of_a_score_decodes_each_draw_once(tiny: RunConfig) -> None:
 def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> None:
     assert set(floors.SPECIALS) <= set(LIKELIHOODS)
     for name in LIKELIHOODS:
-        floors.step_specials(tiny.but(likelihood=name, pixels=floors.pixels(name)))()
+        floors.step_specials(tiny.with_changes(likelihood=name, pixels=floors.pixels(name)))()
 
 
 def test_the_plain_loop_sees_the_same_images_and_learns() -> None:
@@ -75,8 +75,8 @@ def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
     tracker.metrics(run_id, {"seconds/train_and_validate": 2.0, "seconds/score": 1.0})
     begun = tracker.client.get_run(run_id).info.start_time
     tracker.client.set_terminated(run_id, "FINISHED", end_time=begun + 3_500)
-    ((outside, whole),) = bench.beside(mlruns)
-    assert (outside, whole) == pytest.approx((0.5, 3.5))
+    ((outside, in_all),) = bench.beside(mlruns)
+    assert (outside, in_all) == pytest.approx((0.5, 3.5))
 
 
 def test_quartiles() -> None:

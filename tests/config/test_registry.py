@@ -60,7 +60,7 @@ def test_tables_import_nothing_slow() -> None:
 def test_a_likelihood_from_outside_trains_and_is_known_to_flags_and_messages(
     inverted: str, tiny: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = tiny.but(likelihood=inverted, pixels="binarised", epochs=1)
+    config = tiny.with_changes(likelihood=inverted, pixels="binarised", epochs=1)
     assert execute(config, Path()).metrics["test/elbo"] < 0
     with pytest.raises(SystemExit):
         main(["train", "--help"])

@@ -26,7 +26,7 @@ def resolved(**changes: object) -> RunConfig:
 
 class TestMnist5k:
     def test_is_split_by_class_without_overlap(self) -> None:
-        d = datasets.prepare(resolved(valid_size=0), Path())
+        d = datasets.load_splits(resolved(valid_size=0), Path())
         assert (len(d.train), len(d.valid), len(d.test)) == (4000, 0, 1000)
         assert d.train.labels.bincount().tolist() == [400] * 10
         assert d.test.labels.bincount().tolist() == [100] * 10
@@ -35,7 +35,7 @@ class TestMnist5k:
         assert d.train.images.dtype == torch.uint8
 
     def test_validation_is_stratified_and_held_out_of_train(self) -> None:
-        d = datasets.prepare(resolved(), Path())
+        d = datasets.load_splits(resolved(), Path())
         assert (len(d.train), len(d.valid)) == (3500, 500)
         assert d.valid.labels.bincount().tolist() == [50] * 10
 
@@ -45,16 +45,16 @@ class TestMnist5k:
         assert time.process_time() - started < 1.5  # its own loader takes longer by an order of magnitude
 
     def test_is_in_memory_once(self) -> None:
-        a, b = (datasets.prepare(resolved(valid_size=size), Path()) for size in (0, 500))
+        a, b = (datasets.load_splits(resolved(valid_size=size), Path()) for size in (0, 500))
         assert a.train.images.data_ptr() == b.train.images.data_ptr()
 
     def test_fingerprint_covers_every_byte(self) -> None:
-        d = datasets.prepare(resolved(valid_size=0), Path())
+        d = datasets.load_splits(resolved(valid_size=0), Path())
         digest = hashlib.sha256()
         for t in (d.train.images, d.train.labels, d.test.images, d.test.labels):
             digest.update(f"{t.dtype} {tuple(t.shape)}\n".encode() + t.numpy().tobytes())
         assert d.fingerprint == digest.hexdigest()
-        assert datasets.prepare(resolved(subset=10), Path()).fingerprint == d.fingerprint
+        assert datasets.load_splits(resolved(subset=10), Path()).fingerprint == d.fingerprint
 
 
 class TestResolve:
@@ -181,7 +181,7 @@ class TestPixels:
 def test_mnist_constants(mnist_root: Path) -> None:
     """Published or derived constants of the 10,000 test images: the data, the pixels and the likelihood at once."""
     config = datasets.resolve(RunConfig(dataset="mnist", figures=()), mnist_root)[0]
-    d = datasets.prepare(config, mnist_root)
+    d = datasets.load_splits(config, mnist_root)
     assert (len(d.train), len(d.valid), len(d.test)) == (55_000, 5_000, 10_000)
     x = fixed("grey", d.test.images, "test").double()
     assert x.mean().item() == pytest.approx(0.1325, abs=5e-5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import special as exact
 
-from vaestudy.model.likelihoods.base import LEVEL
+from vaestudy.model.likelihoods.base import CELL_WIDTH
 from vaestudy.model.likelihoods.discretised import _log_one_minus_exp
 from vaestudy.model.special import binet, exp, log1p_over, log_normal_cdf, normal_cdf, polynomial
 
@@ -53,7 +53,7 @@ def test_binet(dtype: torch.dtype, tolerance: float) -> None:
 
 
 def test_log_one_minus_exp() -> None:
-    r = torch.logspace(-4, 2, 200, dtype=torch.float64) * LEVEL * 100
+    r = torch.logspace(-4, 2, 200, dtype=torch.float64) * CELL_WIDTH * 100
     value, slope = _log_one_minus_exp(r)
     w = r.numpy()
     np.testing.assert_allclose(value.numpy(), np.log(-np.expm1(-w)), rtol=1e-11, atol=1e-11)

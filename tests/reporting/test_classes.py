@@ -26,7 +26,7 @@ def study(**changes: object) -> Study:
     fields = {
         "factors": {"latent_dim": (2, 10)},
         "full": {},
-        "base": toy().base.but(class_scores=True),
+        "base": toy().base.with_changes(class_scores=True),
         "tables": ("by_class", "overlaps", "clarity", "same_plane"),
         "figures": ("class_panels", "clarity_panels", "class_neighbours", "class_planes"),
         "tabulate": ("test/elbo", "test/neighbour_purity"),
@@ -75,7 +75,7 @@ def test_each_class_has_a_row() -> None:
 
 
 def test_nats_of_two_families_stand_in_no_column() -> None:
-    base = study().base.but(pixels="dequantised")
+    base = study().base.with_changes(pixels="dequantised")
     factors = {"likelihood": ("bernoulli", "gaussian"), "latent_dim": (2,)}
     baseline = {"likelihood": "bernoulli", "latent_dim": 2}
     mixed = study(base=base, factors=factors, baseline=baseline, tabulate=("test/neighbour_purity",))
@@ -159,7 +159,7 @@ def test_pictures_show_something(name: str) -> None:
 
 
 def test_the_whole_way(mlruns: Path) -> None:
-    assert study_main(study(base=study().base.but(subset=200)), ["--workers", "0"]) == 0
+    assert study_main(study(base=study().base.with_changes(subset=200)), ["--workers", "0"]) == 0
     folder = mlruns / "tables" / "toy"
     for name in study().tables:
         assert (folder / f"{name}.csv").stat().st_size > 100

@@ -70,23 +70,23 @@ def cell(M: int, L: int) -> pd.DataFrame:
 
 def test_costs_and_interpolation() -> None:
     mine = cell(100, 10)
-    assert cost_curves.curve(mine, "images").cost.tolist() == list(MILESTONES)
-    assert cost_curves.curve(mine, "seconds").cost == pytest.approx([0.2, 2.0, 20.0])
-    passes = cost_curves.curve(mine, "passes")
+    assert cost_curves.cost_curve(mine, "images").cost.tolist() == list(MILESTONES)
+    assert cost_curves.cost_curve(mine, "seconds").cost == pytest.approx([0.2, 2.0, 20.0])
+    passes = cost_curves.cost_curve(mine, "passes")
     assert passes.cost.tolist() == [1_000, 10_000, 100_000]
     # Halfway in the logarithm between 1,000 and 10,000 images.
     values = passes.at(10_000 * math.sqrt(10))
     assert values.tolist() == pytest.approx([elbo(100, 10, "none", s, 1_000) + math.log(10) / 2 for s in range(3)])
     assert passes.at(999).isna().all()
     assert passes.at(100_001).isna().all()
-    assert passes.within(1e9).tolist() == pytest.approx(mine["along/10000/elbo"].tolist())
+    assert passes.at_most(1e9).tolist() == pytest.approx(mine["along/10000/elbo"].tolist())
 
 
 def test_milestones_that_fall_in_one_step_count_once() -> None:
     mine = cell(100, 1).assign(**{"along/100/images": 1_000.0})
     for m in (100, 1_000):
         mine[f"along/{m}/elbo"] = -115.0
-    curve = cost_curves.curve(mine, "images")
+    curve = cost_curves.cost_curve(mine, "images")
     assert curve.cost.tolist() == [1_000, 10_000]
     assert curve.at(1_000).tolist() == [-115.0] * 3
 
@@ -94,7 +94,7 @@ def test_milestones_that_fall_in_one_step_count_once() -> None:
 def test_a_milestone_that_one_run_lacks_is_left_out() -> None:
     mine = cell(100, 1)
     mine.loc[mine["seed"] == 2, "along/10000/elbo"] = math.nan
-    assert cost_curves.curve(mine, "images").end == 1_000
+    assert cost_curves.cost_curve(mine, "images").end == 1_000
 
 
 def test_cost_of_a_step() -> None:

@@ -72,7 +72,7 @@ def test_the_interval_covers_at_its_rate() -> None:
 
 
 def test_one_row_a_cell() -> None:
-    full = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
+    full = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY).full.set_index("latent_dim")
     assert full["test/elbo"].tolist() == [-151.0, -111.0]
     assert full["seeds"].tolist() == [3, 3]
     assert full["failed"].tolist() == [0, 0]
@@ -85,7 +85,7 @@ def test_one_row_a_cell() -> None:
 
 def test_pairs_only_seeds_that_both_have() -> None:
     values = {k: v for k, v in VALUES.items() if k != (2, 2)}
-    full = summary.summarise(runs_frame.tidy(runs(values), STUDY), STUDY).full.set_index("latent_dim")
+    full = summary.summarise(runs_frame.tidy_runs(runs(values), STUDY), STUDY).full.set_index("latent_dim")
     assert full.loc[10, "test/elbo_diff"] == 40.5
     assert full["seeds"].tolist() == [2, 3]
 
@@ -93,7 +93,7 @@ def test_pairs_only_seeds_that_both_have() -> None:
 def test_failed_runs_are_counted_and_in_no_mean() -> None:
     tracked = runs(VALUES)
     tracked.loc[tracked["run_id"] == "r101", ["status", "metrics.test/elbo"]] = ["FAILED", 1e9]
-    table = summary.summarise(runs_frame.tidy(tracked, STUDY), STUDY)
+    table = summary.summarise(runs_frame.tidy_runs(tracked, STUDY), STUDY)
     row = table.full.set_index("latent_dim").loc[10]
     assert (row["seeds"], row["failed"], row["test/elbo"]) == (2, 1, -111.0)
     assert any("1 runs failed" in line for line in table.notes)
@@ -102,7 +102,7 @@ def test_failed_runs_are_counted_and_in_no_mean() -> None:
 def test_a_retried_cell_counts_once() -> None:
     crashed = runs({(10, 0): -999.0})
     crashed["status"], crashed["run_id"] = "FAILED", "old"
-    tidy = runs_frame.tidy(pd.concat([crashed, runs(VALUES)]), STUDY)
+    tidy = runs_frame.tidy_runs(pd.concat([crashed, runs(VALUES)]), STUDY)
     assert len(tidy) == 6
     assert "old" not in set(tidy["run_id"])
 
@@ -115,7 +115,7 @@ def test_what_may_not_be_mixed(column: str, words: str) -> None:
     table = runs(VALUES)
     table.loc[0, column] = "other"
     with pytest.raises(runs_frame.Incomparable, match=words):
-        summary.summarise(runs_frame.tidy(table, STUDY), STUDY)
+        summary.summarise(runs_frame.tidy_runs(table, STUDY), STUDY)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_nats_of_two_kinds_of_likelihood_do_not_share_a_column(other: str, words
     table = runs(VALUES)
     table.loc[0, "params.likelihood"] = other
     with pytest.raises(runs_frame.Incomparable, match=words):
-        runs_frame.check_comparable(table, ["test/bits_per_dim", metric])
-    runs_frame.check_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
+        runs_frame.require_comparable(table, ["test/bits_per_dim", metric])
+    runs_frame.require_comparable(table, ["test/active_units", "test/bits_per_dim", "test/mse"])
 
 
 def test_shown_table() -> None:
-    shown = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY).shown
+    shown = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY).shown
     assert list(shown) == ["latent_dim", "ELBO", "Δ ELBO", "KL", "seeds", "failed", "s/run"]
     assert shown.loc[0, "ELBO"] == "-151.00 ± 2.48"
     assert shown.loc[0, "Δ ELBO"] == ""
@@ -144,7 +144,7 @@ def test_shown_table() -> None:
      (-999_999.0, math.nan, "-999,999"), (-4.67e6, 0.0, "-4.67e6 ± 0"), (math.nan, 1.0, "")],
 )  # fmt: skip
 def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
-    assert formats.significant(mean, half) == text
+    assert formats.three_digits(mean, half) == text
 
 
 @pytest.mark.parametrize(
@@ -165,20 +165,20 @@ def test_what_the_test_images_decide_stands_below() -> None:
                "test/mass_at_0_data": 0.8061, "test/elbo_se": 0.3}  # fmt: skip
     table = runs(VALUES, **{f"metrics.{name}": value for name, value in metrics.items()})  # type: ignore[arg-type]
     study = Study(**(vars(STUDY) | {"tabulate": ("test/bits_per_dim", "test/mass_at_0", "test/mass_near_1")}))
-    notes = summary.summarise(runs_frame.tidy(table, study), study).notes
+    notes = summary.summarise(runs_frame.tidy_runs(table, study), study).notes
     assert "Of the test pixels themselves: 0.806 on level 0." in notes
     assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
     assert not any("run's ELBO" in line for line in notes)
 
 
 def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = summary.summarise(runs_frame.tidy(runs(VALUES), STUDY), STUDY)
-    whole = export._note(STUDY, table, table.notes, quick=False)
-    assert "| 10 |" in whole
-    monkeypatch.setattr(export, "NOTE_MOST", len(whole) - 1)
+    table = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY)
+    complete = export._note(STUDY, table, table.notes, quick=False)
+    assert "| 10 |" in complete
+    monkeypatch.setattr(export, "LONGEST_DESCRIPTION", len(complete) - 1)
     cut = export._note(STUDY, table, table.notes, quick=False)
-    assert len(cut) < len(whole)
+    assert len(cut) < len(complete)
     assert "| 2 |" in cut
     assert "| 10 |" not in cut
     assert "The first 1 of 2 rows" in cut
-    assert cut.endswith(whole[-100:])
+    assert cut.endswith(complete[-100:])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.robustness.faults import campaign
-from vaestudy.sweep.trial_storage import mend
+from vaestudy.sweep.trial_storage import repair
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
@@ -33,7 +33,7 @@ def test_a_torn_journal_is_mended(tmp_path: Path, torn: bytes, kept: int) -> Non
     journal = tmp_path / "sweep.journal"
     journal.write_bytes(torn)
     (tmp_path / "sweep.journal.lock").symlink_to(journal)  # what a kill -9 of Optuna leaves
-    remark = mend(journal)
+    remark = repair(journal)
     assert journal.read_bytes() == torn[:kept]
     assert (remark is None) == (kept == len(torn))
     if remark:

@@ -15,7 +15,7 @@ from vaestudy.data import datasets
 from vaestudy.errors import BadInput
 from vaestudy.model.vae import VAE
 from vaestudy.run import execute, figures, weights
-from vaestudy.run.figures import Portrait
+from vaestudy.run.figures import FigureInputs
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
 
@@ -24,18 +24,20 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int) -> None:
-    config = tiny.but(latent_dim=latent_dim, valid_size=0)
-    d = datasets.prepare(config, Path())
-    x, labels = execute.test_pixels(config, d)
+    config = tiny.with_changes(latent_dim=latent_dim, valid_size=0)
+    d = datasets.load_splits(config, Path())
+    x, labels = execute.scored_images(config, d)
     model = VAE(config)
     history = [{"train/elbo": -9.0 / e, "train/kl": 1.0, "train/log_likelihood": -8.0} for e in range(1, 40)]
-    portrait = Portrait(model, x, labels, history, score(model, x, labels, (1,)))
-    drawn = figures.draw(portrait, tuple(RUN_FIGURES))
+    portrait = FigureInputs(model, x, labels, history, score(model, x, labels, (1,)))
+    drawn = figures.draw_figures(portrait, tuple(RUN_FIGURES))
     plane, beyond = {"latent_means", "manifold"}, {"traversals"}
     left_out = (plane if latent_dim != 2 else set()) | (beyond if latent_dim <= 2 else set()) | {"pixel_calibration"}
     assert set(drawn) == set(RUN_FIGURES) - left_out
     assert all(content.startswith(PNG) and len(content) > 3_000 for content in drawn.values())
-    assert figures.draw(portrait, ("prior_means",)) == {"prior_means": drawn["prior_means"]}  # the noise is fixed
+    assert figures.draw_figures(portrait, ("prior_means",)) == {
+        "prior_means": drawn["prior_means"]
+    }  # the noise is fixed
 
 
 def test_default_figures_are_registered() -> None:
@@ -43,9 +45,9 @@ def test_default_figures_are_registered() -> None:
 
 
 def test_record_is_whole(tiny: RunConfig) -> None:
-    config = tiny.but(figures=("reconstructions",), minibatch=300)
+    config = tiny.with_changes(figures=("reconstructions",), minibatch=300)
     said: list[str] = []
-    record = execute.execute(config, Path(), say=said.append)
+    record = execute.execute(config, Path(), report=said.append)
     assert set(record.files) == {
         "weights.safetensors",
         "config.json",
@@ -57,7 +59,7 @@ def test_record_is_whole(tiny: RunConfig) -> None:
     assert scores["metrics"]["elbo"] == record.metrics["test/elbo"]
     assert len(scores["kl_per_dimension"]) == 4
     assert len(record.history) == 2
-    assert said == list(record.notices)
+    assert said == list(record.run_notices)
     assert "300" in said[0]
     for fact in ("code.revision", "version.torch", "hardware.cpu", "data.fingerprint", "threads", "backend"):
         assert record.facts[fact]
@@ -66,12 +68,12 @@ def test_record_is_whole(tiny: RunConfig) -> None:
 
 
 def test_weights_come_back_bit_for_bit(tiny: RunConfig, tmp_path: Path) -> None:
-    model = VAE(tiny.but(second_biases=True))
+    model = VAE(tiny.with_changes(second_biases=True))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=stream("test")))
     path = tmp_path / "w.safetensors"
-    path.write_bytes(weights.pack(model))
+    path.write_bytes(weights.pack_weights(model))
     back = vaestudy.load(str(path))
     assert back.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), back.parameters(), strict=True))
@@ -80,20 +82,20 @@ def test_weights_come_back_bit_for_bit(tiny: RunConfig, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [lambda c: c[:-100], lambda c: b"", lambda c: b"\x80\x04" + c, lambda c: c[:50]])
 def test_torn_weights_are_refused(tiny: RunConfig, damage) -> None:
     with pytest.raises(BadInput, match="weights cannot be read"):
-        weights.unpack(damage(weights.pack(VAE(tiny))))
+        weights.unpack_weights(damage(weights.pack_weights(VAE(tiny))))
 
 
 def test_a_device_that_is_not_there() -> None:
-    execute.check_device("cpu")
+    execute.require_device("cpu")
     with pytest.raises(BadInput, match=r"--device cuda:99: .*choose from: cpu"):
-        execute.check_device("cuda:99")
+        execute.require_device("cuda:99")
 
 
 def test_key_is_a_hash_of_the_content() -> None:
     a = RunConfig()
     assert a.key == RunConfig.model_validate_json(a.model_dump_json()).key
-    assert len({a.but(seed=s).key for s in range(5)} | {a.but(latent_dim=11).key}) == 6
-    assert a.key == a.but(hidden=[256]).key
+    assert len({a.with_changes(seed=s).key for s in range(5)} | {a.with_changes(latent_dim=11).key}) == 6
+    assert a.key == a.with_changes(hidden=[256]).key
 
 
 def test_fields_that_came_later_move_no_key_by_being_there() -> None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vaestudy.runtime.gc_pause import uncollected
+from vaestudy.runtime.gc_pause import gc_paused
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -16,7 +16,7 @@ def test_the_collector_is_left_as_it_was(enabled: bool) -> None:
     before = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:
-        with uncollected():
+        with gc_paused():
             assert not gc.isenabled()
         assert gc.isenabled() == enabled
     finally:

@@ -19,10 +19,10 @@ from tests.support.processes import end
 from tests.support.studies import toy
 from vaestudy.cli.main import main
 from vaestudy.cli.study import study_main
-from vaestudy.run.record import Epoch, Record
+from vaestudy.run.record import EpochEnd, Record
 from vaestudy.runtime import paths, signals
 from vaestudy.tracking.mlflow_tracker import Tracker
-from vaestudy.tracking.publisher import Delivery
+from vaestudy.tracking.publisher import Publisher
 
 TRAIN = "train --dataset mnist-5k --subset 100 --epochs 3 --hidden 8 --latent-dim 2 --iwae 1 --threads 1"
 
@@ -93,7 +93,7 @@ def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None
     finally:
         end(process)
     command = [sys.executable, str(tmp_path / "faults.py"), "--workers", "2"]
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    again = subprocess.run(command, capture_output=True, text=True, raise_if_interrupted=False, timeout=300)
     assert again.returncode == 0, again.stderr
     finished, complete, running, _ = numbers(mlruns)
     assert set(finished.values()) == set(complete.values()) == {1}
@@ -102,13 +102,13 @@ def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None
 
 
 def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = Delivery.finish
+    finish = Publisher.finish
 
-    def interrupted(self: Delivery, key: str, record: Record) -> str | None:
+    def interrupted(self: Publisher, key: str, record: Record) -> str | None:
         signal.raise_signal(signal.SIGINT)
         return finish(self, key, record)
 
-    monkeypatch.setattr(Delivery, "finish", interrupted)
+    monkeypatch.setattr(Publisher, "finish", interrupted)
     assert main(TRAIN.split()) == 130
     tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
     (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
@@ -118,37 +118,37 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
 
 
 def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseException]]) -> None:
-    with signals.orderly():
-        signals.check()
+    with signals.handling_signals():
+        signals.raise_if_interrupted()
         Destructor()
         assert lost == [KeyboardInterrupt]
         with pytest.raises(KeyboardInterrupt):
-            signals.check()
-    signals.check()  # the next command is not ended by it
+            signals.raise_if_interrupted()
+    signals.raise_if_interrupted()  # the next command is not ended by it
 
 
 def test_within_a_whole_it_waits_for_a_check_or_the_end() -> None:
     steps = []
 
     def to_the_end() -> None:
-        with signals.whole(), signals.whole():
+        with signals.deferring_interrupts(), signals.deferring_interrupts():
             signal.raise_signal(signal.SIGINT)
             steps.append("inside")
         steps.append("never")
 
     def to_a_check() -> None:
-        with signals.whole():
+        with signals.deferring_interrupts():
             signal.raise_signal(signal.SIGINT)
-            signals.check()
+            signals.raise_if_interrupted()
             steps.append("never")
 
     def at_once() -> None:
-        with signals.whole(), signals.divisible():
+        with signals.deferring_interrupts(), signals.interruptible():
             signal.raise_signal(signal.SIGINT)
             steps.append("never")
 
     for work in (to_the_end, to_a_check, at_once):
-        with signals.orderly(), pytest.raises(KeyboardInterrupt):
+        with signals.handling_signals(), pytest.raises(KeyboardInterrupt):
             work()
     assert steps == ["inside"]
 
@@ -158,11 +158,11 @@ def test_lost_in_a_single_run_it_comes_at_the_next_epoch(
 ) -> None:
     epochs = []
 
-    def epoch(self: Delivery, event: Epoch) -> None:
+    def epoch(self: Publisher, event: EpochEnd) -> None:
         epochs.append(event.epoch)
         Destructor()
 
-    monkeypatch.setattr(Delivery, "epoch", epoch)
+    monkeypatch.setattr(Publisher, "epoch", epoch)
     assert main(TRAIN.split()) == 130
     assert epochs == [1]
     assert lost == [KeyboardInterrupt]
@@ -174,13 +174,13 @@ def test_a_destructor_in_a_study(
 ) -> None:
     began = []
 
-    def begin(self: Delivery, name: str, *rest: object) -> str:
+    def begin(self: Publisher, name: str, *rest: object) -> str:
         if not began:
             Destructor()
         began.append(name)
         return "run"
 
-    monkeypatch.setattr(Delivery, "begin", begin)
+    monkeypatch.setattr(Publisher, "begin", begin)
     assert study_main(toy(), ["--workers", workers]) == 130
     assert len(began) == max(1, int(workers))
     assert not lost

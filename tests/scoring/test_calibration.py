@@ -10,7 +10,7 @@ import torch
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.pixels import dequantised
-from vaestudy.model.likelihoods.base import GREY_LEVELS
+from vaestudy.model.likelihoods.base import GREY_VALUES
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring import score
@@ -94,16 +94,16 @@ def test_a_true_model_is_calibrated(likelihood: str) -> None:
     head = model.head.bias.detach().expand(200, -1)
     x = model.likelihood.sample(head, stream("true"))
     if model.likelihood.spec.family == "mass":
-        x = x + (torch.rand(x.shape, generator=stream("u"), dtype=x.dtype) - 0.5) / GREY_LEVELS
+        x = x + (torch.rand(x.shape, generator=stream("u"), dtype=x.dtype) - 0.5) / GREY_VALUES
     metrics, histograms = pixel_scores(model, x)
     n = x.numel()
     # Half a sum of |error| over bins, each error of standard deviation sqrt(p / n): E|error| = 0.8 of that.
     assert metrics["pit_distance"] < 1.5 * 0.4 * PIT_BINS * math.sqrt(1 / PIT_BINS / n)
-    assert metrics["histogram_distance"] < 1.5 * 0.4 * math.sqrt(2 * GREY_LEVELS / n)
+    assert metrics["histogram_distance"] < 1.5 * 0.4 * math.sqrt(2 * GREY_VALUES / n)
     mean = model.likelihood.mean(head)[0, 0].item()
     assert metrics["mse"] == pytest.approx((x - mean).square().mean().item(), rel=1e-9)
     assert metrics["mae"] == pytest.approx((x - mean).abs().mean().item(), rel=1e-9)
-    level = (x * GREY_LEVELS).floor()
+    level = (x * GREY_VALUES).floor()
     assert metrics["mass_at_0_data"] == pytest.approx((level == 0).double().mean().item())
     assert metrics["mass_near_1_data"] == pytest.approx((level >= BRIGHT).double().mean().item())
     assert metrics["mass_at_0"] == pytest.approx(metrics["mass_at_0_data"], abs=6 / math.sqrt(n))

@@ -105,30 +105,30 @@ def test_scoring_again_gives_the_same_digits(images: torch.Tensor, labels: torch
 
 def test_the_reader_reads_and_is_the_same_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     config = datasets.resolve(RunConfig(dataset="mnist-5k", latent_dim=2), Path())[0]
-    prepared = datasets.prepare(config, Path())
+    prepared = datasets.load_splits(config, Path())
     state = torch.random.get_rng_state()
-    monkeypatch.setattr(class_probe, "_readers", {})
-    read = class_probe.reader(config, prepared)
+    monkeypatch.setattr(class_probe, "_classifiers", {})
+    read = class_probe.get_classifier(config, prepared)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert class_probe.reader(config.but(latent_dim=10, seed=7, epochs=3), prepared) is read
-    x, labels = execute.test_pixels(config, prepared)
+    assert class_probe.get_classifier(config.with_changes(latent_dim=10, seed=7, epochs=3), prepared) is read
+    x, labels = execute.scored_images(config, prepared)
     log_p = read(x)
     assert log_p.exp().sum(-1) == pytest.approx(np.ones(len(x)), abs=1e-5)
     right = (log_p.argmax(-1) == labels).double().mean().item()
     assert right > 0.88  # 0.92; of 1,000 images the standard error is 0.01
-    monkeypatch.setattr(class_probe, "_readers", {})
-    assert torch.equal(class_probe.reader(config, prepared)(x), log_p)
-    assert not torch.equal(class_probe.reader(config.but(pixels="binarised"), prepared)(x), log_p)
+    monkeypatch.setattr(class_probe, "_classifiers", {})
+    assert torch.equal(class_probe.get_classifier(config, prepared)(x), log_p)
+    assert not torch.equal(class_probe.get_classifier(config.with_changes(pixels="binarised"), prepared)(x), log_p)
 
 
 def test_a_run_is_the_same_with_and_without(tiny: RunConfig) -> None:
     without = execute.execute(tiny, Path())
-    config = tiny.but(class_scores=True, latent_dim=2)
+    config = tiny.with_changes(class_scores=True, latent_dim=2)
     with_them = execute.execute(config, Path())
-    assert config.key != tiny.but(latent_dim=2).key
+    assert config.key != tiny.with_changes(latent_dim=2).key
     found = set(with_them.metrics) - set(without.metrics)
     assert {"test/neighbour_purity", "test/unclear_prior_se", "test/class_4/mu_2", "test/class_4/neighbours_9"} <= found
-    plain = execute.execute(tiny.but(latent_dim=2), Path())
+    plain = execute.execute(tiny.with_changes(latent_dim=2), Path())
     same = [name for name in plain.metrics if not name.startswith("seconds") and name != "seconds_per_epoch"]
     assert [with_them.metrics[name] for name in same] == pytest.approx([plain.metrics[n] for n in same], nan_ok=True)
     assert with_them.history == plain.history

@@ -33,7 +33,7 @@ def test_another_k_moves_none_of_the_others(images: torch.Tensor) -> None:
 def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
     """The same draws, one at a time, by torch.distributions; K so large that it is scored in several passes."""
     model, x, K = small_vae(), images[:100], 25
-    bound, size = bounds.importance(model, x, K)
+    bound, size = bounds.importance_weighted(model, x, K)
     generator = stream("score", "iwae", K, 0)
     mu, sigma, _ = literal_posterior(model, x)
     log_w = []
@@ -51,7 +51,7 @@ def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
 
 def test_bound_against_its_literal_twin(images: torch.Tensor) -> None:
     model, x = small_vae(), images[:100]
-    b = bounds.bound(model, x, 2, "test")
+    b = bounds.elbo_terms(model, x, 2, "test")
     eps = torch.randn(2, 100, 3, generator=stream("test", 0)).double()
     mu, sigma, _ = literal_posterior(model, x)
     value = sum(Independent(Bernoulli(logits=literal_decode(model, mu + sigma * e)), 1).log_prob(x) for e in eps) / 2
@@ -79,11 +79,11 @@ def test_classes_average_to_the_whole(images: torch.Tensor) -> None:
 def test_a_raw_sigma_of_either_sign_scores_alike(images: torch.Tensor) -> None:
     """KL does not see the sign at all; the sampled term changes only by which noise it meets."""
     model = small_vae(sigma="raw")
-    before = bounds.bound(model, images, 200, "test")
+    before = bounds.elbo_terms(model, images, 200, "test")
     with torch.no_grad():
         for parameter in model.sigma.parameters():
             parameter.neg_()
-    after = bounds.bound(model, images, 200, "test")
+    after = bounds.elbo_terms(model, images, 200, "test")
     torch.testing.assert_close(before.kl, after.kl)
     gap = (before.elbo - after.elbo).mean()
     assert abs(gap) < 4 * (before.elbo - after.elbo).std() / math.sqrt(230)
@@ -99,6 +99,6 @@ def test_memory_does_not_grow_with_k(monkeypatch: pytest.MonkeyPatch) -> None:
         return decode(z)
 
     monkeypatch.setattr(model, "decode", watched)
-    bounds.importance(model, torch.rand(30, 784, dtype=torch.float64), 5_000)
+    bounds.importance_weighted(model, torch.rand(30, 784, dtype=torch.float64), 5_000)
     assert max(rows) <= bounds.ROWS_PER_PASS
     assert sum(rows) == 30 * 5_000

@@ -31,7 +31,7 @@ def toy(**changes: object) -> Study:
 
 def by_likelihood(**changes: object) -> Study:
     """A toy whose arms are likelihoods and, of the Gaussian, scales."""
-    base = toy().base.but(pixels="dequantised", figures=("decoder_samples",))
+    base = toy().base.with_changes(pixels="dequantised", figures=("decoder_samples",))
     fields = {
         "base": base,
         "factors": {
@@ -48,11 +48,11 @@ def by_likelihood(**changes: object) -> Study:
     return toy(**(fields | changes))
 
 
-def conduct(study: Study, *words: str) -> int:
+def run_study(study: Study, *words: str) -> int:
     return study_main(study, ["--workers", "0", *words])
 
 
-def books(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
+def recorded(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
     """(MLflow's children of the sweep, the states of Optuna's trials)."""
     tracker = Tracker(paths.tracking_uri(None))
     experiment = tracker.experiments()[name]

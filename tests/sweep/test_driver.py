@@ -13,13 +13,13 @@ import optuna
 import pandas as pd
 import pytest
 
-from tests.support.studies import books, by_likelihood, conduct, toy
+from tests.support.studies import by_likelihood, recorded, run_study, toy
 from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
-from vaestudy.run.record import Failure
+from vaestudy.run.record import RunFailure
 from vaestudy.runtime import paths
-from vaestudy.sweep.worker_pool import work
+from vaestudy.sweep.worker_pool import run_safely
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 ROOT = paths.repository()
@@ -64,12 +64,12 @@ def test_quick_study_file_end_to_end(mlruns: Path) -> None:
 
 
 def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert conduct(toy(), "--seeds", "1") == 0
-    first, _ = books(mlruns)
+    assert run_study(toy(), "--seeds", "1") == 0
+    first, _ = recorded(mlruns)
     assert len(first) == 2
-    assert conduct(toy()) == 0  # two seeds by default
-    assert conduct(toy(), "--full") == 0
-    children, states = books(mlruns)
+    assert run_study(toy()) == 0  # two seeds by default
+    assert run_study(toy(), "--full") == 0
+    children, states = recorded(mlruns)
     assert children["status"].tolist() == ["FINISHED"] * 6
     assert children["tags.config.key"].is_unique
     assert set(first["run_id"]) <= set(children["run_id"])
@@ -79,8 +79,8 @@ def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: p
 
 def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
     assert study_main(toy(), ["--workers", "2"]) == 0
-    assert conduct(toy(), "--fresh") == 0
-    (two, _), (one, _) = books(mlruns), books(mlruns, "mnist-5k~2")
+    assert run_study(toy(), "--fresh") == 0
+    (two, _), (one, _) = recorded(mlruns), recorded(mlruns, "mnist-5k~2")
     columns = ["tags.config.key", "metrics.test/elbo", "metrics.test/iwae_3", "metrics.train/elbo"]
     a, b = (frame[columns].sort_values("tags.config.key").reset_index(drop=True) for frame in (two, one))
     pd.testing.assert_frame_equal(a, b, check_exact=True)
@@ -89,8 +89,8 @@ def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
 
 def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
     """A trial RUNNING whose run is FINISHED is adopted; one whose run is RUNNING is killed and run again."""
-    assert conduct(toy()) == 0
-    children, _ = books(mlruns)
+    assert run_study(toy()) == 0
+    children, _ = recorded(mlruns)
     tracker = Tracker(paths.tracking_uri(None))
     killed = children["run_id"].iloc[0]
     tracker.reopen(killed)
@@ -98,8 +98,8 @@ def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
     trials = optuna.load_study(study_name="mnist-5k", storage=optuna.storages.JournalStorage(backend))
     trials.enqueue_trial({}, user_attrs={"key": children["tags.config.key"].iloc[1]})
     trials.ask()
-    assert conduct(toy()) == 0
-    children, states = books(mlruns)
+    assert run_study(toy()) == 0
+    children, states = recorded(mlruns)
     assert children["status"].value_counts().to_dict() == {"FINISHED": 4, "KILLED": 1}
     assert children.loc[children["status"] == "FINISHED", "tags.config.key"].is_unique
     assert states == ["COMPLETE"] * 6
@@ -107,40 +107,40 @@ def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
 
 def test_a_diverging_cell_ends_alone_and_is_not_repeated(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = toy(factors={"learning_rate": (1e-3, 1e6)}, full={}, baseline={"learning_rate": 1e-3}, seeds=1)
-    base = study.base.but(epochs=3, subset=200)
+    base = study.base.with_changes(epochs=3, subset=200)
     study = study.model_copy(update={"base": base})
-    assert conduct(study) == 0
-    children, states = books(mlruns)
+    assert run_study(study) == 0
+    children, states = recorded(mlruns)
     assert sorted(children["status"]) == ["FAILED", "FINISHED"]
     assert sorted(states) == ["COMPLETE", "FAIL"]
     table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
     assert table["failed"].tolist() == [0, 1]
-    assert conduct(study) == 0
+    assert run_study(study) == 0
     assert "2 runs, 2 done" in capsys.readouterr().err
 
 
 def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert conduct(toy(), "--seeds", "1") == 0
-    changed = toy(base=toy().base.but(hidden=(17,)))
-    assert conduct(changed) == 2
+    assert run_study(toy(), "--seeds", "1") == 0
+    changed = toy(base=toy().base.with_changes(hidden=(17,)))
+    assert run_study(changed) == 2
     err = capsys.readouterr().err
     assert "2 of its 2 runs" in err
     assert "hidden (was [16], is [17]) in latent_dim=3, seed=0 | latent_dim=2, seed=0" in err
     assert "--fresh" in err
-    assert conduct(changed, "--seeds", "1", "--fresh") == 0
-    assert conduct(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
+    assert run_study(changed, "--seeds", "1", "--fresh") == 0
+    assert run_study(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
     names = {path.name for path in (mlruns / "tables" / "toy").iterdir() if path.is_dir()}
     assert names == {"mnist-5k", "mnist-5k~2", "mnist-5k-epochs=2"}
 
 
 def test_a_factor_that_was_added_or_taken_away(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Cells that stay the same are kept; those that would be counted as what they are not are named."""
-    assert conduct(toy(), "--seeds", "1") == 0
+    assert run_study(toy(), "--seeds", "1") == 0
     sigmas = toy().base.sigma, "raw"
     wider = toy(factors={"latent_dim": (2, 3), "sigma": sigmas}, baseline={"latent_dim": 2, "sigma": "raw"})
-    assert conduct(wider, "--seeds", "1") == 0
+    assert run_study(wider, "--seeds", "1") == 0
     assert "4 runs, 2 done" in capsys.readouterr().err
-    assert conduct(toy(), "--seeds", "1") == 2
+    assert run_study(toy(), "--seeds", "1") == 2
     err = capsys.readouterr().err
     assert "2 of its 4 runs" in err
     assert "sigma (was raw, is log-variance) in latent_dim=3, sigma=raw, seed=0 | latent_dim=2, sigma=raw" in err
@@ -150,11 +150,11 @@ def test_a_trial_that_needs_more_memory_than_there_is(
     mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the estimate before the start let pass: the allocation that fails is real, and the other cells go on."""
-    monkeypatch.setattr("vaestudy.training.memory.check", lambda *arguments: None)
+    monkeypatch.setattr("vaestudy.training.memory.require_memory", lambda *arguments: None)
     study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
-    assert conduct(study) == 1
+    assert run_study(study) == 1
     assert "crashed (RuntimeError" in capsys.readouterr().err
-    children, states = books(mlruns)
+    children, states = recorded(mlruns)
     assert sorted(children["status"]) == ["FAILED", "FAILED", "FINISHED"]
     assert sorted(states) == ["COMPLETE", "FAIL", "FAIL"]
     failed = children[children["status"] == "FAILED"].iloc[0]
@@ -163,11 +163,11 @@ def test_a_trial_that_needs_more_memory_than_there_is(
 
 
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
-    assert conduct(toy()) == 0
+    assert run_study(toy()) == 0
     shown = mlruns / "tables" / "toy" / "table.csv"
     assert not pd.read_csv(shown)["quick"].any()
     before = shown.read_bytes()
-    assert conduct(toy(), "--quick") == 0
+    assert run_study(toy(), "--quick") == 0
     assert shown.read_bytes() == before
     assert (mlruns / "tables" / "toy" / "quick-mnist-5k" / "table.csv").exists()
 
@@ -179,7 +179,7 @@ def test_a_sweep_that_is_held_is_left_alone(mlruns: Path, capsys: pytest.Capture
     folder.mkdir(parents=True)
     (folder / "mnist-5k.owner").write_text("process 4711 on somewhere")
     with FileLock(folder / "mnist-5k.lock"):
-        assert conduct(toy()) == 2
+        assert run_study(toy()) == 2
     assert "process 4711 on somewhere" in capsys.readouterr().err
 
 
@@ -188,15 +188,15 @@ def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypat
         raise MemoryError("no room")
 
     monkeypatch.setattr("vaestudy.sweep.worker_pool.execute", broken)
-    outcome = work(tiny, Path(), lambda epoch, metrics: None)
-    assert isinstance(outcome, Failure)
+    outcome = run_safely(tiny, Path(), lambda epoch, metrics: None)
+    assert isinstance(outcome, RunFailure)
     assert outcome.reason == "MemoryError: no room"
     assert "broken" in outcome.traceback
     assert not outcome.diverged
 
 
 def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
-    assert conduct(toy()) == 0
+    assert run_study(toy()) == 0
     tracker = Tracker(paths.tracking_uri(None))
     experiment = tracker.experiments()["toy"]
     (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
@@ -214,7 +214,7 @@ def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
 def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
     """One table of all kinds by bits/dim, an arm's missing options left blank, and the pictures."""
     study = by_likelihood()
-    assert conduct(study, "--seeds", "1") == 0
+    assert run_study(study, "--seeds", "1") == 0
     folder = mlruns / "tables" / "toy"
     table = pd.read_csv(folder / "table.csv")
     assert table["test/bits_per_dim"].between(2, 20).all()
@@ -229,14 +229,14 @@ def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
 
 
 def test_a_diverged_cell_is_named_with_its_epoch(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaestudy.training.divergence.EXPLODED", -650.0)
+    monkeypatch.setattr("vaestudy.training.divergence.LOWEST_BOUND", -650.0)
     study = toy(
-        base=toy().base.but(epochs=2, minibatch=10),
+        base=toy().base.with_changes(epochs=2, minibatch=10),
         factors={"learning_rate": (1e-3, 10.0)},
         full={},
         baseline={"learning_rate": 1e-3},
     )
-    assert conduct(study, "--seeds", "1") == 0
+    assert run_study(study, "--seeds", "1") == 0
     table = pd.read_csv(mlruns / "tables" / "toy" / "table.csv").set_index("learning_rate")
     assert table["failed"].to_dict() == {0.001: 0, 10.0: 1}
     assert math.isnan(table.loc[10.0, "test/elbo"])

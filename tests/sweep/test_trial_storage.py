@@ -19,7 +19,7 @@ from tests.robustness.faults import STUDY
 from tests.support.processes import free_port
 from vaestudy.errors import BadInput
 from vaestudy.runtime import paths
-from vaestudy.sweep.trial_storage import DatabaseBooks
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -84,17 +84,17 @@ def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Pat
 
 
 def test_the_second_driver_is_told_who_the_first_is(database: str) -> None:
-    first, second = DatabaseBooks(database, "study"), DatabaseBooks(database, "study")
-    with first.held("mnist"):
+    first, second = DatabaseTrialStorage(database, "study"), DatabaseTrialStorage(database, "study")
+    with first.locked("mnist"):
         with pytest.raises(BadInput, match=rf"study study \(mnist\) is being run by vaestudy process {os.getpid()} on"):
-            second.held("mnist").__enter__()
-        with second.held("another"):
+            second.locked("mnist").__enter__()
+        with second.locked("another"):
             pass
-    with second.held("mnist"):
+    with second.locked("mnist"):
         pass
 
 
 def test_a_database_that_is_not_there() -> None:
     with pytest.raises(BadInput, match=r"--storage postgresql://127.0.0.1:9/x: cannot be used") as caught:
-        DatabaseBooks("postgresql://me:secret@127.0.0.1:9/x", "study")
+        DatabaseTrialStorage("postgresql://me:secret@127.0.0.1:9/x", "study")
     assert "secret" not in str(caught.value)

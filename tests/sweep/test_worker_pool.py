@@ -18,9 +18,9 @@ import pytest
 
 from tests.robustness.faults import STUDY, children
 from tests.support.processes import end, free_port, wait_for_port
-from tests.support.studies import conduct, toy
+from tests.support.studies import run_study, toy
 from vaestudy.config.run_config import RunConfig
-from vaestudy.run.record import Done, Failure, Record
+from vaestudy.run.record import Record, RunEnd, RunFailure
 from vaestudy.runtime import paths
 from vaestudy.sweep.worker_pool import DaskPool
 from vaestudy.tracking.mlflow_tracker import Tracker
@@ -134,7 +134,7 @@ def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
 
 
 def test_no_scheduler_there(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert conduct(toy(), "--scheduler", "tcp://127.0.0.1:9") == 2
+    assert run_study(toy(), "--scheduler", "tcp://127.0.0.1:9") == 2
     assert "--scheduler tcp://127.0.0.1:9: no scheduler answers there" in capsys.readouterr().err
     assert not mlruns.exists()
 
@@ -172,14 +172,14 @@ def test_what_would_wake_a_worker_beside_its_work_is_slowed_down() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
 def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlruns: Path) -> None:
     """As the kernel's out-of-memory killer does it: SIGKILL, each time the trial is tried."""
-    pool, deadly = DaskPool(1), tiny.but(epochs=2000)
+    pool, deadly = DaskPool(1), tiny.with_changes(epochs=2000)
     killed: list[int] = []
     try:
         pool.submit(deadly, Path())
-        ends: list[Done] = []
+        ends: list[RunEnd] = []
         while not ends:
-            for event in pool.news():
-                if isinstance(event, Done):
+            for event in pool.events():
+                if isinstance(event, RunEnd):
                     ends.append(event)
                 elif not set(found := children(os.getpid())) & set(killed):
                     for pid in found:
@@ -187,12 +187,12 @@ def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlrun
                         killed.append(pid)
         assert len(killed) == 1  # not tried again unasked: that is the driver's to decide, and to count
         (end_of_it,) = ends
-        assert isinstance(end_of_it.outcome, Failure)
+        assert isinstance(end_of_it.outcome, RunFailure)
         assert end_of_it.outcome.reason.startswith("the worker was lost: KilledWorker")
         pool.submit(tiny, Path())
-        others: list[Done] = []
+        others: list[RunEnd] = []
         while pool.busy:
-            others += [event for event in pool.news() if isinstance(event, Done)]
+            others += [event for event in pool.events() if isinstance(event, RunEnd)]
         assert isinstance(others[0].outcome, Record)
     finally:
         pool.close()

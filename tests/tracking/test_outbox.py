@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import end, free_port, wait_for_port
-from tests.support.studies import books, conduct, toy
+from tests.support.studies import recorded, run_study, toy
 from vaestudy.cli.main import main
 from vaestudy.runtime import paths
 from vaestudy.tracking import outbox
-from vaestudy.tracking.mlflow_tracker import Tracker
-from vaestudy.tracking.publisher import Delivery
+from vaestudy.tracking.mlflow_tracker import Tracker, reaching_tracker
+from vaestudy.tracking.publisher import Publisher
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +42,14 @@ def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
 def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
-    assert conduct(toy(), "--seeds", "1", "--tracking-uri", uri) == 1
+    assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1
     err = capsys.readouterr().err
     assert err.count("tracking is out of reach") == 1
     assert "2 results wait on disk" in err
-    assert len(outbox.waiting(uri)) == 2
+    assert len(outbox.waiting_entries(uri)) == 2
     assert main(["sync"]) == 1  # still down
-    assert len(outbox.waiting(uri)) == 2
-    assert conduct(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # repeats nothing
+    assert len(outbox.waiting_entries(uri)) == 2
+    assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # repeats nothing
     assert "2 runs, 2 done" in capsys.readouterr().err
     server = serve(port, tmp_path)
     try:
@@ -57,7 +57,7 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
         assert "2 results delivered, 0 waiting" in capsys.readouterr().out
         assert main(["sync"]) == 0
         assert "0 results delivered, 0 waiting" in capsys.readouterr().out
-        assert conduct(toy(), "--seeds", "2", "--tracking-uri", uri) == 0
+        assert run_study(toy(), "--seeds", "2", "--tracking-uri", uri) == 0
         tracker = Tracker(uri)
         runs = tracker.runs(tracker.experiments()["toy"], {"role": "trial"})
     finally:
@@ -70,10 +70,10 @@ def test_server_stops_and_starts_in_the_midst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while a run is under way, back three runs later: the study ends well, and every result is there."""
-    port, ends, finish = free_port(), 0, Delivery.finish
+    port, ends, finish = free_port(), 0, Publisher.finish
     uri, server = f"http://127.0.0.1:{port}", serve(port, tmp_path)
 
-    def disturbed(self: Delivery, *arguments) -> str | None:
+    def disturbed(self: Publisher, *arguments) -> str | None:
         nonlocal ends, server
         ends += 1
         if ends == 2:
@@ -82,9 +82,9 @@ def test_server_stops_and_starts_in_the_midst(
             server = serve(port, tmp_path)
         return finish(self, *arguments)
 
-    monkeypatch.setattr(Delivery, "finish", disturbed)
+    monkeypatch.setattr(Publisher, "finish", disturbed)
     try:
-        assert conduct(toy(), "--seeds", "3", "--tracking-uri", uri) == 0
+        assert run_study(toy(), "--seeds", "3", "--tracking-uri", uri) == 0
         tracker = Tracker(uri)
         runs = tracker.runs(tracker.experiments()["toy"], {"role": "trial"})
     finally:
@@ -95,7 +95,7 @@ def test_server_stops_and_starts_in_the_midst(
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(runs["status"])
     assert "KILLED" in set(runs["status"])  # the run that the server had begun when it died
-    assert outbox.waiting() == []
+    assert outbox.waiting_entries() == []
 
 
 def test_a_single_run_whose_tracker_goes_waits_too(
@@ -103,6 +103,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
 ) -> None:
     finish = Tracker.finish
 
+    @reaching_tracker
     def refuse(self: Tracker, *arguments) -> None:
         raise OSError(28, "No space left on device")
 
@@ -112,7 +113,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
     captured = capsys.readouterr()
     assert "No space left on device" in captured.err
     assert "the result waits on disk" in captured.err
-    ((_, entry),) = outbox.waiting()
+    ((_, entry),) = outbox.waiting_entries()
     monkeypatch.setattr(Tracker, "finish", finish)
     assert main(["sync"]) == 0
     assert main(["sync"]) == 0
@@ -128,7 +129,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
 
 def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     """A lock that somebody holds for long: the result waits, and is delivered when the study ends."""
-    assert conduct(toy(), "--seeds", "1") == 0
+    assert run_study(toy(), "--seeds", "1") == 0
     finish = Tracker.finish
 
     def locked(self: Tracker, *arguments) -> None:
@@ -138,39 +139,40 @@ def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str]
             finish(self, *arguments)
 
     monkeypatch.setattr(Tracker, "finish", locked)
-    assert conduct(toy(), "--seeds", "2") == 0
+    assert run_study(toy(), "--seeds", "2") == 0
     assert capsys.readouterr().err.count("tracking is out of reach") == 1
-    children, states = books(mlruns)
+    children, states = recorded(mlruns)
     assert children["status"].tolist().count("KILLED") == 1  # what could not be closed in time
     done = children[children["status"] == "FINISHED"]
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(children["status"])
     assert states == ["COMPLETE"] * 4
-    assert outbox.waiting() == []
+    assert outbox.waiting_entries() == []
 
 
 def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = outbox._write
 
-    def full(folder: Path, entry: outbox.Entry) -> None:
+    def full(folder: Path, entry: outbox.OutboxEntry) -> None:
         if folder.is_relative_to(mlruns):
             raise OSError(28, "No space left on device")
         write(folder, entry)
 
+    @reaching_tracker
     def refuse(self: Tracker, *arguments) -> None:
         raise OSError(28, "No space left on device")
 
     finish = Tracker.finish
     monkeypatch.setattr(outbox, "_write", full)
     monkeypatch.setattr(Tracker, "finish", refuse)
-    assert conduct(toy(), "--seeds", "1") == 1
-    assert all(not folder.is_relative_to(mlruns) for folder, _ in outbox.waiting())
-    before = {entry.key: entry.record for _, entry in outbox.waiting()}
+    assert run_study(toy(), "--seeds", "1") == 1
+    assert all(not folder.is_relative_to(mlruns) for folder, _ in outbox.waiting_entries())
+    before = {entry.key: entry.record for _, entry in outbox.waiting_entries()}
     assert len(before) == 2
     monkeypatch.setattr(Tracker, "finish", finish)
     assert main(["sync"]) == 0
-    children, _ = books(mlruns)
+    children, _ = recorded(mlruns)
     done = children[children["status"] == "FINISHED"].set_index("tags.config.key")
     for key, record in before.items():
         assert done.loc[key, "metrics.test/elbo"] == record.metrics["test/elbo"]
@@ -190,17 +192,17 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def test_a_disk_that_fills_up_midway(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert conduct(toy(), "--seeds", "20") == 1
+    assert run_study(toy(), "--seeds", "20") == 1
     err = capsys.readouterr().err
     assert "No space left on device" in err or "disk is full" in err
     subprocess.run(["mount", "-o", "remount,size=300m", str(small_disk)], check=True)
-    assert conduct(toy(), "--seeds", "20") == 0
+    assert run_study(toy(), "--seeds", "20") == 0
     assert "40 runs, 0 done" not in capsys.readouterr().err
-    children, states = books(small_disk / "mlruns")
+    children, states = recorded(small_disk / "mlruns")
     done = children[children["status"] == "FINISHED"]
     assert len(done) == 40
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(children["status"])
     assert states.count("COMPLETE") == 40
     assert "RUNNING" not in states
-    assert outbox.waiting() == []
+    assert outbox.waiting_entries() == []

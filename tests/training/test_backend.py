@@ -19,7 +19,7 @@ def restore() -> None:
 
 
 def test_products_are_float32_exact_after_it(tiny: RunConfig) -> None:
-    words = backend.prepare(tiny.but(hidden=(256,)))
+    words = backend.configure(tiny.with_changes(hidden=(256,)))
     assert "default" in words or "oneDNN" in words
     for rows, a, b in ((1, 784, 256), (37, 784, 256), (1000, 256, 784), (50, 4, 256)):
         assert backend._error.__wrapped__(rows, a, b, 1) < backend.FLOAT32_ERROR
@@ -30,13 +30,13 @@ def test_a_processor_that_rounds_is_left_alone(tiny: RunConfig, monkeypatch: pyt
     monkeypatch.setattr(backend, "_error", lambda *shape: 3e-3)
     if not backend._switch(backend.DEFAULT):
         pytest.skip("this torch has no such switch")
-    assert "relative error would be 3.0e-03" in backend.prepare(tiny)
+    assert "relative error would be 3.0e-03" in backend.configure(tiny)
     assert torch.backends.mkldnn.matmul.fp32_precision == backend.DEFAULT
 
 
 def test_other_processors_keep_the_default(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_is_amd", lambda: False)
-    assert backend.prepare(tiny) == "torch's default in float32"
+    assert backend.configure(tiny) == "torch's default in float32"
 
 
 def test_bfloat16_would_be_noticed() -> None:

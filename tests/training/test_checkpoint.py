@@ -10,7 +10,7 @@ import torch
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.scoring.bounds import Metrics
-from vaestudy.training.checkpoint import KEPT, RUNS, Keeper, State
+from vaestudy.training.checkpoint import KEPT, RUNS, Checkpoint, CheckpointStore
 from vaestudy.training.train import train
 
 
@@ -42,53 +42,53 @@ def until(last: int):
 )
 @pytest.mark.parametrize("dies_in", [1, 2, 4, 5])
 def test_trajectory_is_bit_identical(tiny: RunConfig, tmp_path: Path, changes: dict, dies_in: int) -> None:
-    config = tiny.but(epochs=5, **changes)
-    data = datasets.prepare(config, Path())
-    whole = train(config, data)
+    config = tiny.with_changes(epochs=5, **changes)
+    data = datasets.load_splits(config, Path())
+    unbroken = train(config, data)
     with pytest.raises(Killed):  # before the checkpoint of that epoch is written
-        train(config, data, until(dies_in), Keeper(tmp_path, config.key))
+        train(config, data, until(dies_in), CheckpointStore(tmp_path, config.key))
     told: list[int] = []
-    resumed = train(config, data, lambda epoch, metrics: told.append(epoch), Keeper(tmp_path, config.key))
+    resumed = train(config, data, lambda epoch, metrics: told.append(epoch), CheckpointStore(tmp_path, config.key))
     assert told == [1, 2, 3, 4, 5]
-    assert resumed.history == whole.history
-    for name, value in whole.model.state_dict().items():
+    assert resumed.history == unbroken.history
+    for name, value in unbroken.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
-def state(epoch: int) -> State:
-    return State(epoch, {"a": torch.full((3,), float(epoch))}, {"history": [{"x": 0.1 * epoch}]})
+def state(epoch: int) -> Checkpoint:
+    return Checkpoint(epoch, {"a": torch.full((3,), float(epoch))}, {"history": [{"x": 0.1 * epoch}]})
 
 
 def test_number_is_bounded(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path, "run")
+    checkpoint_store = CheckpointStore(tmp_path, "run")
     for epoch in range(1, 9):
-        keeper.save(state(epoch))
-    assert sorted(p.name for p in keeper.folder.iterdir()) == ["epoch-00000007.ckpt", "epoch-00000008.ckpt"]
+        checkpoint_store.save(state(epoch))
+    assert sorted(p.name for p in checkpoint_store.folder.iterdir()) == ["epoch-00000007.ckpt", "epoch-00000008.ckpt"]
     assert KEPT == 2
     for run in range(RUNS + 5):
-        Keeper(tmp_path, f"run-{run}").save(state(1))
+        CheckpointStore(tmp_path, f"run-{run}").save(state(1))
     assert len(list(tmp_path.iterdir())) <= RUNS + 1
-    keeper = Keeper(tmp_path, f"run-{RUNS + 4}")
-    keeper.clear()
-    assert not keeper.folder.exists()
+    checkpoint_store = CheckpointStore(tmp_path, f"run-{RUNS + 4}")
+    checkpoint_store.clear()
+    assert not checkpoint_store.folder.exists()
 
 
 @pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[:40] + b"\x01" + c[41:]])
 def test_a_torn_one_is_passed_over(tmp_path: Path, damage) -> None:
-    keeper = Keeper(tmp_path, "run")
-    keeper.save(state(1))
-    keeper.save(state(2))
-    newest = keeper.folder / "epoch-00000002.ckpt"
+    checkpoint_store = CheckpointStore(tmp_path, "run")
+    checkpoint_store.save(state(1))
+    checkpoint_store.save(state(2))
+    newest = checkpoint_store.folder / "epoch-00000002.ckpt"
     newest.write_bytes(damage(newest.read_bytes()))
-    found = keeper.load()
+    found = checkpoint_store.load()
     assert found is not None
     assert found.epoch == 1
     assert found.extra == state(1).extra
-    assert "is torn" in keeper.remarks[0]
-    (keeper.folder / "epoch-00000001.ckpt").write_bytes(b"")
-    assert Keeper(tmp_path, "run").load() is None
+    assert "is torn" in checkpoint_store.warnings[0]
+    (checkpoint_store.folder / "epoch-00000001.ckpt").write_bytes(b"")
+    assert CheckpointStore(tmp_path, "run").load() is None
 
 
 def test_saved_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAESTUDY_CHECKPOINT_SECONDS", "3600")
-    assert not Keeper(tmp_path, "run").due()
+    assert not CheckpointStore(tmp_path, "run").is_due()

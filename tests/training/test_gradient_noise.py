@@ -16,7 +16,7 @@ from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import gradient_noise
-from vaestudy.training.gradient_noise import BLOCKS, REPEATS, best_samples, measure, sums
+from vaestudy.training.gradient_noise import BLOCKS, REPEATS, best_samples, block_sums, measure_gradient_noise
 from vaestudy.training.train import train
 
 
@@ -41,7 +41,7 @@ class TestLinearGaussian:
 
     def measured(self, estimator: str, L: int = 1, shift: float = 0.0) -> dict[str, dict[str, float]]:
         model = LinearGaussianVAE(self.w, self.s, shift)
-        found = sums(model, self.x, estimator, L, stream("test-gradients", estimator, L))
+        found = block_sums(model, self.x, estimator, L, stream("test-gradients", estimator, L))
         return {name: s.metrics(M=100) for name, s in found.items()}
 
     @pytest.mark.parametrize(("name", "exact"), [("sgvb-a", lambda a: 1 + a), ("sgvb-b", lambda a: a**2 / (1 + a))])
@@ -80,7 +80,7 @@ class TestLinearGaussian:
         for k in range(40):
             g = stream("test-gradients", "honest", k)
             x = math.sqrt(self.var_px) * torch.randn(200, 1, generator=g, dtype=torch.float64)
-            found.append(sums(model, x, "sgvb-b", 1, g)["mu_head"].metrics(1))
+            found.append(block_sums(model, x, "sgvb-b", 1, g)["mu_head"].metrics(1))
         for name in ("var_x", "var_eps"):
             scatter = torch.tensor([f[name] for f in found]).std().item()
             claimed = math.sqrt(sum(f[f"{name}_se"] ** 2 for f in found) / len(found))
@@ -93,9 +93,9 @@ def test_equals_a_literal_count(name: str) -> None:
     L, n = 3, 2
     model = small_vae(second_biases=True, hidden=(6, 5))
     x = torch.rand(BLOCKS * n, 784, generator=stream("test-count"), dtype=torch.float64)
-    found = sums(model, x, name, L, stream("test-count", "eps"))
+    found = block_sums(model, x, name, L, stream("test-count", "eps"))
     g = stream("test-count", "eps")
-    layers = gradient_noise.groups(model)
+    layers = gradient_noise.parameter_groups(model)
     single: dict[str, list[torch.Tensor]] = {group: [] for group in layers}
     for block in x.split(n):
         eps = torch.randn(L, REPEATS * n, 3, generator=g, dtype=torch.float64)
@@ -126,7 +126,7 @@ def trained() -> tuple[torch.nn.Module, torch.Tensor]:
     """A model trained for a moment, and its train images in [0, 1]."""
     torch.set_num_threads(1)
     config = RunConfig(dataset="mnist-5k", epochs=2, hidden=(32,), latent_dim=4, figures=(), valid_size=500)
-    data = datasets.prepare(config, Path())
+    data = datasets.load_splits(config, Path())
     return train(config, data).model, data.train.images.float() / 255
 
 
@@ -134,7 +134,7 @@ def trained() -> tuple[torch.nn.Module, torch.Tensor]:
 def test_law_of_the_minibatch(trained: tuple[torch.nn.Module, torch.Tensor], M: int, L: int, shared: bool) -> None:
     """The scatter of real minibatch gradients is (Var_x + Var_eps(1) / L) / M; with shared noise it is above that."""
     model, x = trained
-    parts = sums(model, x[:1000], "sgvb-b", 1, stream("test-law"))["all"].metrics(1)
+    parts = block_sums(model, x[:1000], "sgvb-b", 1, stream("test-law"))["all"].metrics(1)
     total, squares, steps = 0.0, 0.0, 300
     g = stream("test-law", M, L)
     for _ in range(steps):
@@ -154,22 +154,24 @@ def test_law_of_the_minibatch(trained: tuple[torch.nn.Module, torch.Tensor], M: 
 
 
 def test_measuring_disturbs_nothing_and_repeats_itself(tiny: RunConfig) -> None:
-    config = tiny.but(gradient_images=20, samples=2, estimator="dreg")
-    data = datasets.prepare(config, Path())
+    config = tiny.with_changes(gradient_images=20, samples=2, estimator="dreg")
+    data = datasets.load_splits(config, Path())
     result = train(config, data)
-    plain = train(config.but(gradient_images=0), data)
+    plain = train(config.with_changes(gradient_images=0), data)
     assert all(torch.equal(a, b) for a, b in zip(result.model.parameters(), plain.model.parameters(), strict=True))
     assert not plain.gradients
     heads = {"/".join(name.split("/")[:3]) for name in result.gradients}
     assert heads == {f"gradient/{stage}/{group}" for stage in gradient_noise.STAGES for group in gradient_noise.GROUPS}
-    again = measure(result.model, data.train.images, "end")
+    again = measure_gradient_noise(result.model, data.train.images, "end")
     assert {k: v for k, v in result.gradients.items() if "/end/" in k} == again
 
 
 def test_estimators_beside_the_runs_own_see_the_same_weights_and_draws(tiny: RunConfig) -> None:
-    config = tiny.but(gradient_images=20, estimator="stl", gradient_estimators=("stl", "sgvb-a", "score-function-loo"))
-    data = datasets.prepare(config, Path())
-    found = measure(VAE(config), data.train.images, "end")
+    config = tiny.with_changes(
+        gradient_images=20, estimator="stl", gradient_estimators=("stl", "sgvb-a", "score-function-loo")
+    )
+    data = datasets.load_splits(config, Path())
+    found = measure_gradient_noise(VAE(config), data.train.images, "end")
     own = {k.removeprefix("gradient/end/"): v for k, v in found.items() if k.count("/") == 3}
     assert own == {k.removeprefix("gradient/end/stl/"): v for k, v in found.items() if "/stl/" in k}
     assert found["gradient/end/encoder/var_eps"] != found["gradient/end/sgvb-a/encoder/var_eps"]

@@ -22,7 +22,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.training.train import train
 config = RunConfig(dataset="mnist-5k", valid_size=500, subset=1000, minibatch=1000, samples=50, epochs=1, figures=(),
                    estimator=sys.argv[1])
-train(config, datasets.prepare(config, Path()))
+train(config, datasets.load_splits(config, Path()))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
@@ -34,12 +34,12 @@ def test_m_1000_with_l_50_stays_below_a_gibibyte_and_a_half() -> None:
     peak = int(done.stdout) * 1024
     assert peak < 1.5 * 2**30
     config = RunConfig(dataset="mnist-5k", minibatch=1000, samples=50)
-    assert peak < 1.1 * sum(memory.estimate(config).values())
+    assert peak < 1.1 * sum(memory.estimate_bytes(config).values())
 
 
 def test_grows_with_what_grows() -> None:
     def of(**changes: object) -> int:
-        return sum(memory.estimate(RunConfig(dataset="mnist", **changes)).values())
+        return sum(memory.estimate_bytes(RunConfig(dataset="mnist", **changes)).values())
 
     assert of() < of(samples=50) < of(samples=50, minibatch=1000) < of(samples=5_000, minibatch=1000)
     assert of(hidden=(256,)) < of(hidden=(4096,))
@@ -60,8 +60,8 @@ def test_a_limit_of_the_group_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_several_runs_at_once_share_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunConfig(dataset="mnist")
-    need = sum(memory.estimate(config).values())
+    need = sum(memory.estimate_bytes(config).values())
     monkeypatch.setattr(memory, "available", lambda: 2 * need)
-    memory.check([config], at_once=2)
+    memory.require_memory([config], at_once=2)
     with pytest.raises(BadInput, match=r"3 at once.* GiB .* are available"):
-        memory.check([config], at_once=3)
+        memory.require_memory([config], at_once=3)

@@ -46,15 +46,15 @@ def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: p
         return objective.detach(), torch.autograd.grad(objective.sum(), list(model.parameters()))
 
     value, gradient = run()
-    monkeypatch.setattr("vaestudy.model.terms.rows", lambda heads: rows)
+    monkeypatch.setattr("vaestudy.model.terms.max_rows", lambda heads: rows)
     passes = []
     monkeypatch.setattr(model.head, "forward", lambda h, forward=model.head.forward: passes.append(h) or forward(h))
     in_chunks, gradient_in_chunks = run()
     assert max(h[..., 0].numel() for h in passes) <= rows
     assert sum(h[..., 0].numel() for h in passes) == 2 * 42  # forward, and again in the backward pass
     torch.testing.assert_close(in_chunks, value, rtol=1e-12, atol=0)
-    for mine, whole in zip(gradient_in_chunks, gradient, strict=True):
-        torch.testing.assert_close(mine, whole, rtol=1e-10, atol=1e-11)
+    for mine, at_once in zip(gradient_in_chunks, gradient, strict=True):
+        torch.testing.assert_close(mine, at_once, rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

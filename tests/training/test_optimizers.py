@@ -14,7 +14,7 @@ from vaestudy.config.registry import OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import optimizers
-from vaestudy.training.checkpoint import gather, restore
+from vaestudy.training.checkpoint import load_state_tensors, state_tensors
 from vaestudy.training.optimizers import DirectAdam
 
 
@@ -42,19 +42,19 @@ def test_direct_adam_is_torchs_to_the_bit(decay: float) -> None:
     take_steps(direct, ours, 1, 6)
     take_steps(plain, theirs, 1, 6)
     assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
-    a, b = gather(ours, direct), gather(theirs, plain)
+    a, b = state_tensors(ours, direct), state_tensors(theirs, plain)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)  # so each reads the other's checkpoints
 
 
 def test_direct_adam_goes_on_from_a_checkpoint() -> None:
-    whole, first, second = network(), network(), network()
-    make = [DirectAdam(m.parameters(), 1e-2, 1e-8, 0.0) for m in (whole, first, second)]
-    take_steps(make[0], whole, 1, 6)
+    unbroken, first, second = network(), network(), network()
+    make = [DirectAdam(m.parameters(), 1e-2, 1e-8, 0.0) for m in (unbroken, first, second)]
+    take_steps(make[0], unbroken, 1, 6)
     take_steps(make[1], first, 1, 3)
-    restore(copy.deepcopy(gather(first, make[1])), second, make[2])
+    load_state_tensors(copy.deepcopy(state_tensors(first, make[1])), second, make[2])
     take_steps(make[2], second, 4, 6)
-    assert all(map(torch.equal, whole.parameters(), second.parameters()))
+    assert all(map(torch.equal, unbroken.parameters(), second.parameters()))
 
 
 @pytest.mark.parametrize(

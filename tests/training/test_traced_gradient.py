@@ -19,8 +19,8 @@ from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training import traced_gradient
 from vaestudy.training.objectives import loss
-from vaestudy.training.traced_gradient import Gradient
-from vaestudy.training.train import gradient_of, train
+from vaestudy.training.traced_gradient import TracedGradient
+from vaestudy.training.train import make_gradient, train
 
 RECORDED = "autograd's operations, recorded"
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -69,8 +69,8 @@ def gradients(model: nn.Module) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_recorded_gradient_is_autograds_to_the_bit(tiny: RunConfig, name: str) -> None:
-    model = VAE(tiny.but(**CONFIGS[name]))
-    gradient, move = gradient_of(model), stream("move")
+    model = VAE(tiny.with_changes(**CONFIGS[name]))
+    gradient, move = make_gradient(model), stream("move")
     for step in range(4):  # the last minibatch of an epoch may be smaller
         x, eps = minibatch(model.config, step, 10 if step < 3 else 7)
         value, sums = gradient(x, eps)
@@ -82,7 +82,7 @@ def test_a_recorded_gradient_is_autograds_to_the_bit(tiny: RunConfig, name: str)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=move), alpha=0.01)
-    assert gradient.words == RECORDED
+    assert gradient.description == RECORDED
     assert len(ours) == 1 + len(list(model.parameters()))
 
 
@@ -125,12 +125,12 @@ class Latest:
     ],
     ids=["a path that depends on numbers", "a factor that changes"],
 )
-def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], Tensor], words: str) -> None:
+def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], Tensor], description: str) -> None:
     module, x = nn.Linear(3, 2), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    gradient = Gradient(module, quadratic(module, scale))
+    gradient = TracedGradient(module, quadratic(module, scale))
     value, told = gradient(x)
     found = gradients(module)
-    assert gradient.words.startswith(words)
+    assert gradient.description.startswith(description)
     assert told == x.sum()
     factor = scale.calls if isinstance(scale, Counter) else x.sum()
     plain = (module(x) * factor).square().sum()
@@ -139,9 +139,9 @@ def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], T
 
 def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
     module, x = nn.Linear(3, 2), torch.rand(4, 3)
-    gradient = Gradient(module, quadratic(module, Latest(module)))
+    gradient = TracedGradient(module, quadratic(module, Latest(module)))
     gradient(x)
-    assert gradient.words == "autograd, as a tape does not agree to the bit"
+    assert gradient.description == "autograd, as a tape does not agree to the bit"
     gradient(2 * x)
     assert module.latest == 2 * x.sum()
 
@@ -154,17 +154,17 @@ def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
         ({"likelihood": "categorical-256", "subset": 20, "minibatch": 10}, "autograd"),
     ],
 )
-def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], words: str) -> None:
-    config = tiny.but(epochs=1, **changes)
-    assert train(config, datasets.prepare(config, Path())).step == words
+def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], description: str) -> None:
+    config = tiny.with_changes(epochs=1, **changes)
+    assert train(config, datasets.load_splits(config, Path())).gradient_description == description
 
 
 def test_a_torch_that_records_nothing_gives_the_same_weights(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = datasets.prepare(tiny, Path())
+    images = datasets.load_splits(tiny, Path())
     recorded = train(tiny, images)
     monkeypatch.setattr(traced_gradient, "make_fx", None)
     plain = train(tiny, images)
-    assert (recorded.step, plain.step) == (
+    assert (recorded.gradient_description, plain.gradient_description) == (
         RECORDED,
         "autograd, as no tape can be made (NotImplementedError: this torch has no make_fx)",
     )

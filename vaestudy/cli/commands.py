@@ -15,16 +15,16 @@ from vaestudy.data import datasets
 from vaestudy.errors import BadInput
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
-from vaestudy.run.record import Epoch, Failure
-from vaestudy.runtime.console import consoles, print_json, print_whole, progress
-from vaestudy.runtime.signals import check, whole
+from vaestudy.run.record import EpochEnd, RunFailure
+from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
+from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
-from vaestudy.study import declaration
-from vaestudy.study.declaration import is_nats_of_pixels
-from vaestudy.study.sweep import Sweep, single
-from vaestudy.sweep.driver import Crew, conduct
-from vaestudy.sweep.worker_pool import Cluster, CrewLost
+from vaestudy.study.declaration import Cell, is_nats_of_pixels
+from vaestudy.study.sweep import Sweep, single_run
+from vaestudy.sweep.driver import run_sweep
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
+from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking import publisher
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import backend
@@ -36,51 +36,51 @@ READING = (
 )
 
 
-def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
+def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
     """Train, score, track; print the numbers."""
-    execute.check_device(config.device)
+    execute.require_device(config.device)
     err, out = consoles()
     notes: list[str] = []
 
-    def say(line: str) -> None:
+    def report(line: str) -> None:
         notes.append(line)
         err.print(line, style="yellow")
 
     if note:
-        say(note)
-    way = publisher.Delivery(uri, single(config), publisher.SINGLE, say)
+        report(note)
+    sender = publisher.Publisher(uri, single_run(config), publisher.NO_SWEEP, report)
     name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
-    way.begin(name, config, {})
+    sender.begin(name, config, {})
     with progress(err) as bar:
         task = bar.add_task("training", total=config.epochs, shown="")
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
-            check()
-            way.epoch(Epoch(config.key, epoch, metrics))
+            raise_if_interrupted()
+            sender.epoch(EpochEnd(config.key, epoch, metrics))
             split = "valid" if "valid/elbo" in metrics else "train"
             bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
 
         try:
-            record = execute.execute(config, root, on_epoch, say)
+            record = execute.execute(config, root, on_epoch, report)
         except KeyboardInterrupt:
-            way.close("KILLED")
+            sender.close("KILLED")
             raise
         except NonFiniteLoss as error:
-            with whole():
-                run_id = way.fail(config.key, Failure(str(error), traceback.format_exc(), diverged=True))
+            with deferring_interrupts():
+                run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
             err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
             return 1
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            with whole():
-                way.fail(config.key, Failure(reason, traceback.format_exc(), diverged=False))
+            with deferring_interrupts():
+                sender.fail(config.key, RunFailure(reason, traceback.format_exc(), diverged=False))
             raise
-    with whole():
-        run_id = way.finish(config.key, record)
+    with deferring_interrupts():
+        run_id = sender.finish(config.key, record)
     link = None
     if run_id is not None:
-        tracker, experiment, _ = way.home()
-        link = tracker.link(experiment, run_id)
+        to = sender.destination()
+        link = to.tracker.link(to.experiment, run_id)
     if as_json:
         head = {"run_id": run_id, "status": "FINISHED" if run_id else "WAITING"}
         head |= {"dataset": config.dataset, "config_key": config.key}
@@ -93,7 +93,7 @@ def train(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bo
     if link is None:
         err.print("the result waits on disk for the tracker; `vaestudy sync` delivers it", style="red")
         return 1
-    out.print(f"run       {run_id}\n{_where(tracker, link)}")
+    out.print(f"run       {run_id}\n{_where(to.tracker, link)}")
     return 0
 
 
@@ -116,20 +116,20 @@ def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
     return Group(nats, rest)
 
 
-def evaluate(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
+def score_again(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
     """Score a tracked run again; add what it does not hold yet and touch nothing that it does."""
     err, out = consoles()
     tracker = Tracker(uri)
     held = tracker.get(run_id)
-    model = weights.unpack(tracker.read_file(run_id, "weights.safetensors"))
+    model = weights.unpack_weights(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
-    execute.check_device(config.device)
-    backend.prepare(config)
-    datasets.choose(config.dataset, root)
-    data = datasets.prepare(config, root)
+    execute.require_device(config.device)
+    backend.configure(config)
+    datasets.find_dataset(config.dataset, root)
+    data = datasets.load_splits(config, root)
     if data.fingerprint != held.get("tags.data.fingerprint"):
         raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
-    x, labels = execute.test_pixels(config, data)
+    x, labels = execute.scored_images(config, data)
     with err.status("scoring"):
         if asked is None:
             found = execute.score_run(model, x, labels, data).metrics
@@ -160,7 +160,7 @@ def _held_metrics(row: dict[str, Any]) -> Metrics:
     return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
 
 
-def tables(uri: str, name: str | None) -> int:
+def export_tables(uri: str, name: str | None) -> int:
     """Export tables from what is tracked."""
     _, out = consoles()
     tracker = Tracker(uri)
@@ -172,7 +172,7 @@ def tables(uri: str, name: str | None) -> int:
     return 0
 
 
-def sync(uri: str | None) -> int:
+def publish_waiting(uri: str | None) -> int:
     """Deliver what waits in the spool."""
     err, out = consoles()
     delivered, left = publisher.sync(uri, lambda line: err.print(line, style="yellow"))
@@ -180,38 +180,18 @@ def sync(uri: str | None) -> int:
     return 1 if left else 0
 
 
-def crew(workers: int | None, retries: int, cluster: dict[str, str]) -> Crew:
-    """Who does the work, from the command line's words."""
-    named = {key: cluster.get(key) for key in ("tls_ca", "tls_cert", "tls_key")}
-    return Crew(workers, Cluster(cluster["scheduler"], **named) if "scheduler" in cluster else None, retries)
-
-
-def study(
-    declared: declaration.Study,
-    base: RunConfig,
-    wanted: list[declaration.Cell],
-    *,
-    changed: dict[str, Any],
-    root: Path,
-    uri: str,
-    storage: str | None,
-    note: str | None,
-    crew: Crew,
-    quick: bool,
-    fresh: bool,
-) -> int:
-    """Run what is missing of a study, then print its table and where everything is."""
-    execute.check_device(base.device)
+def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations: Locations) -> int:
+    """Run what is missing of a study, then print its table and where everything is; return the exit code."""
+    execute.require_device(sweep.base.device)
     err, out = consoles()
-    if note:
-        err.print(note, style="yellow")
-    if quick:
+    if sweep.note:
+        err.print(sweep.note, style="yellow")
+    if sweep.quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
-    sweep = Sweep(declared, base, changed, quick, note, fresh)
     try:
-        outcome = conduct(sweep, wanted, uri, storage, root, crew, err)
-    except CrewLost as error:
-        err.print(f"study {declared.name}: {error}", style="red")
+        outcome = run_sweep(sweep, cells, options, locations, err)
+    except WorkersLost as error:
+        err.print(f"study {sweep.study.name}: {error}", style="red")
         return 1
     if outcome.unstarted:
         err.print("the same command goes on once there is room", style="red")
@@ -219,14 +199,14 @@ def study(
     if outcome.waiting:
         err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
         return 1
-    tracker, experiment, parent = outcome.delivery.home()
-    exported = export.export(tracker, experiment, parent)
+    to = outcome.publisher.destination()
+    exported = export.export(to.tracker, to.experiment, to.sweep_run)
     for screen in exported.screens:
-        print_whole(out, screen)
+        print_uncut(out, screen)
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
-    out.print(_where(tracker, tracker.link(experiment, parent)))
+    out.print(_where(to.tracker, to.tracker.link(to.experiment, to.sweep_run)))
     if outcome.crashed:
         err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
         return 1

@@ -10,35 +10,35 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
-from vaestudy.cli.parsing import _add_places, _data_root, check_driver, guarded
+from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
 from vaestudy.config.fields import Counts
-from vaestudy.config.messages import checked
+from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.errors import BadInput, unknown
+from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import paths
-from vaestudy.runtime.gc_pause import uncollected
+from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The `vaestudy` command; its exit code."""
-    words = sys.argv[1:] if words is None else list(words)
-    return guarded("vaestudy", lambda: _dispatch(words))
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run_guarded("vaestudy", lambda: _dispatch(given))
 
 
-def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
-    if words[0] == "--version":
+    if arguments[0] == "--version":
         from importlib.metadata import version
 
         print(f"vaestudy {version('vaestudy')}")
         return 0
-    if words[0] not in COMMANDS:
-        raise BadInput(unknown("command", words[0], COMMANDS))
-    return COMMANDS[words[0]](words[1:])
+    if arguments[0] not in COMMANDS:
+        raise BadInput(unknown_name("command", arguments[0], COMMANDS))
+    return COMMANDS[arguments[0]](arguments[1:])
 
 
 def _overview() -> str:
@@ -47,50 +47,50 @@ def _overview() -> str:
     return head + "\n".join(lines) + "\n\n`vaestudy COMMAND --help` lists a command's flags."
 
 
-def train(words: list[str]) -> int:
+def train_command(arguments: list[str]) -> int:
     """train, score and track one VAE"""
     parser = Parser("vaestudy train", "Train one VAE, score it on test, track it in MLflow.")
     parser.add_argument("--preset", metavar="NAME", help=f"Start from a published protocol: {', '.join(PRESETS)}")
     add_fields(parser, RunConfig, "configuration")
-    _add_places(parser, "data_dir", "tracking_uri")
+    add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
-    values = split_lists(parser.parse(words))
+    values = split_lists(parser.parse(arguments))
     as_json, preset = values.pop("json", False), values.pop("preset", None)
     if preset is not None and preset not in PRESETS:
-        raise BadInput(unknown("preset", preset, PRESETS))
-    named_root, uri = _data_root(values), paths.tracking_uri(values.pop("tracking_uri", None))
-    config = checked(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
-    check_driver(config.device)
+        raise BadInput(unknown_name("preset", preset, PRESETS))
+    named_root, uri = data_root_of(values), paths.tracking_uri(values.pop("tracking_uri", None))
+    config = validated(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
+    require_cuda_driver(config.device)
     from vaestudy.data.datasets import resolve
     from vaestudy.training import memory
 
     if config.device == "cpu":
-        memory.check([config])
+        memory.require_memory([config])
 
     config, note = resolve(config, named_root)
-    with uncollected():
+    with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.train(config, named_root, uri, note, as_json)
+    return commands.train_and_track(config, named_root, uri, note, as_json)
 
 
-def evaluate(words: list[str]) -> int:
+def evaluate_command(arguments: list[str]) -> int:
     """score a tracked run again, or by further bounds"""
     parser = Parser("vaestudy evaluate", "Score a tracked run on test again; new bounds are added to the run.")
     parser.add_argument("run", metavar="RUN", help="The run's id, or its first digits")
     parser.add_argument("--iwae", nargs="+", metavar="K", help="The K of importance-weighted bounds to add")
-    _add_places(parser, "data_dir", "tracking_uri")
+    add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
-    values = split_lists(parser.parse(words))
+    values = split_lists(parser.parse(arguments))
     asked: Counts | None = None
     if "iwae" in values:
-        asked = checked(RunConfig, {"iwae": values["iwae"]}, flag).iwae
-    root, uri = _data_root(values), paths.tracking_uri(values.get("tracking_uri"))
+        asked = validated(RunConfig, {"iwae": values["iwae"]}, flag).iwae
+    root, uri = data_root_of(values), paths.tracking_uri(values.get("tracking_uri"))
     run_id = _known_run(values["run"], uri)
-    with uncollected():
+    with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.evaluate(run_id, asked, root, uri, values.get("json", False))
+    return commands.score_again(run_id, asked, root, uri, values.get("json", False))
 
 
 def _known_run(name: str, uri: str) -> str:
@@ -107,48 +107,48 @@ def _known_run(name: str, uri: str) -> str:
     return found[0]
 
 
-def tables(words: list[str]) -> int:
+def tables_command(arguments: list[str]) -> int:
     """export every study's tables again from what is tracked"""
     parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from what is tracked.")
     parser.add_argument("study", nargs="?", metavar="STUDY", help="One study only [default: all]")
-    _add_places(parser, "tracking_uri")
-    values = parser.parse(words)
+    add_location_flags(parser, "tracking_uri")
+    values = parser.parse(arguments)
     uri = paths.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
-        values["study"] = discovery.find(paths.repository() / "studies", values["study"]).name
-    with uncollected():
+        values["study"] = discovery.find_study(paths.repository() / "studies", values["study"]).name
+    with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.tables(uri, values.get("study"))
+    return commands.export_tables(uri, values.get("study"))
 
 
-def sync(words: list[str]) -> int:
+def sync_command(arguments: list[str]) -> int:
     """deliver results that wait on disk for a tracker that was out of reach"""
     parser = Parser("vaestudy sync", "Deliver results that wait on disk for a tracker that was out of reach.")
-    _add_places(parser, "tracking_uri")
-    values = parser.parse(words)
+    add_location_flags(parser, "tracking_uri")
+    values = parser.parse(arguments)
     named = values.get("tracking_uri")
     uri = paths.tracking_uri(named) if named else None
-    with uncollected():
+    with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.sync(uri)
+    return commands.publish_waiting(uri)
 
 
-def studies(words: list[str]) -> int:
+def studies_command(arguments: list[str]) -> int:
     """list the studies, their questions and expected minutes"""
-    Parser("vaestudy studies", "List the studies.").parse(words)
-    for study in discovery.listing(paths.repository() / "studies"):
+    Parser("vaestudy studies", "List the studies.").parse(arguments)
+    for study in discovery.study_files(paths.repository() / "studies"):
         print(f"{study.name:<16} {study.question}\n{'':<16} {study.minutes}\n{'':<16} make study-{study.name}")
     return 0
 
 
-def ui(words: list[str]) -> int:
+def ui_command(arguments: list[str]) -> int:
     """serve MLflow's pages over what is tracked"""
     parser = Parser("vaestudy ui", "Serve MLflow's pages on this machine, over what is tracked.")
     parser.add_argument("--port", metavar="N", help="[default: 5000]")
-    _add_places(parser, "tracking_uri")
-    values = parser.parse(words)
+    add_location_flags(parser, "tracking_uri")
+    values = parser.parse(arguments)
     port = values.get("port", "5000")
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise BadInput(f"--port {port}: must be a whole number from 1 to 65535")
@@ -163,10 +163,10 @@ def ui(words: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "train": train,
-    "evaluate": evaluate,
-    "tables": tables,
-    "sync": sync,
-    "studies": studies,
-    "ui": ui,
+    "train": train_command,
+    "evaluate": evaluate_command,
+    "tables": tables_command,
+    "sync": sync_command,
+    "studies": studies_command,
+    "ui": ui_command,
 }

@@ -11,18 +11,18 @@ from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
 from vaestudy.errors import BadInput
-from vaestudy.runtime.signals import orderly
+from vaestudy.runtime.signals import handling_signals
 
-PLACES = {
+LOCATIONS = {
     "data_dir": "Folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache]",
     "tracking_uri": "Where runs are tracked [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db]",
 }
 
 
-def guarded(name: str, work: Callable[[], int]) -> int:
+def run_guarded(name: str, work: Callable[[], int]) -> int:
     """Run `work`, turning what the user can mend into one line on stderr. SIGTERM ends it as Ctrl-C does."""
     try:
-        with orderly():
+        with handling_signals():
             return work()
     except BadInput as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -35,19 +35,19 @@ def guarded(name: str, work: Callable[[], int]) -> int:
         return 1
 
 
-def _add_places(parser: Parser, *names: str) -> None:
+def add_location_flags(parser: Parser, *names: str) -> None:
     group = parser.add_argument_group("places")
     for name in names:
-        group.add_argument(flag(name), metavar="PATH" if name == "data_dir" else "URI", help=PLACES[name])
+        group.add_argument(flag(name), metavar="PATH" if name == "data_dir" else "URI", help=LOCATIONS[name])
 
 
-def _data_root(values: dict[str, Any]) -> Path:
+def data_root_of(values: dict[str, Any]) -> Path:
     from vaestudy.data.datasets import data_root
 
     return data_root(Path(values.pop("data_dir")) if "data_dir" in values else None)
 
 
-def check_driver(device: str) -> None:
+def require_cuda_driver(device: str) -> None:
     """Refuse `cuda` at once where no driver of the kind is installed; torch itself is asked later.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
 
-DEFAULTS: dict[str, Any] = {
+OPTION_DEFAULTS: dict[str, Any] = {
     "likelihood_scale": "per-pixel",
     "likelihood_mean": "squashed",
     "likelihood_parameters": "mean-concentration",
@@ -31,7 +31,7 @@ class Conflict(ValueError):
         self.field, self.value, self.why = field, value, why
 
 
-class Choices(Protocol):
+class CheckedFields(Protocol):
     """The fields that are looked at."""
 
     pixels: str
@@ -51,18 +51,18 @@ class Choices(Protocol):
     init_sigma: float | None
 
 
-def takes(likelihood: str, field: str) -> bool:
+def has_option(likelihood: str, field: str) -> bool:
     """Whether an option means anything to a likelihood; what is no option of likelihoods always does."""
-    return field not in DEFAULTS or LIKELIHOODS[likelihood].takes(field)
+    return field not in OPTION_DEFAULTS or LIKELIHOODS[likelihood].has_option(field)
 
 
-def arm(config: Choices) -> str:
+def likelihood_label(config: CheckedFields) -> str:
     """A likelihood and its options in few words: «gaussian, optimal»."""
-    given = (getattr(config, field) for field, default in DEFAULTS.items() if getattr(config, field) != default)
+    given = (getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default)
     return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
 
 
-def check(config: Choices) -> None:
+def require_compatible(config: CheckedFields) -> None:
     """Refuse what does not go together.
 
     Raises:
@@ -70,7 +70,9 @@ def check(config: Choices) -> None:
     """
     _check_pixels(config)
     _check_estimator(config)
-    given = {field: getattr(config, field) for field, default in DEFAULTS.items() if getattr(config, field) != default}
+    given = {
+        field: getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default
+    }
     for field, value in given.items():
         _check_option(config.likelihood, field, value)
     _check_scale(config, given)
@@ -80,7 +82,7 @@ def check(config: Choices) -> None:
         raise Conflict("sigma_floor", config.sigma_floor, f"must be below {highest:g}, the ceiling of {config.sigma}")
 
 
-def _check_pixels(config: Choices) -> None:
+def _check_pixels(config: CheckedFields) -> None:
     refusals = LIKELIHOODS[config.likelihood].refusals
     if config.pixels in refusals:
         fit = [name for name in PIXELS if name not in refusals]
@@ -88,7 +90,7 @@ def _check_pixels(config: Choices) -> None:
         raise Conflict("pixels", config.pixels, why)
 
 
-def _check_estimator(config: Choices) -> None:
+def _check_estimator(config: CheckedFields) -> None:
     """The estimator and its L, and what is measured on the way."""
     objective = OBJECTIVES[config.estimator]
     if config.samples < (least := objective.min_samples):
@@ -106,15 +108,15 @@ def _check_estimator(config: Choices) -> None:
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:
-    if not takes(likelihood, field):
-        fit = [name for name in LIKELIHOODS if takes(name, field)]
+    if not has_option(likelihood, field):
+        fit = [name for name in LIKELIHOODS if has_option(name, field)]
         raise Conflict(field, value, f"{likelihood} has no such option; those that have: {', '.join(fit)}")
     values = LIKELIHOODS[likelihood].options.get(field)
     if values is not None and value not in values:
         raise Conflict(field, value, f"not for {likelihood}; choose from: {', '.join(values)}")
 
 
-def _check_scale(config: Choices, given: dict[str, Any]) -> None:
+def _check_scale(config: CheckedFields, given: dict[str, Any]) -> None:
     """The scale's options among each other."""
     if (limits := LIKELIHOODS[config.likelihood].limits) is None:
         return

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from vaestudy.config.registry import Registry
-from vaestudy.errors import unknown
+from vaestudy.errors import unknown_name
 
 
 class Choice:
@@ -27,7 +27,7 @@ class Choice:
 
     def __call__(self, value: str) -> str:
         if value not in self.names:
-            raise ValueError(unknown(self.kind, value, self.names))
+            raise ValueError(unknown_name(self.kind, value, self.names))
         return value
 
 
@@ -41,7 +41,7 @@ def _plain_number(value: Any) -> Any:
 def _device(value: str) -> str:
     kind, _, index = value.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise ValueError(unknown("device", value, ("cpu", "cuda", "cuda:N", "mps")))
+        raise ValueError(unknown_name("device", value, ("cpu", "cuda", "cuda:N", "mps")))
     return value
 
 
@@ -58,7 +58,7 @@ Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
 Floor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def choices(metadata: Iterable[Any]) -> tuple[str, ...]:
+def choice_names(metadata: Iterable[Any]) -> tuple[str, ...]:
     """The names a field's validators allow, if they do."""
     for item in metadata:
         if isinstance(item, AfterValidator) and isinstance(item.func, Choice):
@@ -66,7 +66,7 @@ def choices(metadata: Iterable[Any]) -> tuple[str, ...]:
     return ()
 
 
-def _item_metadata(annotation: Any) -> Iterable[Any]:
+def item_metadata(annotation: Any) -> Iterable[Any]:
     """The metadata of the items of a tuple[Annotated[T, ...], ...]."""
     arguments = getattr(annotation, "__args__", ())
     return getattr(arguments[0], "__metadata__", ()) if arguments else ()

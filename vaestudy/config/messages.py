@@ -14,21 +14,21 @@ from pydantic import (
 )
 
 from vaestudy.config import compatibility
-from vaestudy.errors import BadInput, unknown
+from vaestudy.errors import BadInput, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def checked(model: type[Model], values: dict[str, Any], name: Callable[[str], str] = str) -> Model:
+def validated(model: type[Model], values: dict[str, Any], name: Callable[[str], str] = str) -> Model:
     """Validate; the first mistake becomes a `BadInput` of one line. `name` spells a field the way the user did."""
     try:
         return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(explain(model, first, name)) from None
+        raise BadInput(error_line(model, first, name)) from None
 
 
-def checked_field(model: type[BaseModel], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
+def validated_field(model: type[BaseModel], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
     """One field's value validated by itself: whether it goes with the others is for those who combine them."""
     info = model.model_fields[field]
     annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
@@ -36,10 +36,10 @@ def checked_field(model: type[BaseModel], field: str, value: Any, name: Callable
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise BadInput(explain(model, error.errors()[0] | {"loc": (field,)}, name)) from None
+        raise BadInput(error_line(model, error.errors()[0] | {"loc": (field,)}, name)) from None
 
 
-def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
+def error_line(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
     """One line for one pydantic error: the field, the value, what it must be."""
     if isinstance(cause := error.get("ctx", {}).get("error"), compatibility.Conflict):
         shown = f"{cause.value:g}" if isinstance(cause.value, float) else cause.value
@@ -47,17 +47,22 @@ def explain(model: type[BaseModel], error: Any, name: Callable[[str], str] = str
         return f"{name(cause.field)} {shown}: {why}"
     field = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        return unknown("option", name(field), map(name, model.model_fields))
+        return unknown_name("option", name(field), map(name, model.model_fields))
     shown = error["input"] if isinstance(error["input"], str) else json.dumps(error["input"], default=str)
     if isinstance(cause, ValueError) and "choose from" in str(cause):
         return f"{name(field)}: {cause}"
-    return f"{name(field)} {shown}: must be {expected(model, field)}"
+    return f"{name(field)} {shown}: must be {expected_values(model, field)}"
 
 
-def expected(model: type[BaseModel], field: str) -> str:
+def field_schema(model: type[BaseModel], field: str) -> dict[str, Any]:
+    """Return the JSON schema of a field's values, None left out."""
+    schema: dict[str, Any] = model.model_json_schema()["properties"][field]
+    return next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+
+
+def expected_values(model: type[BaseModel], field: str) -> str:
     """What a field takes, in words: «a whole number, 1 or more»."""
-    schema = model.model_json_schema()["properties"][field]
-    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    schema = field_schema(model, field)
     if schema["type"] == "array":
         return f"one or more, each {_limits(schema['items'])}"
     return _limits(schema)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from vaestudy.errors import unknown
+from vaestudy.errors import unknown_name
 
 SCALE_OPTIONS = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
 """Configuration fields that every likelihood with a scale takes."""
@@ -60,7 +60,7 @@ class LikelihoodSpec(Spec):
     most_heads: int = 2
     """The largest number of decoder outputs per pixel, for the estimate of memory."""
 
-    def takes(self, option: str) -> bool:
+    def has_option(self, option: str) -> bool:
         """Return whether a configuration field has a meaning for this likelihood."""
         return option in self.options or (option in SCALE_OPTIONS and self.limits is not None)
 
@@ -146,7 +146,7 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def __getitem__(self, name: str) -> S:
         if name not in self._all():
-            raise KeyError(unknown(self.kind, name, self._all()))
+            raise KeyError(unknown_name(self.kind, name, self._all()))
         return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:

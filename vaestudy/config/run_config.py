@@ -21,7 +21,7 @@ from pydantic import (
 
 from vaestudy.config import compatibility
 from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, _device
-from vaestudy.config.messages import checked
+from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
     ACTIVATIONS,
@@ -36,7 +36,7 @@ from vaestudy.config.registry import (
     SCHEDULES,
     SIGMAS,
 )
-from vaestudy.errors import BadInput, unknown
+from vaestudy.errors import BadInput, unknown_name
 
 
 class RunConfig(BaseModel):
@@ -141,7 +141,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _go_together(self) -> RunConfig:
-        compatibility.check(self)
+        compatibility.require_compatible(self)
         return self
 
     @classmethod
@@ -152,24 +152,24 @@ class RunConfig(BaseModel):
             BadInput: `name` is no preset, or a change is not valid.
         """
         if name not in PRESETS:
-            raise BadInput(unknown("preset", name, PRESETS))
-        return checked(cls, PRESETS[name] | changes)
+            raise BadInput(unknown_name("preset", name, PRESETS))
+        return validated(cls, PRESETS[name] | changes)
 
-    def but(self, **changes: Any) -> RunConfig:
+    def with_changes(self, **changes: Any) -> RunConfig:
         """This configuration with some fields changed, validated again."""
-        return checked(type(self), self.model_dump() | changes)
+        return validated(type(self), self.model_dump() | changes)
 
     @property
     def key(self) -> str:
         """A content hash of all fields: 16 hexadecimal digits. A field that came later counts once it is set."""
-        unset = {name for name in LATER if getattr(self, name) == type(self).model_fields[name].default}
+        unset = {name for name in ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default}
         canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 # Fields that came after the first results: what was run without them keeps its key.
-LATER = (
-    *compatibility.DEFAULTS,
+ADDED_LATER = (
+    *compatibility.OPTION_DEFAULTS,
     "sigma_floor",
     "init_sigma",
     "lr_scaling",

@@ -61,7 +61,7 @@ def data_root(data_dir: Path | None) -> Path:
     return named
 
 
-def choose(name: str, root: Path) -> tuple[str, str | None]:
+def find_dataset(name: str, root: Path) -> tuple[str, str | None]:
     """The data set that `name` stands for, on disk and checked, and a line to show if `auto` had to make do.
 
     Raises:
@@ -114,9 +114,9 @@ def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
     """
     if config.dataset != "auto":
         _check_valid_size(config)
-    name, note = choose(config.dataset, root)
+    name, note = find_dataset(config.dataset, root)
     entry = DATASETS[name]
-    resolved = config.but(
+    resolved = config.with_changes(
         dataset=name,
         valid_size=entry.valid_size if config.valid_size is None else config.valid_size,
         epochs=entry.epochs if config.epochs is None else config.epochs,
@@ -142,13 +142,13 @@ def _load(name: str, root: Path) -> tuple[Split, Split, str]:
     return train, test, digest.hexdigest()
 
 
-def prepare(config: RunConfig, root: Path) -> Data:
+def load_splits(config: RunConfig, root: Path) -> Data:
     """The splits for a resolved configuration; the last `valid_size` train images are the validation split."""
     if config.valid_size is None or config.dataset == "auto":
         raise ValueError("prepare() wants a configuration that resolve() has filled in")
-    whole, test, fingerprint = _load(config.dataset, root)
-    cut = len(whole) - config.valid_size
-    train, valid = whole[:cut], whole[cut:]
+    all_train, test, fingerprint = _load(config.dataset, root)
+    cut = len(all_train) - config.valid_size
+    train, valid = all_train[:cut], all_train[cut:]
     if config.subset is not None:
         few = slice(0, max(1, config.subset // 2))
         train, valid, test = train[: config.subset], valid[few], test[few]

@@ -21,7 +21,7 @@ from vaestudy.config.registry import SIGMAS
 from vaestudy.model.special import log1p_over, mask
 
 
-class _Known(torch.autograd.Function):
+class _ClosedFormSlope(torch.autograd.Function):
     """A value whose derivative by `output` is known in closed form."""
 
     @staticmethod
@@ -36,17 +36,17 @@ class _Known(torch.autograd.Function):
         return grad * slope, None, None
 
 
-def _known(output: Tensor, value: Tensor, slope: Tensor) -> Tensor:
-    result: Tensor = _Known.apply(output, value, slope)
+def _with_slope(output: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    result: Tensor = _ClosedFormSlope.apply(output, value, slope)
     return result
 
 
-def hold(output: Tensor, low: float, high: float) -> Tensor:
+def clamped(output: Tensor, low: float, high: float) -> Tensor:
     """`output.clamp(low, high)`, whose own gradient takes twenty times as long on CPUs."""
     with torch.no_grad():
         held = output.clamp(low, high)
         free = mask(torch.eq, held, output)
-    return _known(output, held, free)
+    return _with_slope(output, held, free)
 
 
 class Sigma(ABC):
@@ -72,7 +72,7 @@ class Sigma(ABC):
 
     def limit(self, output: Tensor, floor: float, ceiling: float = math.inf) -> Tensor:
         """The output with sigma held in [floor, ceiling]."""
-        return hold(output, self.inverse(floor) if floor else -math.inf, self.inverse(ceiling))
+        return clamped(output, self.inverse(floor) if floor else -math.inf, self.inverse(ceiling))
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
         """Where `limit` holds sigma at its floor: booleans like `output`."""
@@ -95,7 +95,7 @@ class Raw(Sigma):
         with torch.no_grad():
             held = torch.copysign(output.abs().clamp_(floor, ceiling), output)
             free = mask(torch.eq, held, output)
-        return _known(output, held, free)
+        return _with_slope(output, held, free)
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
         return output.abs() <= floor
@@ -141,7 +141,7 @@ class Softplus(Sigma):
             # ln sigma = min(a, 0) + ln q: where e^a underflows, ln sigma is still a.
             q = log1p_over(e) * (-above).exp_() + above
             value, slope = 2 * (a.clamp_max(0) + q.log()), 2 / ((1 + e) * q)
-        return _known(output, value, slope)
+        return _with_slope(output, value, slope)
 
     def inverse(self, sigma: float) -> float:
         return sigma + math.log(-math.expm1(-sigma)) - self.SHIFT
@@ -154,7 +154,7 @@ class Squareplus(Sigma):
         with torch.no_grad():
             root = (output * output + 4).sqrt_()
             value = 2 * output.sign() * ((output.abs() + root) / 2).log_()
-        return _known(output, value, 2 / root)
+        return _with_slope(output, value, 2 / root)
 
     def inverse(self, sigma: float) -> float:
         return sigma - 1 / sigma
@@ -167,7 +167,7 @@ class ExpLinear(Sigma):
         with torch.no_grad():
             linear = 1 + output.clamp_min(0)
             value = 2 * (output.clamp_max(0) + linear.log())
-        return _known(output, value, 2 / linear)
+        return _with_slope(output, value, 2 / linear)
 
     def inverse(self, sigma: float) -> float:
         return math.log(sigma) if sigma < 1 else sigma - 1

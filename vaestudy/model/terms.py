@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vaestudy.model.chunking import rows
+from vaestudy.model.chunking import max_rows
+from vaestudy.model.likelihoods.base import Likelihood
 from vaestudy.model.vae import VAE, Posterior, log_prior
 
 
@@ -47,18 +48,28 @@ class Terms:
             self.z.register_hook(lambda gradient: gradient * factor)
 
 
-def terms(model: VAE, x: Tensor, eps: Tensor, log_guard: float = 0.0, q: Posterior | None = None) -> Terms:
-    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `rows` draws in chunks, with the same gradient.
+def terms(
+    model: VAE,
+    x: Tensor,
+    eps: Tensor,
+    log_guard: float = 0.0,
+    q: Posterior | None = None,
+    likelihood: Likelihood | None = None,
+) -> Terms:
+    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `max_rows` draws in chunks, with the same gradient.
 
-    `q` is given where x was encoded already.
+    Args:
+        q: the posterior of x, where x was encoded already.
+        likelihood: the distribution by which x is scored, in place of the model's own.
     """
     q = model.encode(x, log_guard) if q is None else q
+    p = model.likelihood if likelihood is None else likelihood
     z = q.draw(eps)
 
     def decode(x: Tensor, z: Tensor) -> Tensor:
-        return model.likelihood.log_prob(x, model.decode(z), log_guard)
+        return p.log_prob(x, model.decode(z), log_guard)
 
-    most = rows(model.likelihood.heads)
+    most = max_rows(p.heads)
     if z[..., 0].numel() <= most or not torch.is_grad_enabled():
         return Terms(decode(x, z), z, q)
     parameters = list(model.parameters())

@@ -96,7 +96,7 @@ class VAE(nn.Module):
         if config.init_sigma is not None:
             nn.init.zeros_(self.sigma.weight)
             nn.init.constant_(self.sigma.bias, self.parameterisation.inverse(config.init_sigma))
-        self.likelihood.start(self.head)
+        self.likelihood.initialise_head(self.head)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
         """q(z|x) for images x [M, P]."""

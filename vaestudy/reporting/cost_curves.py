@@ -21,7 +21,7 @@ COSTS = {"images": "images seen", "passes": "decoder passes", "seconds": "traini
 
 
 @dataclass(frozen=True)
-class Curve:
+class CostCurve:
     """A cell's bound against one cost."""
 
     cost: Array
@@ -47,17 +47,17 @@ class Curve:
         values = [float(np.interp(where, x, row)) if known else math.nan for row in self.bounds]
         return pd.Series(values, index=self.seeds, dtype=float)
 
-    def within(self, cost: float) -> pd.Series[float]:
+    def at_most(self, cost: float) -> pd.Series[float]:
         """The same for at most that cost: a cell that had ended by then keeps its last bound."""
         return self.at(min(cost, self.end))
 
 
-def recorded(runs: pd.DataFrame) -> bool:
+def has_milestones(runs: pd.DataFrame) -> bool:
     """Whether anything was recorded along the way."""
     return bool(_milestones(runs))
 
 
-def curve(cell: pd.DataFrame, kind: str) -> Curve:
+def cost_curve(cell: pd.DataFrame, kind: str) -> CostCurve:
     """The bound of a cell's runs against a cost, one of COSTS, at the milestones that all of them came to."""
     names = [f"along/{m}" for m in _milestones(cell)]
     reached = [name for name in names if cell[f"{name}/elbo"].notna().all()]
@@ -69,7 +69,7 @@ def curve(cell: pd.DataFrame, kind: str) -> Curve:
     bounds: Array = np.array(cell[[f"{name}/elbo" for name in reached]], dtype=np.float64)
     # A milestone below M is passed in the same step as the next: one of them is enough.
     cost, first = np.unique(cost, return_index=True)
-    return Curve(cost, bounds[:, first], cell["seed"].tolist())
+    return CostCurve(cost, bounds[:, first], cell["seed"].tolist())
 
 
 def step_cost(cells: list[pd.DataFrame]) -> tuple[float, float]:
@@ -78,7 +78,7 @@ def step_cost(cells: list[pd.DataFrame]) -> tuple[float, float]:
     By least squares of relative errors, as a large L would else decide alone; a is not let below 0.
     """
     L = np.array([float(cell["params.samples"].iloc[0]) for cell in cells])
-    seconds = np.array([curve(cell, "seconds").end / curve(cell, "images").end for cell in cells])
+    seconds = np.array([cost_curve(cell, "seconds").end / cost_curve(cell, "images").end for cell in cells])
     design = np.stack((1 / seconds, L / seconds), axis=1)
     a, b = np.linalg.lstsq(design, np.ones(len(cells)), rcond=None)[0]
     return max(float(a), 0.0), float(b)

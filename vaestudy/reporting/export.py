@@ -24,12 +24,12 @@ from vaestudy.reporting import runs_frame
 from vaestudy.reporting.figures import arms
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
-from vaestudy.study.declaration import Study, show
-from vaestudy.tracking.mlflow_tracker import NOTE, Tracker
+from vaestudy.study.declaration import Study, level_text
+from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
-NOTE_MOST = 8_000  # characters of a description that MLflow keeps
-NOTE_LEVELS = 30
+LONGEST_DESCRIPTION = 8_000  # characters of a description that MLflow keeps
+MOST_LEVELS_SHOWN = 30
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
@@ -64,7 +64,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     children = tracker.runs(experiment, parent=parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
-    tidy = runs_frame.tidy(children, study) if len(children) else children
+    tidy = runs_frame.tidy_runs(children, study) if len(children) else children
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
         return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
     table = summary.summarise(tidy, study)
@@ -93,7 +93,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     _series(tracker, parent, study, table)
     first = tidy[tidy["status"] == "FINISHED"].iloc[0]
     tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
-    tracker.tag(parent, {NOTE: _note(study, table, notes, quick)})
+    tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
     return Exported(folder, screens, notes)
 
 
@@ -105,7 +105,7 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
     for name, level in numbers.items():
         shown = shown[shown[name] == level]
     firsts = shown.drop_duplicates(names).to_dict("records")
-    firsts.sort(key=lambda run: [runs_frame.rank(run[name], name, study) for name in names])
+    firsts.sort(key=lambda run: [runs_frame.level_rank(run[name], name, study) for name in names])
     return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
 
 
@@ -119,14 +119,14 @@ def _texts(stem: str, table: summary.Table, title: str, notes: list[str]) -> dic
     page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
     style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
     style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
-    texts = {
+    contents = {
         "csv": table.full.to_csv(index=False),
         "md": markdown,
         "tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
         "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
         f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
     }
-    return {f"tables/{stem}.{ending}": content.encode() for ending, content in texts.items()}
+    return {f"tables/{stem}.{ending}": content.encode() for ending, content in contents.items()}
 
 
 _NUMBER = r"[\d.,]+(?:e\d+)?"
@@ -205,7 +205,9 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
     padded = hard.to_markdown(index=False, disable_numparse=True)
     head, rule, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
     lines = "".join(f"* {line}\n" for line in notes)
-    levels = {name: [show(value) for value in values][:NOTE_LEVELS] for name, values in study.factors.items()}
+    levels = {
+        name: [level_text(value) for value in values][:MOST_LEVELS_SHOWN] for name, values in study.factors.items()
+    }
     design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
@@ -216,10 +218,10 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
         body = "\n".join([head, rule, *rows[:count]]) + cut
         return f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
 
-    if len(note(most)) <= NOTE_MOST:
+    if len(note(most)) <= LONGEST_DESCRIPTION:
         return note(most)
-    fits = bisect.bisect_right(range(most), NOTE_MOST, key=lambda count: len(note(count)))
-    return note(max(fits - 1, 0))[:NOTE_MOST]
+    fits = bisect.bisect_right(range(most), LONGEST_DESCRIPTION, key=lambda count: len(note(count)))
+    return note(max(fits - 1, 0))[:LONGEST_DESCRIPTION]
 
 
 def _screen(table: summary.Table, title: str) -> Screen:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from vaestudy.runtime.random_streams import stream
 
 Array = NDArray[np.float64]
-Move = Callable[[Array], Array]
+Alignment = Callable[[Array], Array]
 """B^T A [..., 2, 2] -> the best G of its kind [..., 2, 2]."""
 
 UNRELATED = 1_000
@@ -36,37 +36,37 @@ FLIPS = np.array(
 )
 
 
-def standard(layout: Array) -> Array:
+def standardised(layout: Array) -> Array:
     """The layout [C, 2], centred and of length 1."""
     centred = layout - layout.mean(0)
     return np.asarray(centred / np.linalg.norm(centred))
 
 
-def flip(cross: Array) -> Array:
+def best_flip(cross: Array) -> Array:
     """The best of the eight flips and swaps of the axes."""
     return np.asarray(FLIPS[np.einsum("gjk,...jk->...g", FLIPS, cross).argmax(-1)])
 
 
-def turn(cross: Array) -> Array:
+def best_rotation(cross: Array) -> Array:
     """The best rotation, with or without a flip (Schönemann 1966)."""
     U, _, Vt = np.linalg.svd(cross)
     return np.asarray(U @ Vt)
 
 
-MOVES: dict[str, Move] = {"flips and swaps": flip, "any rotation": turn}
+ALIGNMENTS: dict[str, Alignment] = {"flips and swaps": best_flip, "any rotation": best_rotation}
 
 
-def distance(A: Array, B: Array, move: Move) -> float:
+def distance(A: Array, B: Array, move: Alignment) -> float:
     """The distance of two layouts [C, 2]."""
-    return float(_distances(standard(A), standard(B)[None], move)[0])
+    return float(_distances(standardised(A), standardised(B)[None], move)[0])
 
 
-def unrelated(A: Array, B: Array, move: Move) -> Array:
+def unrelated(A: Array, B: Array, move: Alignment) -> Array:
     """The distance of A and B where B's points stand for other classes, in 1,000 fixed random orders: [1000]."""
-    return _distances(standard(A), standard(B)[_orders(len(B))], move)
+    return _distances(standardised(A), standardised(B)[_orders(len(B))], move)
 
 
-def _distances(A: Array, Bs: Array, move: Move) -> Array:
+def _distances(A: Array, Bs: Array, move: Alignment) -> Array:
     """Of one standard layout [C, 2] to others [n, C, 2]."""
     cross = np.swapaxes(Bs, -1, -2) @ A
     return np.asarray(1 - np.square((move(cross) * cross).sum((-1, -2))))

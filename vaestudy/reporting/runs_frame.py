@@ -14,30 +14,30 @@ from scipy import stats
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.study.declaration import Study, is_nats_of_pixels
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 
 
 class Incomparable(ValueError):
     """Runs whose numbers may not stand in one column."""
 
 
-def tidy(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+def tidy_runs(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """One row per cell and seed, factors as typed columns, metrics under their own names.
 
     Where a cell was run more than once (a crash, then a retry) its finished run counts, else its newest.
     """
-    rank = {"FINISHED": 0, "FAILED": 1}
-    runs = runs[runs["status"].isin(list(rank))].copy()
-    runs["rank"] = runs["status"].map(rank)
+    level_rank = {"FINISHED": 0, "FAILED": 1}
+    runs = runs[runs["status"].isin(list(level_rank))].copy()
+    runs["rank"] = runs["status"].map(level_rank)
     runs = runs.sort_values(["rank", "start_time"], ascending=[True, False]).drop_duplicates("tags.config.key")
     for name in (*study.factors, "seed"):
-        runs[name] = [_level(text) for text in runs[f"params.{name}"]]
+        runs[name] = [_parsed_level(text) for text in runs[f"params.{name}"]]
     metrics = {c: c.removeprefix("metrics.") for c in runs.columns if c.startswith("metrics.")}
     order = [*study.factors, "seed"]
     return runs.rename(columns=metrics).sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def _level(text: str) -> Any:
+def _parsed_level(text: str) -> Any:
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
@@ -45,7 +45,7 @@ def _level(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def check_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
+def require_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
     """Refuse runs whose metrics measure different things.
 
     Raises:
@@ -67,10 +67,10 @@ def interval(values: pd.Series[float]) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return (float(values.mean()) if n else math.nan), math.nan
-    return float(values.mean()), float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
 
-def rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
+def level_rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
     """Where a level stands among a factor's: numbers by their size, others in the order of the declaration."""
     if isinstance(level, int | float | np.number):
         return float(level), ""

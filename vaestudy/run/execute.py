@@ -22,17 +22,16 @@ from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import VAE
 from vaestudy.run import figures
 from vaestudy.run.record import Record
-from vaestudy.run.weights import pack
+from vaestudy.run.weights import pack_weights
 from vaestudy.runtime import provenance
 from vaestudy.scoring import score
-from vaestudy.scoring.class_probe import class_scores, reader
-from vaestudy.training import backend
-from vaestudy.training.checkpoint import Keeper
-from vaestudy.training.divergence import check_bound
-from vaestudy.training.train import OnEpoch, notices, train
+from vaestudy.scoring.class_probe import class_scores, get_classifier
+from vaestudy.training.checkpoint import CheckpointStore
+from vaestudy.training.divergence import raise_if_diverged
+from vaestudy.training.train import OnEpoch, run_notices, train
 
 
-def check_device(device: str) -> None:
+def require_device(device: str) -> None:
     """Refuse a device that is not there.
 
     Raises:
@@ -49,34 +48,36 @@ def execute(
     config: RunConfig,
     root: Path,
     on_epoch: OnEpoch = lambda epoch, metrics: None,
-    say: Callable[[str], None] = lambda line: None,
-    keeper: Keeper | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    checkpoint_store: CheckpointStore | None = None,
 ) -> Record:
     """Run a resolved configuration on the data under `root`.
 
     Raises:
         NonFiniteLoss: the run diverged.
     """
-    check_device(config.device)
+    require_device(config.device)
     clock = [time.perf_counter()]
-    data = datasets.prepare(config, root)
-    lines = notices(config, data)
+    data = datasets.load_splits(config, root)
+    lines = run_notices(config, data)
     for line in lines:
-        say(line)
-    result = train(config, data, on_epoch, keeper)
-    lines += keeper.remarks if keeper else []
+        report(line)
+    result = train(config, data, on_epoch, checkpoint_store)
+    lines += checkpoint_store.warnings if checkpoint_store else []
     clock.append(time.perf_counter())
-    x, labels = test_pixels(config, data)
+    x, labels = scored_images(config, data)
     scores = score_run(result.model, x, labels, data)
-    check_bound({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
+    raise_if_diverged({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
     clock.append(time.perf_counter())
-    pictures = figures.draw(figures.Portrait(result.model, x, labels, result.history, scores), config.figures)
+    pictures = figures.draw_figures(
+        figures.FigureInputs(result.model, x, labels, result.history, scores), config.figures
+    )
     clock.append(time.perf_counter())
     epochs = config.epochs or 1
     metrics = {f"test/{name}": value for name, value in scores.metrics.items()}
     for label, row in scores.per_class.items():
         metrics |= {f"test/class_{label}/{name}": value for name, value in row.items()}
-    metrics |= result.along | result.gradients
+    metrics |= result.milestones | result.gradients
     metrics |= {
         "epochs_to_95": score.epochs_to_95(result.history),
         "seconds_per_epoch": result.train_seconds / epochs,
@@ -87,16 +88,22 @@ def execute(
         "seconds/total": clock[3] - clock[0],
     }
     files = {
-        "weights.safetensors": pack(result.model),
+        "weights.safetensors": pack_weights(result.model),
         "config.json": (config.model_dump_json(indent=2) + "\n").encode(),
         "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
-    about = facts(config, data) | {"gradient": result.step} | ({"notices": " ".join(lines)} if lines else {})
-    return Record(config, metrics, result.history, scores.kl_per_dimension, files, about, describe(data), tuple(lines))
+    about = (
+        provenance_tags(config, data, result.backend)
+        | {"gradient": result.gradient_description}
+        | ({"notices": " ".join(lines)} if lines else {})
+    )
+    return Record(
+        config, metrics, result.history, scores.kl_per_dimension, files, about, data_summary(data), tuple(lines)
+    )
 
 
-def test_pixels(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
     """The x [N, P] and labels [N] by which this configuration's runs are scored."""
     return fixed(config.pixels, data.test.images.to(config.device), "test"), data.test.labels.to(config.device)
 
@@ -105,17 +112,17 @@ def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> 
     """All that the model's configuration asks to know of x [N, P] with labels [N], the test split of `data`."""
     scores = score.score(model, x, labels, model.config.iwae)
     if model.config.class_scores:
-        scores = scores.joined(*class_scores(model, x, labels, reader(model.config, data)))
+        scores = scores.joined(*class_scores(model, x, labels, get_classifier(model.config, data)))
     return scores
 
 
-def describe(data: Data) -> dict[str, str]:
+def data_summary(data: Data) -> dict[str, str]:
     """What the run was fed, for the tracker."""
     sizes = {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)}
     return {"name": data.name, "fingerprint": data.fingerprint} | {k: str(v) for k, v in sizes.items()}
 
 
-def facts(config: RunConfig, data: Data) -> dict[str, str]:
+def provenance_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
     """What a stranger needs to obtain the same bits: by name, all as text."""
     commit, state = provenance.code_revision()
     return {
@@ -123,9 +130,9 @@ def facts(config: RunConfig, data: Data) -> dict[str, str]:
         "code.state": state,
         "config.key": config.key,
         "threads": str(config.threads),
-        "backend": backend.prepare(config),
+        "backend": backend,
         "likelihood": make_likelihood(config).describe(),
-        **{f"data.{name}": value for name, value in describe(data).items()},
+        **{f"data.{name}": value for name, value in data_summary(data).items()},
         **{f"version.{name}": value for name, value in provenance.versions().items()},
         **{f"hardware.{name}": value for name, value in provenance.hardware().items()},
     }

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from vaestudy.config.compatibility import arm
+from vaestudy.config.compatibility import likelihood_label
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.model.vae import VAE
 from vaestudy.plotting import to_png
@@ -34,7 +34,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Portrait:
+class FigureInputs:
     """What a picture may show: a trained model, the test images x [N, P] with labels [N], and its numbers."""
 
     model: VAE
@@ -48,7 +48,7 @@ class Portrait:
         return self.model.config.latent_dim
 
 
-def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
+def draw_figures(portrait: FigureInputs, names: tuple[str, ...]) -> dict[str, bytes]:
     """The named figures that apply to this run, as PNG files."""
     files = {}
     with torch.no_grad():
@@ -58,7 +58,7 @@ def draw(portrait: Portrait, names: tuple[str, ...]) -> dict[str, bytes]:
     return files
 
 
-def reconstructions(p: Portrait) -> Figure:
+def reconstructions(p: FigureInputs) -> Figure:
     """Two test images of each class over their reconstructions: the decoder's mean at a z drawn from q(z|x)."""
     found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
     columns = [rows for rows in found if len(rows) == 2]
@@ -77,20 +77,20 @@ def reconstructions(p: Portrait) -> Figure:
     return figure
 
 
-def prior_means(p: Portrait) -> Figure:
+def prior_means(p: FigureInputs) -> Figure:
     """Decoder means at 100 draws of z from the prior."""
     means = p.model.likelihood.mean(p.model.decode(_prior_draws(p)))
     return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}")[0]
 
 
-def prior_samples(p: Portrait) -> Figure:
+def prior_samples(p: FigureInputs) -> Figure:
     """Pixels drawn from p(x|z) at the same draws of z."""
     generator = stream("figures", "pixels", device=p.x.device)
     samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
     return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
 
 
-def decoder_samples(p: Portrait) -> Figure:
+def decoder_samples(p: FigureInputs) -> Figure:
     """One test image of each class, the decoder's mean at a z drawn from q(z|x), and pixels drawn from p(x|z) there."""
     rows = torch.cat([(p.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
     x = p.x[rows]
@@ -98,13 +98,13 @@ def decoder_samples(p: Portrait) -> Figure:
     noise = stream("figures", "decoder_samples", device=x.device)
     head = p.model.decode(q.draw(torch.randn((1, *q.mu.shape), generator=noise, device=x.device))[0])
     grid = torch.stack((x, p.model.likelihood.mean(head), p.model.likelihood.sample(head, noise)))
-    figure, ax = _sheet(grid.clamp(0, 1), f"{arm(p.model.config)}, D={p.D}")
+    figure, ax = _sheet(grid.clamp(0, 1), f"{likelihood_label(p.model.config)}, D={p.D}")
     ax.set_yticks(_centres(3), ["original", "mean of p(x|z)", "sample of p(x|z)"], fontsize=11)
     figure.set_size_inches(7, 2.2)
     return figure
 
 
-def pixel_calibration(p: Portrait) -> Figure | None:
+def pixel_calibration(p: FigureInputs) -> Figure | None:
     """Dequantised pixels: grey levels drawn from p(x|z) against the data's, and the places of the data in p(x|z)."""
     if not p.scores.histograms:
         return None
@@ -123,11 +123,11 @@ def pixel_calibration(p: Portrait) -> Figure | None:
     for ax in (left, right):
         ax.grid(alpha=0.3)
         ax.set_axisbelow(True)
-    figure.suptitle(f"{arm(p.model.config)}, D={p.D}")
+    figure.suptitle(f"{likelihood_label(p.model.config)}, D={p.D}")
     return figure
 
 
-def likelihood_over_kl(p: Portrait) -> Figure:
+def likelihood_over_kl(p: FigureInputs) -> Figure:
     """|log-likelihood| / KL in training, from the first step on."""
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     ax = figure.subplots()
@@ -135,13 +135,13 @@ def likelihood_over_kl(p: Portrait) -> Figure:
     values += [metrics.get("train/likelihood_over_kl", math.nan) for metrics in p.history]
     ax.plot(range(len(values)), values, color=TRAIN, marker="o", markersize=3)
     ax.set(yscale="log", xlabel="epoch (0: the first step)", ylabel="|log-likelihood| / KL")
-    ax.set_title(f"Reconstruction against KL in training, {arm(p.model.config)}, D={p.D}")
+    ax.set_title(f"Reconstruction against KL in training, {likelihood_label(p.model.config)}, D={p.D}")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)
     return figure
 
 
-def training_curves(p: Portrait) -> Figure:
+def training_curves(p: FigureInputs) -> Figure:
     """The bound and its two parts against epochs; the test value as a point at the end."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     epochs = range(1, len(p.history) + 1)
@@ -160,7 +160,7 @@ def training_curves(p: Portrait) -> Figure:
     return figure
 
 
-def kl_per_dimension(p: Portrait) -> Figure:
+def kl_per_dimension(p: FigureInputs) -> Figure:
     """Mean KL of each latent dimension over the test images, largest first."""
     values = np.sort(p.scores.kl_per_dimension)[::-1]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
@@ -178,7 +178,7 @@ def kl_per_dimension(p: Portrait) -> Figure:
     return figure
 
 
-def latent_means(p: Portrait) -> Figure | None:
+def latent_means(p: FigureInputs) -> Figure | None:
     """D=2: the mean of q(z|x) of each test image, coloured by class."""
     if p.D != 2:
         return None
@@ -198,7 +198,7 @@ def latent_means(p: Portrait) -> Figure | None:
     return figure
 
 
-def manifold(p: Portrait) -> Figure | None:
+def manifold(p: FigureInputs) -> Figure | None:
     """D=2: decoder means on a grid of the prior's quantiles, so that each tile has the same prior mass."""
     if p.D != 2:
         return None
@@ -214,7 +214,7 @@ def manifold(p: Portrait) -> Figure | None:
     return figure
 
 
-def traversals(p: Portrait) -> Figure | None:
+def traversals(p: FigureInputs) -> Figure | None:
     """D>2: one dimension at a time moved across the prior, the others held at one test image's posterior mean."""
     if p.D <= 2:
         return None
@@ -231,7 +231,7 @@ def traversals(p: Portrait) -> Figure | None:
     return figure
 
 
-def _prior_draws(p: Portrait) -> Tensor:
+def _prior_draws(p: FigureInputs) -> Tensor:
     return torch.randn((100, p.D), generator=stream("figures", "prior", device=p.x.device), device=p.x.device)
 
 

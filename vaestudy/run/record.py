@@ -22,12 +22,12 @@ class Record:
     facts: dict[str, str]
     """Code revision, versions, hardware, data fingerprint and sizes."""
     data: dict[str, str]
-    notices: tuple[str, ...] = ()
+    run_notices: tuple[str, ...] = ()
     """What the user should know of this run, a line each."""
 
 
 @dataclass(frozen=True)
-class Failure:
+class RunFailure:
     """How a run ended without a record."""
 
     reason: str
@@ -37,7 +37,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochEnd:
     """News of a run under way."""
 
     key: str
@@ -46,8 +46,8 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Done:
+class RunEnd:
     """A run's end."""
 
     key: str
-    outcome: Record | Failure
+    outcome: Record | RunFailure

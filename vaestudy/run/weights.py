@@ -12,12 +12,12 @@ from vaestudy.errors import BadInput
 from vaestudy.model.vae import VAE
 
 
-def pack(model: VAE) -> bytes:
+def pack_weights(model: VAE) -> bytes:
     """Weights and configuration as one safetensors file: neither can be had without the other."""
     return save_tensors(model.state_dict(), metadata={"config": model.config.model_dump_json()})
 
 
-def unpack(content: bytes) -> VAE:
+def unpack_weights(content: bytes) -> VAE:
     """The model that `pack` packed, on the device of its configuration.
 
     Raises:

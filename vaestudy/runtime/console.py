@@ -30,7 +30,7 @@ def progress(console: Console) -> Progress:
     )
 
 
-def print_whole(console: Console, table: Table) -> None:
+def print_uncut(console: Console, table: Table) -> None:
     """Print a table at its natural width: a narrow terminal wraps its lines, but nothing is cut off."""
     wide = Console(width=1_000, highlight=False)
     Console(width=max(wide.measure(table).maximum, console.width), highlight=False).print(table)

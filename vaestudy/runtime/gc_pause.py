@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """For slow imports: what modules bring stays, and walking it while it grows is a quarter of the time they take.
 
     The interpreter's last collection passes over it too: with torch that is a second after all work is done.

@@ -33,20 +33,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=+~-]+", "-", text).strip("-.") or "-"
 
 
-def public(text: str) -> str:
+def without_credentials(text: str) -> str:
     """`text` without the user and password of any URI in it, for messages and file names."""
     return re.sub(r"://[^@/\s]*@", "://", text)
-
-
-def storage_uri(named: str | None) -> str | None:
-    """Where Optuna keeps trials: None for journals under mlruns/, or a PostgreSQL database.
-
-    Raises:
-        BadInput: it is neither. SQLite is refused, as it lets two drivers run one trial.
-    """
-    if named is not None and urlsplit(named).scheme.split("+")[0] != "postgresql":
-        raise BadInput(f"--storage {public(named)}: must be postgresql://... (or leave it out, for mlruns/)")
-    return named
 
 
 def database_uri(path: Path) -> str:
@@ -65,10 +54,10 @@ def tracking_uri(named: str | None, must_answer: bool = True) -> str:
     uri = named or os.environ.get("MLFLOW_TRACKING_URI") or database_uri(mlruns() / "mlflow.db")
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme == "sqlite":
-        check_file(database_file(uri) or Path(), uri)
+        require_writable_database(database_file(uri) or Path(), uri)
     elif scheme in SERVERS:
         if must_answer:
-            check_answers(uri, "--tracking-uri", "server")
+            require_listening(uri, "--tracking-uri", "server")
     elif scheme not in DATABASES:
         valid = ", ".join(f"{kind}://" for kind in ("sqlite", *SERVERS, *DATABASES))
         raise BadInput(f"--tracking-uri {uri}: not a kind that can be used; choose from: {valid}")
@@ -81,7 +70,7 @@ def database_file(uri: str) -> Path | None:
     return Path(unquote(parts.path[1:])) if parts.scheme.split("+")[0] == "sqlite" else None
 
 
-def check_file(path: Path, shown: str) -> None:
+def require_writable_database(path: Path, shown: str) -> None:
     """Refuse a path that no file can be written at; nothing is created.
 
     Raises:
@@ -102,7 +91,7 @@ def check_file(path: Path, shown: str) -> None:
         raise BadInput(f"tracking path {shown}: {folder} cannot be written to")
 
 
-def check_answers(uri: str, name: str, kind: str) -> None:
+def require_listening(uri: str, name: str, kind: str) -> None:
     """Refuse an address where nothing listens.
 
     Raises:
@@ -113,7 +102,7 @@ def check_answers(uri: str, name: str, kind: str) -> None:
     try:
         socket.create_connection(address, timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise BadInput(f"{name} {public(uri)}: no {kind} answers there ({error})") from None
+        raise BadInput(f"{name} {without_credentials(uri)}: no {kind} answers there ({error})") from None
 
 
 def cores() -> int:

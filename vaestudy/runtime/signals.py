@@ -30,7 +30,7 @@ _state = _State()
 
 
 @contextmanager
-def orderly() -> Iterator[None]:
+def handling_signals() -> Iterator[None]:
     """Handle both signals as told above; in a thread that gets none, nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,7 +46,7 @@ def orderly() -> Iterator[None]:
 
 
 @contextmanager
-def whole() -> Iterator[None]:
+def deferring_interrupts() -> Iterator[None]:
     """What happens inside is not cut in two by the first signal, which waits for a `check` or the end.
 
     Raises:
@@ -58,13 +58,13 @@ def whole() -> Iterator[None]:
     finally:
         _state.depth -= 1
         if not _state.depth:
-            check()
+            raise_if_interrupted()
 
 
 @contextmanager
-def divisible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Within `whole`, something long that the first signal may end anywhere."""
-    check()
+    raise_if_interrupted()
     depth, _state.depth = _state.depth, 0
     try:
         yield
@@ -72,7 +72,7 @@ def divisible() -> Iterator[None]:
         _state.depth = depth
 
 
-def check() -> None:
+def raise_if_interrupted() -> None:
     """End here, if the first signal came.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaestudy.model.likelihoods.base import GREY_LEVELS
+from vaestudy.model.likelihoods.base import GREY_VALUES
 from vaestudy.model.vae import VAE, Posterior
 from vaestudy.runtime.random_streams import stream
 
@@ -59,8 +59,8 @@ def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
     if (floored := likelihood.at_floor(head)) is not None:
         found["decoder_at_floor"] = floored.double().mean() * len(x)
     if config.pixels == "dequantised":
-        found["predicted"] = _levels(likelihood.sample(head, generator))
-        found["observed"] = _levels(x)
+        found["predicted"] = _grey_value_counts(likelihood.sample(head, generator))
+        found["observed"] = _grey_value_counts(x)
         places = likelihood.normalised.cdf(x, head).double().clamp(0, 1)
         found["pit"] = places.histc(PIT_BINS, 0, 1)
     return found
@@ -74,7 +74,7 @@ def _sigmas(model: VAE, q: Posterior) -> Sums:
     return found
 
 
-def _levels(x: Tensor) -> Tensor:
+def _grey_value_counts(x: Tensor) -> Tensor:
     """How many pixels fall on each grey level, what lies outside [0, 1] on the nearest: [256]."""
-    level = (x.double() * GREY_LEVELS).floor_().clamp_(0, GREY_LEVELS - 1)
-    return level.histc(GREY_LEVELS, -0.5, GREY_LEVELS - 0.5)
+    grey_value = (x.double() * GREY_VALUES).floor_().clamp_(0, GREY_VALUES - 1)
+    return grey_value.histc(GREY_VALUES, -0.5, GREY_VALUES - 0.5)

@@ -23,39 +23,44 @@ from vaestudy.scoring.bounds import mean_and_error
 CLASSES = 10
 NEIGHBOURS = 10
 PRIOR_DRAWS = 2_000
-SURE = 0.9
+CONFIDENT = 0.9
 BLOCK = 1_000  # images at a time; fixed, as a block's noise is one stream
-READER_HIDDEN, READER_STEPS, READER_IMAGES = 256, 3_000, 100
+CLASSIFIER_HIDDEN, CLASSIFIER_STEPS, CLASSIFIER_IMAGES = 256, 3_000, 100
 
-Reader = Callable[[Tensor], Tensor]
+Classifier = Callable[[Tensor], Tensor]
 """Pictures [N, P] -> log p(class|picture) [N, C]."""
 
 Row = dict[str, float]
 
-_readers: dict[tuple[object, ...], Reader] = {}
+_classifiers: dict[tuple[object, ...], Classifier] = {}
 
 
-def reader(config: RunConfig, data: Data) -> Reader:
+def get_classifier(config: RunConfig, data: Data) -> Classifier:
     """The classifier by which pictures are read: the same for all runs on the same train images, made once a process.
 
     It sees the train split alone, under the run's pixel protocol; no choice of the run's own, and not its seed.
     """
     key = (data.fingerprint, len(data.train), config.pixels, config.device, torch.get_num_threads())
-    if key not in _readers:
-        _readers[key] = _train_reader(data.train, config.pixels, torch.device(config.device))
-    return _readers[key]
+    if key not in _classifiers:
+        _classifiers[key] = _train_classifier(data.train, config.pixels, torch.device(config.device))
+    return _classifiers[key]
 
 
-def _train_reader(train: Split, pixels: str, device: torch.device) -> Reader:
+def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classifier:
     """A perceptron 784-256-10, ReLU, Adam at 1e-3, 3,000 steps of 100 images drawn with replacement."""
     x, labels = fixed(pixels, train.images.to(device), "train"), train.labels.to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream("classes", "weights").initial_seed())
         net = nn.Sequential(
-            nn.Linear(x.shape[1], READER_HIDDEN), nn.ReLU(), nn.Linear(READER_HIDDEN, CLASSES), nn.LogSoftmax(-1)
+            nn.Linear(x.shape[1], CLASSIFIER_HIDDEN),
+            nn.ReLU(),
+            nn.Linear(CLASSIFIER_HIDDEN, CLASSES),
+            nn.LogSoftmax(-1),
         ).to(device)
     optimizer = optim.Adam(net.parameters(), 1e-3, fused=True)
-    order = torch.randint(len(x), (READER_STEPS, READER_IMAGES), generator=stream("classes", "order")).to(device)
+    order = torch.randint(len(x), (CLASSIFIER_STEPS, CLASSIFIER_IMAGES), generator=stream("classes", "order")).to(
+        device
+    )
     for rows in order:
         optimizer.zero_grad()
         F.nll_loss(net(x[rows]), labels[rows]).backward()
@@ -64,7 +69,7 @@ def _train_reader(train: Split, pixels: str, device: torch.device) -> Reader:
 
 
 @torch.no_grad()
-def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Reader) -> tuple[Row, dict[str, Row]]:
+def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tuple[Row, dict[str, Row]]:
     """(metrics, metrics by class) of test images x [N, P] with labels [N]."""
     mu, back = _embed(model, x)
     prior = stream("score", "classes", "prior", device=x.device)
@@ -75,7 +80,7 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Reader) -> tuple[R
     for kind, shown in pictures.items():
         log_p = read(shown).double()
         metrics |= mean_and_error(f"class_entropy_{kind}", -(log_p.exp() * log_p).sum(-1))
-        metrics |= mean_and_error(f"unclear_{kind}", (log_p.amax(-1).exp() < SURE).double())
+        metrics |= mean_and_error(f"unclear_{kind}", (log_p.amax(-1).exp() < CONFIDENT).double())
         metrics |= mean_and_error(f"greyness_{kind}", (4 * shown * (1 - shown)).double().mean(-1))
         if kind != "prior":
             by_image[f"recognised_{kind}"] = (log_p.argmax(-1) == labels).double()

@@ -59,9 +59,9 @@ from typing import Any
 
 from torch import Tensor
 
-from vaestudy.model.likelihoods.base import GREY_LEVELS
+from vaestudy.model.likelihoods.base import GREY_VALUES
 from vaestudy.model.vae import VAE
-from vaestudy.scoring.bounds import bound, importance, mean_and_error
+from vaestudy.scoring.bounds import elbo_terms, importance_weighted, mean_and_error
 from vaestudy.scoring.calibration import pixel_scores
 
 ELBO_DRAWS = 10
@@ -90,7 +90,7 @@ class Scores:
 
 def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
     """All of the above for x [N, P] with labels [N]."""
-    b = bound(model, x, ELBO_DRAWS, "score", "elbo")
+    b = elbo_terms(model, x, ELBO_DRAWS, "score", "elbo")
     metrics: dict[str, float] = {}
     for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
         metrics |= mean_and_error(name, values)
@@ -113,7 +113,7 @@ def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, floa
     """iwae_K, its standard error and ess_K for each K."""
     metrics: dict[str, float] = {}
     for K in sorted(set(ks)):
-        log_px, size = importance(model, x, K)
+        log_px, size = importance_weighted(model, x, K)
         metrics |= mean_and_error(f"iwae_{K}", log_px) | {f"ess_{K}": size.mean().item()}
     return metrics
 
@@ -122,22 +122,17 @@ def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict
     """bits_per_dim and its standard error where x [N, P] is dequantised, from L_K, `known` or scored here."""
     if model.config.pixels != "dequantised":
         return {}
-    likelihood, metrics, bound = model.likelihood, {}, f"iwae_{K}"
+    likelihood, bound, further = model.likelihood, f"iwae_{K}", {}
     if likelihood.normalised is not likelihood:
-        model.likelihood = likelihood.normalised
-        try:
-            found = mean_and_error(bound, importance(model, x, K)[0])
-        finally:
-            model.likelihood = likelihood
-        metrics = known = {f"continuous_bernoulli_{name}": value for name, value in found.items()}
+        log_px, _ = importance_weighted(model, x, K, likelihood.normalised)
         bound = f"continuous_bernoulli_{bound}"
+        known = further = mean_and_error(bound, log_px)
     nats_per_bit = x.shape[1] * math.log(2)
-    offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_LEVELS)
-    bits = {
+    offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
+    return further | {
         "bits_per_dim": offset - known[bound] / nats_per_bit,
         "bits_per_dim_se": known[f"{bound}_se"] / nats_per_bit,
     }
-    return metrics | bits
 
 
 def epochs_to_95(history: Sequence[dict[str, float]]) -> float:

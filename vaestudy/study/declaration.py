@@ -12,17 +12,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vaestudy.config.compatibility import DEFAULTS, takes
+from vaestudy.config.compatibility import OPTION_DEFAULTS, has_option
 from vaestudy.config.fields import Choice, Count
 from vaestudy.config.registry import LIKELIHOODS, STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
-from vaestudy.errors import BadInput, unknown
+from vaestudy.errors import BadInput, unknown_name
 
 Level = int | float | str | bool | tuple[int, ...]
 Levels = dict[str, tuple[Level, ...]]
 
 NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
-QUICK: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
+QUICK_CHANGES: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 QUICK_SEEDS = 2
 QUICK_GRADIENT_IMAGES = 20
 QUICK_CELLS = 12
@@ -74,11 +74,11 @@ class Study(BaseModel):
     def _consistent(self) -> Study:
         fields = set(RunConfig.model_fields) - {"seed"}
         if strange := (set(self.factors) | set(self.full)) - fields:
-            raise ValueError(unknown("factor", min(strange), sorted(fields)))
+            raise ValueError(unknown_name("factor", min(strange), sorted(fields)))
         if set(self.baseline) != set(self.factors) or set(self.full) - set(self.factors):
             raise ValueError("baseline must give a level for each factor, and full only extend factors")
         if strange := {name for rule in self.leave_out for name in rule} - set(self.factors):
-            raise ValueError(unknown("factor", min(strange), self.factors))
+            raise ValueError(unknown_name("factor", min(strange), self.factors))
         families = self.families
         if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
             raise ValueError(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
@@ -94,7 +94,7 @@ class Study(BaseModel):
     def question(self) -> str:
         return self.doc.strip().splitlines()[0]
 
-    def levels(self, *, full: bool, quick: bool, given: Levels) -> Levels:
+    def levels_to_run(self, *, full: bool, quick: bool, given: Levels) -> Levels:
         """The levels to run: as declared, or as `given` on the command line; few of each if `quick`."""
         levels = {}
         for name, declared in self.factors.items():
@@ -104,14 +104,14 @@ class Study(BaseModel):
             levels = {name: tuple(v for v in values if v in kept[name]) for name, values in levels.items()}
         return levels
 
-    def plan(self, base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
+    def cells_to_run(self, base: RunConfig, levels: Levels, seeds: int) -> list[Cell]:
         """The cells to run.
 
         Raises:
             BadInput: a cell cannot be, or none is left.
         """
-        if not (wanted := cells(base, levels, seeds, self.leave_out)):
-            shown = "; ".join(", ".join(f"{n}={show(v)}" for n, v in rule.items()) for rule in self.leave_out)
+        if not (wanted := make_cells(base, levels, seeds, self.leave_out)):
+            shown = "; ".join(", ".join(f"{n}={level_text(v)}" for n, v in rule.items()) for rule in self.leave_out)
             raise BadInput(f"no cell is left: the study leaves out {shown}")
         return wanted
 
@@ -137,11 +137,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        shown = [f"{name}={show(value)}" for name, value in self.levels.items()]
+        shown = [f"{name}={level_text(value)}" for name, value in self.levels.items()]
         return ", ".join([*shown, f"seed={self.config.seed}"])
 
 
-def cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[str, Level]] = ()) -> list[Cell]:
+def make_cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[str, Level]] = ()) -> list[Cell]:
     """All cells but those of `leave_out`, one seed after another: an interrupted study has whole replicates.
 
     A likelihood is crossed with the options that it has; of any other option it keeps the default.
@@ -150,19 +150,19 @@ def cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[dict[
     for values in itertools.product(*levels.values()):
         wanted = dict(zip(levels, values, strict=True))
         likelihood = str(wanted.get("likelihood", base.likelihood))
-        settled = {n: level if takes(likelihood, n) else DEFAULTS[n] for n, level in wanted.items()}
+        settled = {n: level if has_option(likelihood, n) else OPTION_DEFAULTS[n] for n, level in wanted.items()}
         if settled not in combined and not any(rule.items() <= settled.items() for rule in leave_out):
             combined.append(settled)
-    return [Cell(c, base.but(**c, seed=seed)) for seed in range(seeds) for c in combined]
+    return [Cell(c, base.with_changes(**c, seed=seed)) for seed in range(seeds) for c in combined]
 
 
-def quick(base: RunConfig) -> RunConfig:
+def quick_config(base: RunConfig) -> RunConfig:
     """The base shrunk to a look: few images, few epochs, one picture a run unless the study has chosen its own."""
     own = {"figures": base.figures} if base.figures != RunConfig().figures else {}
-    return base.but(**QUICK | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
+    return base.with_changes(**QUICK_CHANGES | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
 
 
-def show(value: Any) -> str:
+def level_text(value: Any) -> str:
     """A level as text, the same in names, tables and file names."""
     if isinstance(value, tuple | list):
         return "x".join(map(str, value))

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime.paths import slug
-from vaestudy.study.declaration import Study, show
+from vaestudy.study.declaration import Study, level_text
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,6 @@ class Sweep:
     """Base fields set on the command line."""
     quick: bool
     note: str | None
-    fresh: bool
 
     @property
     def objective(self) -> str:
@@ -28,15 +27,15 @@ class Sweep:
         return "valid/elbo" if self.base.valid_size else "train/elbo"
 
     @property
-    def stem(self) -> str:
+    def base_name(self) -> str:
         parts = ["quick"] if self.quick else []
         parts.append(self.base.dataset)
-        parts += [f"{name}={show(value)}" for name, value in self.changed.items() if name != "dataset"]
+        parts += [f"{name}={level_text(value)}" for name, value in self.changed.items() if name != "dataset"]
         return slug("-".join(parts))[:120]
 
 
-def single(config: RunConfig) -> Sweep:
+def single_run(config: RunConfig) -> Sweep:
     """A run on its own, in the form of a sweep without factors."""
     doc = "Single runs of `vaestudy train`."
     study = Study(name="train", doc=doc, base=config, factors={}, baseline={}, figures=())
-    return Sweep(study, config, {}, quick=False, note=None, fresh=False)
+    return Sweep(study, config, {}, quick=False, note=None)

@@ -10,47 +10,34 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from rich.console import Console
 
-from vaestudy.run.record import Epoch, Failure
+from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
 from vaestudy.runtime.console import progress
-from vaestudy.runtime.paths import cores, database_file, database_uri, mlruns, public, slug
-from vaestudy.runtime.signals import check, whole
+from vaestudy.runtime.paths import database_file, database_uri, mlruns, slug, without_credentials
+from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.study.declaration import Cell
 from vaestudy.study.sweep import Sweep
-from vaestudy.sweep.progress import Board
-from vaestudy.sweep.trial_ledger import UNWRITTEN, Ledger, _trials
-from vaestudy.sweep.trial_storage import Books, DatabaseBooks, JournalBooks, generation
-from vaestudy.sweep.worker_pool import Cluster, DaskPool, InlinePool, Pool
-from vaestudy.tracking.publisher import Delivery
+from vaestudy.sweep.progress import ProgressDisplay
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
+from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage, latest_name
+from vaestudy.sweep.worker_pool import WorkerPool, make_pool
+from vaestudy.tracking.publisher import Publisher
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Who does the work: processes here (None: one a core; 0: this one), or a cluster; how often a cell is retried."""
-
-    workers: int | None = None
-    cluster: Cluster | None = None
-    retries: int = 1
-
-    def pool(self, runs: int) -> Pool:
-        if self.workers == 0 and self.cluster is None:
-            return InlinePool()
-        count = cores() if self.workers is None else self.workers
-        return DaskPool(min(count, runs), self.cluster)
-
-
-@dataclass(frozen=True)
-class Outcome:
+class SweepOutcome:
     """How a study's execution went, and its way to the tracker."""
 
-    delivery: Delivery
+    publisher: Publisher
     crashed: int
     waiting: int
     """Results that the tracker has not taken yet."""
@@ -58,87 +45,141 @@ class Outcome:
     """Cells that were not begun, as their trial could not be written."""
 
 
-def conduct(
-    sweep: Sweep, wanted: list[Cell], uri: str, storage: str | None, root: Path, crew: Crew, console: Console
-) -> Outcome:
-    """Run the cells of `wanted` that have no finished run yet.
+def run_sweep(
+    sweep: Sweep,
+    cells: list[Cell],
+    options: SweepOptions,
+    locations: Locations,
+    console: Console,
+    make_pool: Callable[[SweepOptions, int], WorkerPool] = make_pool,
+) -> SweepOutcome:
+    """Run the cells that have no finished run yet.
+
+    Args:
+        sweep: the study at one scale on one data set.
+        cells: the cells that are asked for.
+        options: by which workers they are run, and where trials are kept.
+        locations: where the data is read and the runs are recorded.
+        console: where progress and remarks are shown.
+        make_pool: makes the workers of so many runs.
 
     Raises:
         BadInput: another driver holds this sweep, its base configuration is not the one it was begun with, or the
             place for Optuna's trials cannot be used.
     """
-    study, stem = sweep.study.name, sweep.stem
-    books: Books = DatabaseBooks(storage, study) if storage else JournalBooks(_folder(uri) / study)
-    with books.held(stem):
-        name = generation(books.names(stem), stem, sweep.fresh)
-        if (remark := books.mend(name)) is not None:
+    study, base_name, uri = sweep.study.name, sweep.base_name, locations.tracking_uri
+    storage: TrialStorage = (
+        DatabaseTrialStorage(options.storage, study) if options.storage else JournalTrialStorage(_folder(uri) / study)
+    )
+    with storage.locked(base_name):
+        name = latest_name(storage.sweep_names(base_name), base_name, options.fresh)
+        if (remark := storage.repair(name)) is not None:
             console.print(remark, style="yellow")
-        delivery = Delivery(uri, sweep, name, lambda line: console.print(line, style="yellow"))
-        before = delivery.known()
-        ledger = Ledger(_trials(*books.address(name)), delivery)
-        finished = ledger.reconcile(before)
-        missing = [cell for cell in wanted if cell.config.key not in finished]
-        console.print(f"{study} on {sweep.base.dataset}: {len(wanted)} runs, {len(wanted) - len(missing)} done")
+        publisher = Publisher(uri, sweep, name, lambda line: console.print(line, style="yellow"))
+        recorded = publisher.recorded_cells()
+        ledger = TrialLedger(open_trials(storage.location(name)), publisher)
+        finished = ledger.reconcile(recorded)
+        missing = [cell for cell in cells if cell.config.key not in finished]
+        console.print(f"{study} on {sweep.base.dataset}: {len(cells)} runs, {len(cells) - len(missing)} done")
+        ended = Ended()
         try:
-            crashed, unstarted = _drive(ledger, missing, root, crew, console) if missing else (0, 0)
+            if missing:
+                workers = make_pool(options, len(missing))
+                ended = _run_missing(ledger, missing, workers, options, locations.data_root, console)
         except BaseException:
-            delivery.close("KILLED")
-            done = len(wanted) - len(missing) + ledger.ended
-            line = f"stopped: {done} of {len(wanted)} runs are done, {len(wanted) - done} are left; to go on from here:"
+            publisher.close("KILLED")
+            done = len(cells) - len(missing) + ledger.ended
+            line = f"stopped: {done} of {len(cells)} runs are done, {len(cells) - done} are left; to go on from here:"
             console.print(line, style="yellow")
             console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
             raise
-        delivery.close("FINISHED")
-        return Outcome(delivery, crashed, len(delivery.spooled()), unstarted)
+        publisher.close("FINISHED")
+        return SweepOutcome(publisher, ended.crashed, len(publisher.waiting_objectives()), ended.unstarted)
 
 
 def _folder(uri: str) -> Path:
     """Where the sweeps tracked at `uri` keep their journals: a sweep and its runs must not be parted."""
     base = mlruns() / "optuna"
-    return base if uri == database_uri(mlruns() / "mlflow.db") else base / slug(public(str(database_file(uri) or uri)))
+    if uri == database_uri(mlruns() / "mlflow.db"):
+        return base
+    return base / slug(without_credentials(str(database_file(uri) or uri)))
 
 
-def _drive(ledger: Ledger, missing: list[Cell], root: Path, crew: Crew, console: Console) -> tuple[int, int]:
-    """Keep the crew busy until no cell is missing: (cells that crashed more often than they may, cells not begun)."""
-    pool = crew.pool(len(missing))
-    with whole():
+@dataclass
+class Ended:
+    """How the runs of one execution ended."""
+
+    crashed: int = 0
+    """Cells that crashed more often than they may."""
+    unstarted: int = 0
+    """Cells that were not begun, as their trial could not be written."""
+
+
+def _run_missing(
+    ledger: TrialLedger, missing: list[Cell], pool: WorkerPool, options: SweepOptions, root: Path, console: Console
+) -> Ended:
+    """Keep the workers busy until no cell is missing."""
+    with deferring_interrupts():
         try:
             with progress(console) as bar:
-                return _serve(ledger, missing, root, crew.retries, pool, Board(bar, missing, ledger.sweep), console)
+                display = ProgressDisplay(bar, missing, ledger.sweep)
+                return _SweepLoop(ledger, pool, display, options.retries, root, console).run(missing)
         finally:
             pool.close()
             ledger.abandon()
 
 
-def _serve(
-    ledger: Ledger, missing: list[Cell], root: Path, retries: int, pool: Pool, board: Board, console: Console
-) -> tuple[int, int]:
-    waiting, crashes, unstarted = deque(missing), Counter[str](), 0
-    while waiting or pool.busy:
-        check()
-        while waiting and pool.busy < pool.count:
+@dataclass
+class _SweepLoop:
+    """Cells to workers, and what the workers tell to the ledger, the tracker and the display."""
+
+    ledger: TrialLedger
+    pool: WorkerPool
+    display: ProgressDisplay
+    retries: int
+    root: Path
+    console: Console
+    crashes: Counter[str] = field(default_factory=Counter)
+    """How often each cell crashed, by its key."""
+
+    def run(self, missing: list[Cell]) -> Ended:
+        """Run the cells until none waits and no worker is busy."""
+        waiting, ended = deque(missing), Ended()
+        while waiting or self.pool.busy:
+            raise_if_interrupted()
+            ended.unstarted += self._begin(waiting)
+            for event in self.pool.events() if self.pool.busy else ():
+                if isinstance(event, EpochEnd):
+                    self.ledger.publisher.epoch(event)
+                    self.display.epoch(event)
+                elif (again := self._end(event)) is not None:
+                    waiting.append(again)
+        ended.crashed = sum(count > self.retries for count in self.crashes.values())
+        return ended
+
+    def _begin(self, waiting: deque[Cell]) -> int:
+        """Hand cells to the workers that are free; return how many cannot be begun, as no trial can be written."""
+        while waiting and self.pool.busy < self.pool.count:
             cell = waiting.popleft()
             try:
-                ledger.begin(cell)
-            except UNWRITTEN as error:
+                self.ledger.begin(cell)
+            except WRITE_ERRORS as error:
                 unstarted = len(waiting) + 1
                 line = f"trials cannot be written ({error}); no further run is started, {unstarted} are left"
-                console.print(line, style="red")
+                self.console.print(line, style="red")
                 waiting.clear()
-                break
-            pool.submit(cell.config, root)
-            board.begin(cell)
-        for event in pool.news() if pool.busy else ():
-            if isinstance(event, Epoch):
-                ledger.delivery.epoch(event)
-                board.epoch(event)
-                continue
-            ledger.end(event)
-            if isinstance(event.outcome, Failure) and not event.outcome.diverged:
-                crashes[event.key] += 1
-                if crashes[event.key] <= retries:
-                    console.print(f"{board.name(event)} crashed ({event.outcome.reason}); trying again")
-                    waiting.append(board.again(event))
-                    continue
-            console.print(board.end(event))
-    return sum(count > retries for count in crashes.values()), unstarted
+                return unstarted
+            self.pool.submit(cell.config, self.root)
+            self.display.begin(cell)
+        return 0
+
+    def _end(self, event: RunEnd) -> Cell | None:
+        """Record a run's end; return its cell if the run crashed and may be tried again."""
+        self.ledger.end(event)
+        if isinstance(event.outcome, RunFailure) and not event.outcome.diverged:
+            self.crashes[event.key] += 1
+            if self.crashes[event.key] <= self.retries:
+                self.console.print(f"{self.display.name(event)} crashed ({event.outcome.reason}); trying again")
+                return self.display.requeue(event)
+        self.console.print(self.display.end(event))
+        return None

@@ -14,38 +14,49 @@ import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
 from vaestudy.errors import BadInput
-from vaestudy.runtime.paths import public
+from vaestudy.runtime.paths import without_credentials
 
 LOCK_CLASS = 86_432  # ours among a database's advisory locks
 
 
-class Books(Protocol):
+@dataclass(frozen=True)
+class TrialLocation:
+    """Where Optuna finds a study."""
+
+    address: str
+    """A journal file, or the address of a database."""
+    study: str
+    """The name of the study in it."""
+
+
+class TrialStorage(Protocol):
     """What a driver needs of the place where trials are kept."""
 
-    def held(self, stem: str) -> Any:
+    def locked(self, base_name: str) -> Any:
         """A context that holds the sweep, all generations of it.
 
         Raises:
             BadInput: another driver does; the message says which.
         """
 
-    def names(self, stem: str) -> list[str]:
+    def sweep_names(self, base_name: str) -> list[str]:
         """The generations of a sweep that exist: stem, stem~2, ..."""
 
-    def mend(self, name: str) -> str | None:
+    def repair(self, name: str) -> str | None:
         """Recover from a torn write; the line to show if there was any."""
 
-    def address(self, name: str) -> tuple[str, str]:
-        """(what to open, the name of the study in it)."""
+    def location(self, name: str) -> TrialLocation:
+        """Where the trials of a sweep are found."""
 
 
-class JournalBooks:
+class JournalTrialStorage:
     """A journal file a generation, in `folder`."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,31 +67,34 @@ class JournalBooks:
         self.folder = folder
 
     @contextmanager
-    def held(self, stem: str) -> Iterator[None]:
-        lock, owner = FileLock(self.folder / f"{stem}.lock"), self.folder / f"{stem}.owner"
+    def locked(self, base_name: str) -> Iterator[None]:
+        lock, owner = FileLock(self.folder / f"{base_name}.lock"), self.folder / f"{base_name}.owner"
         try:
             lock.acquire(timeout=0)
         except Timeout:
             holder = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-            raise BadInput(f"study {self.folder.name} ({stem}) is being run by {holder}") from None
+            raise BadInput(f"study {self.folder.name} ({base_name}) is being run by {holder}") from None
         try:
-            owner.write_text(_ourselves(), encoding="utf-8")
+            owner.write_text(_process_label(), encoding="utf-8")
             yield
         finally:
             owner.unlink(missing_ok=True)
             lock.release()
 
-    def names(self, stem: str) -> list[str]:
-        return [path.stem for path in (*self.folder.glob(f"{stem}.journal"), *self.folder.glob(f"{stem}~*.journal"))]
+    def sweep_names(self, base_name: str) -> list[str]:
+        return [
+            path.stem
+            for path in (*self.folder.glob(f"{base_name}.journal"), *self.folder.glob(f"{base_name}~*.journal"))
+        ]
 
-    def mend(self, name: str) -> str | None:
-        return mend(self.folder / f"{name}.journal")
+    def repair(self, name: str) -> str | None:
+        return repair(self.folder / f"{name}.journal")
 
-    def address(self, name: str) -> tuple[str, str]:
-        return str(self.folder / f"{name}.journal"), name
+    def location(self, name: str) -> TrialLocation:
+        return TrialLocation(str(self.folder / f"{name}.journal"), name)
 
 
-class DatabaseBooks:
+class DatabaseTrialStorage:
     """All sweeps of a study in one PostgreSQL database.
 
     Raises:
@@ -92,59 +106,63 @@ class DatabaseBooks:
 
         self.uri, self.study = uri, study
         try:
-            self._engine = sqlalchemy.create_engine(uri, connect_args={"application_name": f"vaestudy {_ourselves()}"})
+            self._engine = sqlalchemy.create_engine(
+                uri, connect_args={"application_name": f"vaestudy {_process_label()}"}
+            )
             self._engine.connect().close()
         except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
             reason = str(error).splitlines()[0]
-            raise BadInput(f"--storage {public(uri)}: cannot be used ({public(reason)})") from None
+            raise BadInput(
+                f"--storage {without_credentials(uri)}: cannot be used ({without_credentials(reason)})"
+            ) from None
 
     @contextmanager
-    def held(self, stem: str) -> Iterator[None]:
+    def locked(self, base_name: str) -> Iterator[None]:
         from sqlalchemy import text
 
-        names = {"kind": LOCK_CLASS, "name": f"{self.study}/{stem}"}
+        sweep_names = {"kind": LOCK_CLASS, "name": f"{self.study}/{base_name}"}
         with self._engine.connect() as connection:
-            if not connection.scalar(text("select pg_try_advisory_lock(:kind, hashtext(:name))"), names):
+            if not connection.scalar(text("select pg_try_advisory_lock(:kind, hashtext(:name))"), sweep_names):
                 holder = connection.scalar(
                     text(
                         "select a.application_name from pg_locks l join pg_stat_activity a using (pid) "
                         "where l.locktype = 'advisory' and l.granted and l.classid = :kind "
                         "and l.objid::bigint = (hashtext(:name)::bigint & 4294967295)"
                     ),
-                    names,
+                    sweep_names,
                 )
-                raise BadInput(f"study {self.study} ({stem}) is being run by {holder or 'another process'}")
+                raise BadInput(f"study {self.study} ({base_name}) is being run by {holder or 'another process'}")
             connection.commit()
             try:
                 yield
             finally:
-                connection.execute(text("select pg_advisory_unlock(:kind, hashtext(:name))"), names)
+                connection.execute(text("select pg_advisory_unlock(:kind, hashtext(:name))"), sweep_names)
 
-    def names(self, stem: str) -> list[str]:
+    def sweep_names(self, base_name: str) -> list[str]:
         from sqlalchemy import inspect, text
 
         with self._engine.connect() as connection:
             if not inspect(connection).has_table("studies"):
                 return []
             found = connection.scalars(text("select study_name from studies")).all()
-        pattern = re.compile(re.escape(f"{self.study}/{stem}") + r"(~\d+)?")
+        pattern = re.compile(re.escape(f"{self.study}/{base_name}") + r"(~\d+)?")
         return [str(name).removeprefix(f"{self.study}/") for name in found if pattern.fullmatch(str(name))]
 
-    def mend(self, name: str) -> str | None:
+    def repair(self, name: str) -> str | None:
         return None
 
-    def address(self, name: str) -> tuple[str, str]:
-        return self.uri, f"{self.study}/{name}"
+    def location(self, name: str) -> TrialLocation:
+        return TrialLocation(self.uri, f"{self.study}/{name}")
 
 
-def generation(names: list[str], stem: str, fresh: bool) -> str:
+def latest_name(sweep_names: list[str], base_name: str, fresh: bool) -> str:
     """The newest of a sweep's generations, or a further one if it is to be begun anew."""
-    numbers = [1 if name == stem else int(name.rsplit("~", 1)[1]) for name in names]
+    numbers = [1 if name == base_name else int(name.rsplit("~", 1)[1]) for name in sweep_names]
     newest = max(numbers, default=0) + (1 if fresh or not numbers else 0)
-    return stem if newest == 1 else f"{stem}~{newest}"
+    return base_name if newest == 1 else f"{base_name}~{newest}"
 
 
-def mend(journal: Path) -> str | None:
+def repair(journal: Path) -> str | None:
     """Cut off what a kill or a full disk left half written at a journal's end; the line to show if there was any.
 
     What is cut is kept beside it. Nothing is lost by it: a cell whose end was cut is found finished in MLflow.
@@ -176,5 +194,5 @@ def _is_entry(content: bytes) -> bool:
     return True
 
 
-def _ourselves() -> str:
+def _process_label() -> str:
     return f"process {os.getpid()} on {platform.node()}"

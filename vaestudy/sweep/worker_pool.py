@@ -14,18 +14,18 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.run.execute import execute
-from vaestudy.run.record import Done, Epoch, Failure, Record
+from vaestudy.run.record import EpochEnd, Record, RunEnd, RunFailure
 from vaestudy.runtime import signals
-from vaestudy.runtime.paths import mlruns
+from vaestudy.runtime.paths import cores, mlruns
 from vaestudy.scoring.bounds import Metrics
-from vaestudy.training.checkpoint import Keeper
+from vaestudy.sweep.sweep_options import SweepOptions
+from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import NonFiniteLoss
 from vaestudy.training.train import OnEpoch
 
@@ -39,21 +39,11 @@ NANNY_ENVIRONMENT = {
 }
 
 
-class CrewLost(Exception):
+class WorkersLost(Exception):
     """There is nobody left to do the work: the cluster is gone, or its processes could not be started."""
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A Dask cluster that already stands: the scheduler's address and, for tls://, the files that open it."""
-
-    address: str
-    tls_ca: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-
-
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """Runs configurations; `news` tells of epochs and ends as they come."""
 
     count: int
@@ -63,31 +53,31 @@ class Pool(Protocol):
     @property
     def busy(self) -> int: ...
 
-    def news(self) -> Iterator[Epoch | Done]: ...
+    def events(self) -> Iterator[EpochEnd | RunEnd]: ...
 
     def close(self) -> None: ...
 
 
-def checkpoints() -> Path:
+def checkpoint_folder() -> Path:
     """Where runs under way are kept on this machine."""
     return mlruns() / "checkpoints"
 
 
-def work(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Failure:
+def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | RunFailure:
     """Execute one run; an exception becomes a `Failure`, so that it ends this run and no other."""
     try:
-        return execute(config, root, on_epoch, keeper=Keeper(checkpoints(), config.key))
+        return execute(config, root, on_epoch, checkpoint_store=CheckpointStore(checkpoint_folder(), config.key))
     except NonFiniteLoss as error:
-        return Failure(str(error), traceback.format_exc(), diverged=True)
+        return RunFailure(str(error), traceback.format_exc(), diverged=True)
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
+        return RunFailure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
 
 
-def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | Failure:
+def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | RunFailure:
     from distributed import get_worker
 
     worker = get_worker()
-    return work(config, root, lambda epoch, metrics: worker.log_event(topic, (config.key, epoch, metrics)))
+    return run_safely(config, root, lambda epoch, metrics: worker.log_event(topic, (config.key, epoch, metrics)))
 
 
 class InlinePool:
@@ -105,19 +95,19 @@ class InlinePool:
     def busy(self) -> int:
         return len(self._waiting)
 
-    def news(self) -> Iterator[Epoch | Done]:
+    def events(self) -> Iterator[EpochEnd | RunEnd]:
         config, root = self._waiting[0]
-        epochs: list[Epoch] = []
+        epochs: list[EpochEnd] = []
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
-            signals.check()
-            epochs.append(Epoch(config.key, epoch, metrics))
+            signals.raise_if_interrupted()
+            epochs.append(EpochEnd(config.key, epoch, metrics))
 
-        with signals.divisible():
-            outcome = work(config, root, on_epoch)
+        with signals.interruptible():
+            outcome = run_safely(config, root, on_epoch)
         self._waiting.popleft()
         yield from epochs
-        yield Done(config.key, outcome)
+        yield RunEnd(config.key, outcome)
 
     def close(self) -> None:
         self._waiting.clear()
@@ -131,7 +121,7 @@ class DaskPool:
         CrewLost: no process could be started here; later, that the scheduler is gone.
     """
 
-    def __init__(self, count: int, cluster: Cluster | None = None) -> None:
+    def __init__(self, count: int, options: SweepOptions | None = None) -> None:
         import dask
         from distributed import Client, LocalCluster
 
@@ -156,27 +146,28 @@ class DaskPool:
             }
         )
         self._cluster: Any = None
-        if cluster is None:
+        address = None if options is None else options.scheduler
+        if options is None or address is None:
             try:
                 self._cluster = LocalCluster(
                     n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
                     memory_limit=0, silence_logs=logging.CRITICAL, preload=[signals.__name__],
                 )  # fmt: skip
             except RuntimeError as error:
-                raise CrewLost(f"the workers could not be started: {error}") from error
+                raise WorkersLost(f"the workers could not be started: {error}") from error
             self._client = Client(self._cluster, set_as_default=False)
         else:
             try:
-                self._client = Client(cluster.address, security=_security(cluster), set_as_default=False,
+                self._client = Client(address, security=_security(options), set_as_default=False,
                                       timeout=CONNECT_SECONDS)  # fmt: skip
             except (OSError, ValueError) as error:
-                raise BadInput(f"--scheduler {cluster.address}: no scheduler answers there ({error})") from None
+                raise BadInput(f"--scheduler {address}: no scheduler answers there ({error})") from None
             count = max(1, sum(self._client.nthreads().values()))
         self.count = count
         self._topic = f"vaestudy-{uuid.uuid4().hex}"
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
-        self._client.subscribe_topic(self._topic, lambda event: self._news.put(Epoch(*event[1])))
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(EpochEnd(*event[1])))
 
     def submit(self, config: RunConfig, root: Path) -> None:
         name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
@@ -189,7 +180,7 @@ class DaskPool:
     def busy(self) -> int:
         return len(self._futures)
 
-    def news(self) -> Iterator[Epoch | Done]:
+    def events(self) -> Iterator[EpochEnd | RunEnd]:
         timeout = POLL_SECONDS
         while True:
             try:
@@ -199,15 +190,15 @@ class DaskPool:
             finally:
                 self._check()
             timeout = 0.0
-            if isinstance(event, Epoch):
+            if isinstance(event, EpochEnd):
                 if event.key in self._futures:  # what comes late stands in the record
                     yield event
             elif (future := self._futures.pop(event, None)) is not None:
-                yield Done(event, _outcome(future))
+                yield RunEnd(event, _outcome(future))
 
     def _check(self) -> None:
         if self._client.status != "running":
-            raise CrewLost("the scheduler of the Dask cluster is gone")
+            raise WorkersLost("the scheduler of the Dask cluster is gone")
 
     def close(self) -> None:
         """End the processes, whatever they are doing; a cluster that stood before goes on without our tasks."""
@@ -224,23 +215,34 @@ class DaskPool:
             self._cluster.close(timeout=5)
 
 
-def _outcome(future: Any) -> Record | Failure:
+def _outcome(future: Any) -> Record | RunFailure:
     """What became of a task: its own word, or that its process died too often."""
     try:
-        result: Record | Failure = future.result(timeout=CONNECT_SECONDS)
+        result: Record | RunFailure = future.result(timeout=CONNECT_SECONDS)
     except Exception as error:
-        return Failure(f"the worker was lost: {type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
+        return RunFailure(
+            f"the worker was lost: {type(error).__name__}: {error}", traceback.format_exc(), diverged=False
+        )
     return result
 
 
-def _security(cluster: Cluster) -> Any:
+def _security(options: SweepOptions) -> Any:
+    """The TLS files of a tls:// scheduler; None for tcp://."""
     from distributed.security import Security
 
-    if not cluster.address.startswith("tls://"):
+    if not str(options.scheduler).startswith("tls://"):
         return None
     return Security(
-        tls_ca_file=cluster.tls_ca,
-        tls_client_cert=cluster.tls_cert,
-        tls_client_key=cluster.tls_key,
+        tls_ca_file=options.tls_ca,
+        tls_client_cert=options.tls_cert,
+        tls_client_key=options.tls_key,
         require_encryption=True,
     )
+
+
+def make_pool(options: SweepOptions, runs: int) -> WorkerPool:
+    """Return the workers for so many runs: this process, processes of this machine, or a cluster that runs already."""
+    if options.workers == 0 and options.scheduler is None:
+        return InlinePool()
+    count = cores() if options.workers is None else options.workers
+    return DaskPool(min(count, runs), options)

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from vaestudy.runtime.paths import database_uri
 
 
-def _make_database(path: Path) -> None:
+def make_database(path: Path) -> None:
     """Make and migrate a database under another name first: a kill in the midst leaves nothing half made."""
     scratch = path.with_suffix(".new")
     scratch.unlink(missing_ok=True)
@@ -22,7 +22,7 @@ def _make_database(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
 
 
-def _follow(database: Path) -> None:
+def update_artifact_addresses(database: Path) -> None:
     """Where a database was moved or copied, point its records at the artifacts that came along.
 
     MLflow keeps absolute addresses and has no call that changes them; left alone, runs in a copy of a project would

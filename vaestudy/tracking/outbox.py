@@ -26,7 +26,7 @@ from vaestudy.study.declaration import Study
 
 
 @dataclass(frozen=True)
-class Entry:
+class OutboxEntry:
     """A finished run and all that is needed to track it: its sweep's name and declaration, its own name and record."""
 
     uri: str
@@ -48,7 +48,7 @@ def roots() -> list[Path]:
     return [mlruns() / "spool", Path(tempfile.gettempdir()) / f"vaestudy-spool-{slug(getpass.getuser())}"]
 
 
-def keep(entry: Entry) -> Path:
+def save_entry(entry: OutboxEntry) -> Path:
     """Write an entry, whole or not at all; its folder.
 
     Raises:
@@ -71,7 +71,9 @@ def keep(entry: Entry) -> Path:
     raise trouble or OSError("no place to keep a result")
 
 
-def waiting(uri: str | None = None, sweep: str | None = None, study: str | None = None) -> list[tuple[Path, Entry]]:
+def waiting_entries(
+    uri: str | None = None, sweep: str | None = None, study: str | None = None
+) -> list[tuple[Path, OutboxEntry]]:
     """The entries kept, of one tracker, sweep and study if those are named."""
     found = []
     for root in roots():
@@ -87,25 +89,25 @@ def waiting(uri: str | None = None, sweep: str | None = None, study: str | None 
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def locked() -> Iterator[None]:
     """Hold the spool while its entries are delivered."""
     with FileLock(Path(tempfile.gettempdir()) / f"vaestudy-spool-{slug(getpass.getuser())}.lock"):
         yield
 
 
-def files(folder: Path) -> Path:
+def files_folder(folder: Path) -> Path:
     """The folder of an entry's files."""
     return folder / "files"
 
 
-def drop(folder: Path) -> None:
+def remove_entry(folder: Path) -> None:
     """Forget an entry: it is tracked."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, entry: Entry) -> None:
+def _write(folder: Path, entry: OutboxEntry) -> None:
     for name, content in entry.record.files.items():
-        path = files(folder) / name
+        path = files_folder(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     record = entry.record
@@ -126,12 +128,12 @@ def _write(folder: Path, entry: Entry) -> None:
         os.fsync(file.fileno())
 
 
-def _read(folder: Path) -> Entry:
+def _read(folder: Path) -> OutboxEntry:
     body = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
     stored = body["record"]
-    contents = {name: (files(folder) / name).read_bytes() for name in stored["files"]}
+    contents = {name: (files_folder(folder) / name).read_bytes() for name in stored["files"]}
     config = RunConfig.model_validate(stored["config"])
     record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
     study, base = Study.model_validate(body["study"]), RunConfig.model_validate(body["base"])
     head = {name: body[name] for name in ("uri", "sweep", "cell", "quick", "note")}
-    return Entry(**head, study=study, base=base, record=record)
+    return OutboxEntry(**head, study=study, base=base, record=record)

@@ -32,7 +32,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 KEPT_BYTES = 256 * 2**20
 
 
-def prepare(config: RunConfig) -> str:
+def configure(config: RunConfig) -> str:
     """Set torch up for a run; the words that its record keeps."""
     torch.set_num_threads(config.threads)
     keep_freed_memory()

@@ -29,7 +29,7 @@ DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
-class State:
+class Checkpoint:
     """Where a run stood after an epoch."""
 
     epoch: int
@@ -38,20 +38,20 @@ class State:
     """History and clocks: what JSON can hold."""
 
 
-class Keeper:
+class CheckpointStore:
     """Keeps the states of one run in a folder of its own."""
 
     def __init__(self, root: Path, key: str) -> None:
         self.folder = root / key
         self.interval = float(os.environ.get(SECONDS_VARIABLE, DEFAULT_SECONDS))
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
         self._last = time.monotonic()
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether it is time to save again; how often is a matter of cost and changes no result."""
         return time.monotonic() - self._last >= self.interval
 
-    def save(self, state: State) -> None:
+    def save(self, state: Checkpoint) -> None:
         """Write a state whole or not at all, and drop all but the newest KEPT."""
         self._make_room()
         meta = {"epoch": str(state.epoch), "extra": json.dumps(state.extra)}
@@ -67,20 +67,20 @@ class Keeper:
             old.unlink(missing_ok=True)
         self._last = time.monotonic()
 
-    def load(self) -> State | None:
+    def load(self) -> Checkpoint | None:
         """The newest state that is whole; torn ones are passed over with a remark."""
         for path in self._files():
             content = path.read_bytes()
             body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
             if hashlib.sha256(body).digest() != digest:
-                self.remarks.append(f"checkpoint {path} is torn; going back to the one before it")
+                self.warnings.append(f"checkpoint {path} is torn; going back to the one before it")
                 continue
             try:
                 length = int.from_bytes(body[:8], "little")
                 meta = json.loads(body[8 : 8 + length])["__metadata__"]
-                return State(int(meta["epoch"]), load_tensors(body), json.loads(meta["extra"]))
+                return Checkpoint(int(meta["epoch"]), load_tensors(body), json.loads(meta["extra"]))
             except (SafetensorError, KeyError, ValueError) as error:
-                self.remarks.append(f"checkpoint {path} cannot be used ({error}); going back to the one before it")
+                self.warnings.append(f"checkpoint {path} cannot be used ({error}); going back to the one before it")
         return None
 
     def clear(self) -> None:
@@ -98,7 +98,7 @@ class Keeper:
                 shutil.rmtree(old, ignore_errors=True)
 
 
-def gather(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
     """Weights and the optimiser's moments by name."""
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -106,7 +106,7 @@ def gather(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
     return tensors
 
 
-def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: optim.Optimizer) -> None:
+def load_state_tensors(tensors: dict[str, Tensor], model: nn.Module, optimizer: optim.Optimizer) -> None:
     """Put back what `gather` took."""
     weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
     model.load_state_dict(weights)

@@ -6,7 +6,7 @@ import math
 
 from vaestudy.scoring.bounds import Metrics
 
-EXPLODED = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
+LOWEST_BOUND = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -27,7 +27,7 @@ class ExplodedBound(NonFiniteLoss):
         ArithmeticError.__init__(self, f"{name} is {value:.6g} after epoch {epoch}")
 
 
-def check_bound(metrics: Metrics, epoch: int) -> None:
+def raise_if_diverged(metrics: Metrics, epoch: int) -> None:
     """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
 
     Raises:
@@ -35,5 +35,5 @@ def check_bound(metrics: Metrics, epoch: int) -> None:
     """
     for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
         value = metrics[name]
-        if not math.isfinite(value) or (epoch > 1 and value < EXPLODED):
+        if not math.isfinite(value) or (epoch > 1 and value < LOWEST_BOUND):
             raise ExplodedBound(name, value, epoch)

@@ -49,7 +49,7 @@ GROUPS = ("encoder", "mu_head", "sigma_head", "decoder", "all", "value")
 
 
 @dataclass(frozen=True)
-class Components:
+class VarianceComponents:
     """What is known of one group's gradient, for one image with L draws; see the head of this file."""
 
     var_x: float
@@ -70,7 +70,7 @@ class Components:
 
 
 @dataclass
-class Sums:
+class BlockSums:
     """Sums over the images of each block for one group: `within` and `squares` [BLOCKS], `products` [BLOCKS, BLOCKS].
 
     within: the variance of an image's R gradients; squares: ||gbar_i||^2; products: of the blocks' summed gbar_i.
@@ -82,13 +82,13 @@ class Sums:
     images: int
     """In each block."""
 
-    def components(self, kept: Tensor) -> Components:
+    def components(self, kept: Tensor) -> VarianceComponents:
         """By the blocks `kept`, their indices."""
         n = len(kept) * self.images
         total = self.products[kept][:, kept].sum().item()  # ||sum_i gbar_i||^2
         var_eps = self.within[kept].sum().item() / n
         between = (self.squares[kept].sum().item() - total / n) / (n - 1)
-        return Components(between - var_eps / REPEATS, var_eps, total / n**2 - between / n)
+        return VarianceComponents(between - var_eps / REPEATS, var_eps, total / n**2 - between / n)
 
     def metrics(self, M: int) -> dict[str, float]:
         """Everything measured of the group, each with its standard error."""
@@ -102,7 +102,7 @@ class Sums:
         return found
 
 
-def measure(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
+def measure_gradient_noise(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
     """The metrics `gradient/<stage>/<group>/...` of a model, on up to `gradient_images` of the images [N, P].
 
     Those of `gradient_estimators`, by the same images and draws, are `gradient/<stage>/<estimator>/<group>/...`;
@@ -116,26 +116,26 @@ def measure(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
     for beside in ("", *config.gradient_estimators):
         if config.samples >= OBJECTIVES[beside or config.estimator].min_samples:
             draws = stream(config.seed, "gradients", stage, "draws", device=images.device)
-            found = sums(model, x, beside or config.estimator, config.samples, draws, config.log_guard)
+            found = block_sums(model, x, beside or config.estimator, config.samples, draws, config.log_guard)
             for group in GROUPS:
                 head = "/".join(filter(None, ("gradient", stage, beside, group)))
                 metrics |= {f"{head}/{name}": value for name, value in found[group].metrics(config.minibatch).items()}
     return metrics
 
 
-def sums(
+def block_sums(
     model: VAE, x: Tensor, estimator: str, samples: int, generator: torch.Generator, log_guard: float = 0.0
-) -> dict[str, Sums]:
+) -> dict[str, BlockSums]:
     """Group -> what is to be known of its gradient on x [N, P]; images beyond a multiple of BLOCKS are left out."""
-    layers = groups(model)
+    layers = parameter_groups(model)
     blocks = x[: len(x) // BLOCKS * BLOCKS].unflatten(0, (BLOCKS, -1))
     names, n = (*layers, "value"), blocks.shape[1]
     zeros = torch.zeros(BLOCKS, dtype=torch.float64)
-    found: dict[str, Sums] = {name: Sums(zeros.clone(), zeros.clone(), zeros, n) for name in names}
+    found: dict[str, BlockSums] = {name: BlockSums(zeros.clone(), zeros.clone(), zeros, n) for name in names}
     totals: dict[str, list[Tensor]] = {name: [] for name in names}
     for b, block in enumerate(blocks):
-        summed = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
-        for xs in block.split(max(1, chunking.rows(model.likelihood.heads) // (REPEATS * samples))):
+        summed_log_prob = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
+        for xs in block.split(max(1, chunking.max_rows(model.likelihood.heads) // (REPEATS * samples))):
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _rows(layers) as rows:
@@ -144,33 +144,33 @@ def sums(
                 gradients = iter(torch.autograd.grad(objective.sum(), parameters))
             values = objective.detach().double().cpu().unflatten(0, (REPEATS, -1)).T  # [n, R]
             inner = {"value": values.unsqueeze(2) * values.unsqueeze(1)}
-            summed["value"] += values.sum() / REPEATS
+            summed_log_prob["value"] += values.sum() / REPEATS
             for name, group in layers.items():
                 inner[name] = torch.stack([_inner(layer, *rows[layer]) for layer in group]).sum(0)
                 flat = [next(gradients).flatten() for layer in group for _ in layer.parameters()]
-                summed[name] += torch.cat(flat).double().cpu() / REPEATS
+                summed_log_prob[name] += torch.cat(flat).double().cpu() / REPEATS
             for name, products in inner.items():  # [n, R, R]
                 mean = products.sum((1, 2)) / REPEATS**2
                 squares = products.diagonal(dim1=1, dim2=2).sum(1)
                 found[name].within[b] += ((squares - REPEATS * mean) / (REPEATS - 1)).sum()
                 found[name].squares[b] += mean.sum()
         for name in names:
-            totals[name].append(summed[name])
+            totals[name].append(summed_log_prob[name])
     for name in names:
         stacked = torch.stack(totals[name])
         found[name].products = stacked @ stacked.T
     return found | {"all": _together([found[name] for name in layers])}
 
 
-def _together(parts: list[Sums]) -> Sums:
+def _together(parts: list[BlockSums]) -> BlockSums:
     """Of all parameters: squared lengths and products of groups without common parameters add up."""
     within, squares, products = (
         torch.stack([getattr(part, name) for part in parts]).sum(0) for name in ("within", "squares", "products")
     )
-    return Sums(within, squares, products, parts[0].images)
+    return BlockSums(within, squares, products, parts[0].images)
 
 
-def groups(model: VAE) -> dict[str, list[Affine]]:
+def parameter_groups(model: VAE) -> dict[str, list[Affine]]:
     """The layers of each group of parameters; one without layers is left out."""
     layers: dict[str, list[Affine]] = {
         "encoder": list(model.encoder),  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from pathlib import Path
 from vaestudy.config.registry import DATASETS, LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
-from vaestudy.model.chunking import rows
+from vaestudy.model.chunking import max_rows
 
 REPEATS = 4
 """Gradients of one image with fresh draws, where variances are measured."""
@@ -31,18 +31,18 @@ def most_heads(config: RunConfig) -> int:
     return LIKELIHOODS[config.likelihood].most_heads
 
 
-def estimate(config: RunConfig) -> dict[str, int]:
+def estimate_bytes(config: RunConfig) -> dict[str, int]:
     """Bytes that a run takes, by the flags that decide each part; "" is what every run takes."""
     H, D, L, heads = config.hidden, config.latent_dim, config.samples, most_heads(config)
     M = min(config.minibatch, DATASETS[config.dataset].train_size if config.dataset != "auto" else 60_000)
     encoder, decoder = (PIXELS, *H, 2 * D), (D, *H[::-1], heads * PIXELS)
     weights = sum(a * b for a, b in [*pairwise(encoder), *pairwise(decoder)])
-    kept = min(L * M, rows(heads))
+    kept = min(L * M, max_rows(heads))
     row = FLOAT * (4 * heads * PIXELS + 3 * sum(H))
     batch, draws = f"--minibatch {config.minibatch}", f"--samples {L}"
     parts = {
         # A second time where chunks are computed again.
-        "": PROCESS + kept * row * (2 if rows(heads) < L * M else 1),
+        "": PROCESS + kept * row * (2 if max_rows(heads) < L * M else 1),
         f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6
         * FLOAT
         * weights,  # with gradients, two moments and copies
@@ -50,7 +50,7 @@ def estimate(config: RunConfig) -> dict[str, int]:
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
     }
     if config.gradient_images:
-        draws_at_once = max(rows(heads), REPEATS * L)
+        draws_at_once = max(max_rows(heads), REPEATS * L)
         each = FLOAT * ((sum(encoder) + sum(decoder)) * 2 + 3 * REPEATS * L)
         parts[f"{draws} with --gradient-images"] = draws_at_once * each
     return parts
@@ -68,13 +68,13 @@ def available() -> int:
     return min(found) if found else 2**63
 
 
-def check(configs: Iterable[RunConfig], at_once: int = 1) -> None:
+def require_memory(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     """Refuse runs that this machine's memory does not hold, `at_once` of them beside each other.
 
     Raises:
         BadInput: the largest would not fit.
     """
-    parts = max((estimate(config) for config in configs), key=lambda parts: sum(parts.values()))
+    parts = max((estimate_bytes(config) for config in configs), key=lambda parts: sum(parts.values()))
     need, there = sum(parts.values()) * at_once, available()
     if need <= there:
         return

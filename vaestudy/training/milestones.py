@@ -18,7 +18,7 @@ from vaestudy.model.vae import VAE
 from vaestudy.scoring import bounds
 
 
-class Along:
+class MilestoneRecorder:
     """Counts images and training seconds, step by step."""
 
     def __init__(self, model: VAE, x_valid: Tensor, total: int) -> None:
@@ -52,7 +52,7 @@ class Along:
             self.start()
 
     def _record(self) -> None:
-        elbo = bounds.bound(self.model, self._x, 1, "valid", "along").elbo.mean().item()
+        elbo = bounds.elbo_terms(self.model, self._x, 1, "valid", "along").elbo.mean().item()
         while self._ahead and self.images >= self._ahead[0]:
             head = f"along/{self._ahead.pop(0)}"
             self.metrics |= {

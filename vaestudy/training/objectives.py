@@ -38,7 +38,7 @@ class Estimate:
     kl: Tensor
 
 
-def lend(value: Tensor, surrogate: Tensor) -> Tensor:
+def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
     """The value of one with the gradient of the other, exactly: surrogate - surrogate is 0 (nan if not finite)."""
     return value.detach() + (surrogate - surrogate.detach())
 
@@ -91,14 +91,14 @@ def dreg(t: Terms) -> Estimate:
     """
     v = t.log_w.detach().softmax(0)
     t.scale_path(v)
-    return _sampled(t, lend(_log_mean_exp(t.log_w), (v * t.log_w_path).sum(0)))
+    return _sampled(t, with_gradient_of(_log_mean_exp(t.log_w), (v * t.log_w_path).sum(0)))
 
 
 def _score(t: Terms, signal: Tensor) -> Estimate:
     """log w's mean, with the gradient of mean_l signal_l log q(z_l|x) + log p(x|z_l) and none through z_l."""
     t.scale_path(0.0)
     surrogate = signal * t.q.log_prob(t.z.detach()) + t.log_px_z
-    return _sampled(t, lend(t.log_w.mean(0), surrogate.mean(0)))
+    return _sampled(t, with_gradient_of(t.log_w.mean(0), surrogate.mean(0)))
 
 
 def _sampled(t: Terms, objective: Tensor) -> Estimate:

@@ -24,7 +24,7 @@ except ImportError:  # not a promised name
     make_fx = None  # type: ignore[assignment]
 
 Function = Callable[..., tuple[Tensor, Tensor]]
-Tape = Callable[..., tuple[Tensor, ...]]
+Trace = Callable[..., tuple[Tensor, ...]]
 
 
 class _Bound(nn.Module):
@@ -38,65 +38,67 @@ class _Bound(nn.Module):
         return self.function(*inputs)
 
 
-class Gradient:
+class TracedGradient:
     """`function(*inputs) -> (loss, told)`: called, it returns both and leaves the loss's gradient in the parameters."""
 
-    def __init__(self, module: nn.Module, function: Function, record: bool = True) -> None:
+    def __init__(self, module: nn.Module, function: Function, traced: bool = True) -> None:
         """`function` may use nothing that changes from call to call but its inputs and the parameters of `module`, and
         keep nothing but in buffers, written in place."""
         self._bound = _Bound(module, function)
         self._names, parameters = zip(*self._bound.named_parameters(), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
-        self._record = record
-        self._tapes: dict[tuple[torch.Size, ...], Tape | None] = {}
-        self.words = "autograd"
+        self._is_traced = traced
+        self._traces: dict[tuple[torch.Size, ...], Trace | None] = {}
+        self.description = "autograd"
         """How gradients are had, for a run's record."""
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         shapes = tuple(x.shape for x in inputs)
-        if shapes not in self._tapes:
-            self._tapes[shapes] = self._tape(inputs) if self._record else None
-        tape = self._tapes[shapes]
-        found = self._by_autograd(*inputs) if tape is None else tape(*inputs, *self._parameters)
-        loss, told, *gradients = found
+        if shapes not in self._traces:
+            self._traces[shapes] = self._trace(inputs) if self._is_traced else None
+        trace = self._traces[shapes]
+        found = self._by_autograd(*inputs) if trace is None else trace(*inputs, *self._parameters)
+        loss, extra, *gradients = found
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
-        return loss, told
+        return loss, extra
 
     def _by_autograd(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        loss, told = self._bound(*inputs)
-        return loss.detach(), told.detach(), *torch.autograd.grad(loss, self._parameters)
+        loss, extra = self._bound(*inputs)
+        return loss.detach(), extra.detach(), *torch.autograd.grad(loss, self._parameters)
 
     def _functional(self, *values: Tensor) -> tuple[Tensor, ...]:
         """The same of inputs and parameters."""
         count = len(values) - len(self._parameters)
         inputs, parameters = values[:count], values[count:]
         named = dict(zip(self._names, parameters, strict=True))
-        loss, told = torch.func.functional_call(self._bound, named, inputs)
-        return loss.detach(), told.detach(), *torch.autograd.grad(loss, parameters)
+        loss, extra = torch.func.functional_call(self._bound, named, inputs)
+        return loss.detach(), extra.detach(), *torch.autograd.grad(loss, parameters)
 
-    def _tape(self, inputs: tuple[Tensor, ...]) -> Tape | None:
+    def _trace(self, inputs: tuple[Tensor, ...]) -> Trace | None:
         """A tape for inputs of these shapes that agrees with autograd, or None."""
         others = [x / 2 for x in inputs]
         try:
-            tape = _recorded(self._functional, (*inputs, *self._parameters))
-            agrees = all(self._agrees(tape, numbers) for numbers in (others, inputs))
+            trace = _traced(self._functional, (*inputs, *self._parameters))
+            agrees = all(self._agrees(trace, numbers) for numbers in (others, inputs))
         except Exception as error:  # of whatever kind: a tape is a gain and no need
             reason = (str(error).splitlines() or [""])[0]
-            self.words = f"autograd, as no tape can be made ({type(error).__name__}: {reason})"
+            self.description = f"autograd, as no tape can be made ({type(error).__name__}: {reason})"
             return None
-        self.words = "autograd's operations, recorded" if agrees else "autograd, as a tape does not agree to the bit"
-        return tape if agrees else None
+        self.description = (
+            "autograd's operations, recorded" if agrees else "autograd, as a tape does not agree to the bit"
+        )
+        return trace if agrees else None
 
-    def _agrees(self, tape: Tape, inputs: Sequence[Tensor]) -> bool:
+    def _agrees(self, trace: Trace, inputs: Sequence[Tensor]) -> bool:
         """Whether it returns what autograd finds, and leaves the module's buffers as that does."""
-        replayed = tape(*inputs, *self._parameters)
+        replayed = trace(*inputs, *self._parameters)
         left = [buffer.clone() for buffer in self._bound.buffers()]
         found = self._by_autograd(*inputs)
         return all(map(torch.equal, (*replayed, *left), (*found, *self._bound.buffers())))
 
 
-def _recorded(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor, ...]) -> Tape:
+def _traced(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor, ...]) -> Trace:
     """The tensor operations of a function as straight-line Python."""
     if make_fx is None:
         raise NotImplementedError("this torch has no make_fx")
@@ -113,8 +115,8 @@ def _recorded(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor,
         if node.op == "call_function":
             node.target = _public(node.target)
     module.recompile()
-    tape: Tape = torch.inference_mode()(module.forward)  # a no_grad that books nothing at all
-    return tape
+    trace: Trace = torch.inference_mode()(module.forward)  # a no_grad that books nothing at all
+    return trace
 
 
 def _public(operation: Any) -> Any:

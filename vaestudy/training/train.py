@@ -17,17 +17,16 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
 from vaestudy.model import chunking
-from vaestudy.model.likelihoods.gaussian import Gaussian
 from vaestudy.model.terms import terms
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring import bounds
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.training import backend, checkpoint, gradient_noise
-from vaestudy.training.divergence import NonFiniteLoss, check_bound
-from vaestudy.training.milestones import Along
+from vaestudy.training.divergence import NonFiniteLoss, raise_if_diverged
+from vaestudy.training.milestones import MilestoneRecorder
 from vaestudy.training.objectives import loss
-from vaestudy.training.traced_gradient import Gradient
+from vaestudy.training.traced_gradient import TracedGradient
 
 FIT_IMAGES = 1_000  # images in a pass where nothing is learned
 
@@ -35,7 +34,7 @@ OnEpoch = Callable[[int, Metrics], None]
 
 
 @dataclass
-class Result:
+class TrainResult:
     """A trained model and how it came to be."""
 
     model: VAE
@@ -43,11 +42,13 @@ class Result:
     """One entry an epoch: train/... averaged over its minibatches while the weights moved, valid/... at its end."""
     train_seconds: float = 0.0
     """Time in training steps alone; the clock stands still during validation."""
-    along: Metrics = field(default_factory=dict)
+    milestones: Metrics = field(default_factory=dict)
     """along/...: the bound on valid and the seconds at the milestones (`along.py`)."""
     gradients: Metrics = field(default_factory=dict)
     """gradient/...: its variance at the stages of the run (`gradients.py`)."""
-    step: str = ""
+    backend: str = ""
+    """How torch was set up (`backend.py`)."""
+    gradient_description: str = ""
     """How a step's gradient was had (`replay.py`)."""
 
 
@@ -55,8 +56,8 @@ def train(
     config: RunConfig,
     data: Data,
     on_epoch: OnEpoch = lambda epoch, metrics: None,
-    keeper: checkpoint.Keeper | None = None,
-) -> Result:
+    checkpoint_store: checkpoint.CheckpointStore | None = None,
+) -> TrainResult:
     """Train a VAE.
 
     Args:
@@ -69,7 +70,7 @@ def train(
     Raises:
         NonFiniteLoss: the run diverged.
     """
-    backend.prepare(config)
+    backend_description = backend.configure(config)
     device = torch.device(config.device)
     model = VAE(config).to(device)
     images = data.train.images.to(device)
@@ -77,82 +78,85 @@ def train(
     optimizer = OPTIMIZERS.load(config.optimizer)(model, config, len(images))
     schedule, epochs = SCHEDULES.load(config.schedule), config.epochs or 0
     rate = config.learning_rate * LR_SCALINGS.load(config.lr_scaling)(config.minibatch)
-    result, along = Result(model), Along(model, x_valid, epochs * len(images))
-    gradient = gradient_of(model)
+    result, milestones = (
+        TrainResult(model, backend=backend_description),
+        MilestoneRecorder(model, x_valid, epochs * len(images)),
+    )
+    gradient = make_gradient(model)
 
     def measure(stage: str) -> None:
         if config.gradient_images:
-            result.gradients |= gradient_noise.measure(model, images, stage)
+            result.gradients |= gradient_noise.measure_gradient_noise(model, images, stage)
 
-    if keeper is not None:
-        _resume(keeper, result, along, len(images), optimizer, on_epoch)
+    if checkpoint_store is not None:
+        _resume(checkpoint_store, result, milestones, len(images), optimizer, on_epoch)
     if not result.history:
         measure("start")
     for epoch in range(len(result.history) + 1, epochs + 1):
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule(epoch, epochs)
-        along.start()
-        metrics = _train_epoch(model, gradient, images, optimizer, epoch, along.step)
-        along.stop()
+        milestones.start()
+        metrics = _train_epoch(model, gradient, images, optimizer, epoch, milestones.step)
+        milestones.stop()
         if len(x_valid):
-            b = bounds.bound(model, x_valid, 1, "valid", epoch)
+            b = bounds.elbo_terms(model, x_valid, 1, "valid", epoch)
             for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
                 metrics[f"valid/{name}"] = values.mean().item()
-        check_bound(metrics, epoch)
+        raise_if_diverged(metrics, epoch)
         if epoch == 1:
             measure("epoch_1")
         result.history.append(metrics)
         on_epoch(epoch, metrics)
-        if keeper is not None and keeper.due():
-            extra = {"history": result.history, "train_seconds": along.seconds}
-            extra |= {"along": along.metrics, "gradients": result.gradients}
-            keeper.save(checkpoint.State(epoch, checkpoint.gather(model, optimizer), extra))
-    fit_scale(model, images)
+        if checkpoint_store is not None and checkpoint_store.is_due():
+            extra = {"history": result.history, "train_seconds": milestones.seconds}
+            extra |= {"along": milestones.metrics, "gradients": result.gradients}
+            checkpoint_store.save(checkpoint.Checkpoint(epoch, checkpoint.state_tensors(model, optimizer), extra))
+    model.eval()
+    # From here on nothing moves the scale: it has not seen what is scored.
+    model.likelihood.fit_scale(lambda: mean_squared_error(model, images))
     measure("end")
-    result.train_seconds, result.along, result.step = along.seconds, along.metrics, gradient.words
+    result.train_seconds, result.milestones, result.gradient_description = (
+        milestones.seconds,
+        milestones.metrics,
+        gradient.description,
+    )
     return result
 
 
-def fit_scale(model: VAE, images: Tensor) -> None:
-    """Set an optimal scale to the root mean squared error of all train images [N, P], z drawn once for each.
-
-    From here on nothing moves it: it has not seen what is scored.
-    """
-    model.eval()
-    config, likelihood = model.config, model.likelihood
-    if not (isinstance(likelihood, Gaussian) and likelihood.kind == "optimal"):
-        return
+@torch.no_grad()
+def mean_squared_error(model: VAE, images: Tensor) -> Tensor:
+    """Mean of (x - E[x|z])^2 over all pixels of train images [N, P], z drawn once for each image: a scalar."""
+    config = model.config
     x_noise, z_noise = (stream(config.seed, "fit-scale", what, device=images.device) for what in ("pixels", "epsilon"))
     total = 0.0
-    with torch.no_grad():
-        for batch in images.split(FIT_IMAGES):
-            x = PIXELS.load(config.pixels)(batch, x_noise)
-            eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
-            head = model.decode(model.encode(x).draw(eps))[0]
-            total += (x - likelihood.mean(head)).double().square().sum().item()
-        likelihood.refit(torch.tensor(total / images.numel(), device=images.device))
+    for batch in images.split(FIT_IMAGES):
+        x = PIXELS.load(config.pixels)(batch, x_noise)
+        eps = torch.randn((1, len(x), config.latent_dim), generator=z_noise, device=x.device)
+        head = model.decode(model.encode(x).draw(eps))[0]
+        total += (x - model.likelihood.mean(head)).double().square().sum().item()
+    return torch.tensor(total / images.numel(), device=images.device)
 
 
 def _resume(
-    keeper: checkpoint.Keeper,
-    result: Result,
-    along: Along,
+    checkpoint_store: checkpoint.CheckpointStore,
+    result: TrainResult,
+    milestones: MilestoneRecorder,
     images: int,
     optimizer: optim.Optimizer,
     on_epoch: OnEpoch,
 ) -> None:
     """Go back to where `keeper` saw the run last."""
-    if (state := keeper.load()) is None:
+    if (state := checkpoint_store.load()) is None:
         return
-    checkpoint.restore(state.tensors, result.model, optimizer)
-    along.resume(state.epoch * images, state.extra["train_seconds"], state.extra.get("along", {}))
+    checkpoint.load_state_tensors(state.tensors, result.model, optimizer)
+    milestones.resume(state.epoch * images, state.extra["train_seconds"], state.extra.get("along", {}))
     result.gradients = state.extra.get("gradients", {})
     for epoch, metrics in enumerate(state.extra["history"], start=1):
         result.history.append(metrics)
         on_epoch(epoch, metrics)
 
 
-def gradient_of(model: VAE) -> Gradient:
+def make_gradient(model: VAE) -> TracedGradient:
     """(x [M, P], eps [L, M, D]) -> (the loss, the minibatch's sums of log-likelihood, KL and objective: [3], float64).
 
     Called, it leaves the loss's gradient in the model's parameters. Recorded unless it is so large that it is computed
@@ -160,7 +164,7 @@ def gradient_of(model: VAE) -> Gradient:
     """
     config, likelihood = model.config, model.likelihood
     estimator = OBJECTIVES.load(config.estimator)
-    small = config.samples * config.minibatch <= chunking.rows(likelihood.heads)
+    small = config.samples * config.minibatch <= chunking.max_rows(likelihood.heads)
 
     def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         estimate = estimator(terms(model, x, eps, config.log_guard))
@@ -168,12 +172,12 @@ def gradient_of(model: VAE) -> Gradient:
         sums = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
         return loss(estimate, config.reduction), sums
 
-    return Gradient(model, step, record=small and not likelihood.image_by_image)
+    return TracedGradient(model, step, traced=small and not likelihood.image_by_image)
 
 
 def _train_epoch(
     model: VAE,
-    gradient: Gradient,
+    gradient: TracedGradient,
     images: Tensor,
     optimizer: optim.Optimizer,
     epoch: int,
@@ -215,7 +219,7 @@ def _train_epoch(
     return metrics | ({"train/objective": objective} if OBJECTIVES[config.estimator].importance_weighted else {})
 
 
-def notices(config: RunConfig, data: Data) -> list[str]:
+def run_notices(config: RunConfig, data: Data) -> list[str]:
     """What the user should know about a run before it starts, a line each."""
     lines = []
     if config.minibatch > len(data.train):

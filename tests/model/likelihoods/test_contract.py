@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.likelihoods import constant_head, make
 from vaestudy.config import compatibility
 from vaestudy.config.registry import LIKELIHOODS, PIXELS, SIGMAS
-from vaestudy.model.likelihoods.base import LEVEL, Likelihood, Scaled
+from vaestudy.model.likelihoods.base import CELL_WIDTH, Likelihood, Scaled
 from vaestudy.runtime.random_streams import stream
 
 BINARY = {"binarised", "stochastic"}
@@ -25,7 +25,9 @@ def variants() -> dict[str, tuple[str, dict[str, str]]]:
         found[name] = (name, {})
         for field, values in member.options.items():
             found |= {
-                f"{name} {value}": (name, {field: value}) for value in values if value != compatibility.DEFAULTS[field]
+                f"{name} {value}": (name, {field: value})
+                for value in values
+                if value != compatibility.OPTION_DEFAULTS[field]
             }
     return found
 
@@ -45,7 +47,7 @@ class TestEveryLikelihood:
         self.likelihood = make(name, **changes)
         g = stream("test-likelihoods")
         self.x = torch.rand(self.M, self.P, generator=g, dtype=torch.float64)
-        self.x[0], self.x[1] = LEVEL / 3, 1 - LEVEL / 3  # the darkest and the brightest level
+        self.x[0], self.x[1] = CELL_WIDTH / 3, 1 - CELL_WIDTH / 3  # the darkest and the brightest level
         shape = (self.L, self.M, self.likelihood.heads * self.P)
         self.head = (torch.randn(shape, generator=g, dtype=torch.float64) * 2).requires_grad_()
 
@@ -54,7 +56,7 @@ class TestEveryLikelihood:
         name = VARIANTS[case][0]
         spec = LIKELIHOODS[name]
         assert set(spec.refusals) < set(PIXELS)
-        assert set(spec.options) <= set(compatibility.DEFAULTS)
+        assert set(spec.options) <= set(compatibility.OPTION_DEFAULTS)
         assert spec.family in ("bernoulli", "density", "mass")
         assert (spec.family == "bernoulli") == (spec.refusals.keys().isdisjoint(BINARY))
         assert (spec.limits is not None) == isinstance(self.likelihood, Scaled)
@@ -90,14 +92,14 @@ class TestEveryLikelihood:
     def test_samples_follow_the_distribution_function(self, case: str) -> None:
         head = self.head.detach()[:1, :1].expand(5_000, 1, -1)
         draws = self.likelihood.sample(head, stream("test-cdf"))
-        for edge in (LEVEL, 0.1, 0.5, 0.9, 1 - LEVEL):
+        for edge in (CELL_WIDTH, 0.1, 0.5, 0.9, 1 - CELL_WIDTH):
             expected = self.likelihood.cdf(torch.full_like(head[:1, :, : self.P], edge), head[:1])[0]
             seen = (draws < edge).double().mean(0)
             if VARIANTS[case][0] == "bernoulli":
                 seen = (draws <= edge).double().mean(0)
             elif case in MASSES:
                 # Cells are cut by edges: compare at the cell's own lower end.
-                lower = math.floor(edge / LEVEL) * LEVEL
+                lower = math.floor(edge / CELL_WIDTH) * CELL_WIDTH
                 expected = self.likelihood.cdf(torch.full_like(head[:1, :, : self.P], lower), head[:1])[0]
                 seen = (draws < lower).double().mean(0)
             error = (expected * (1 - expected) / len(draws)).sqrt() + 2 / len(draws)
@@ -163,7 +165,7 @@ def test_no_density_gives_a_grey_level_more_than_its_whole_cell(case: str) -> No
 def test_masses_sum_to_one(case: str) -> None:
     name, changes = VARIANTS[case]
     likelihood = make(name, **changes)
-    x = ((torch.arange(256, dtype=torch.float64) + 0.5) * LEVEL)[:, None]
+    x = ((torch.arange(256, dtype=torch.float64) + 0.5) * CELL_WIDTH)[:, None]
     for scale in (0.1, 1.0, 5.0, 50.0):
         values = torch.randn(likelihood.heads, generator=stream("test-mass"), dtype=torch.float64) * scale
         head = constant_head(likelihood, values.tolist(), 1).expand(1, 256, -1)
@@ -176,7 +178,9 @@ def test_masses_sum_to_one(case: str) -> None:
 
 CASES = st.sampled_from(list(VARIANTS))
 OUTPUT = st.one_of(st.floats(-1e4, 1e4, width=32), st.floats(-30, 30, width=32), st.sampled_from([0.0, 1e-30, -88.0]))
-PIXEL = st.one_of(st.floats(0, 1 - 2**-24, width=32), st.sampled_from([0.0, 2**-32, LEVEL, 1 - LEVEL, 1 - 2**-24]))
+PIXEL = st.one_of(
+    st.floats(0, 1 - 2**-24, width=32), st.sampled_from([0.0, 2**-32, CELL_WIDTH, 1 - CELL_WIDTH, 1 - 2**-24])
+)
 
 
 @settings(deadline=None, max_examples=400, derandomize=True)
@@ -198,7 +202,7 @@ def test_finite_in_float32_whatever_the_decoder_says(case: str, values: tuple[fl
 @given(case=CASES, sigma=st.sampled_from(list(SIGMAS)), values=st.tuples(OUTPUT, OUTPUT), x=PIXEL)
 def test_finite_with_every_sigma(case: str, sigma: str, values: tuple[float, float], x: float) -> None:
     name, changes = VARIANTS[case]
-    if not compatibility.takes(name, "decoder_sigma") or changes.get("likelihood_scale") in ("fixed", "optimal"):
+    if not compatibility.has_option(name, "decoder_sigma") or changes.get("likelihood_scale") in ("fixed", "optimal"):
         return
     likelihood = make(name, decoder_sigma=sigma, **changes).float()
     head = constant_head(likelihood, list(values)[: likelihood.heads], 1).float().requires_grad_()

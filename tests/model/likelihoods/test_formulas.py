@@ -15,8 +15,8 @@ from tests.support.likelihoods import constant_head, make
 from vaestudy.config import compatibility
 from vaestudy.config.registry import LIKELIHOODS, SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import CLIP, LEVEL, make_likelihood
-from vaestudy.model.likelihoods.discretised import level
+from vaestudy.model.likelihoods.base import CELL_WIDTH, CLIP, make_likelihood
+from vaestudy.model.likelihoods.discretised import grey_value
 from vaestudy.model.sigma import make_sigma
 from vaestudy.runtime.random_streams import stream
 
@@ -45,11 +45,11 @@ class TestAgainstScipy:
         np.testing.assert_allclose(self.values("truncated-gaussian", location, sigma), exact, 1e-9, 1e-9)
         m = location
         exact = np.where(
-            self.x < LEVEL,
-            stats.norm.logcdf(LEVEL, m, sigma) - math.log(LEVEL),
+            self.x < CELL_WIDTH,
+            stats.norm.logcdf(CELL_WIDTH, m, sigma) - math.log(CELL_WIDTH),
             np.where(
-                self.x >= 1 - LEVEL,
-                stats.norm.logsf(1 - LEVEL, m, sigma) - math.log(LEVEL),
+                self.x >= 1 - CELL_WIDTH,
+                stats.norm.logsf(1 - CELL_WIDTH, m, sigma) - math.log(CELL_WIDTH),
                 stats.norm.logpdf(self.x, m, sigma),
             ),
         )
@@ -149,7 +149,7 @@ class TestOptimalScale:
         exact = -0.5 * x.numel() * (mse.log() + 1 + math.log(2 * math.pi))
         assert best.item() == pytest.approx(exact.item(), rel=1e-9)
         for factor in (0.97, 1.03):
-            likelihood.refit(mse * factor)
+            likelihood.set_scale(mse * factor)
             assert likelihood.eval().log_prob(x, head).sum() < best
 
     def test_stays_as_it_is_while_scoring(self) -> None:
@@ -163,11 +163,11 @@ class TestOptimalScale:
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
-@pytest.mark.parametrize("name", [n for n in LIKELIHOODS if compatibility.takes(n, "likelihood_sigma")])
+@pytest.mark.parametrize("name", [n for n in LIKELIHOODS if compatibility.has_option(n, "likelihood_sigma")])
 def test_every_scale_starts_where_it_is_told(name: str, sigma: str) -> None:
     likelihood = make(name, decoder_sigma=sigma, likelihood_sigma=0.25)
     last = torch.nn.Linear(7, 2 * 3, dtype=torch.float64)
-    likelihood.start(last)
+    likelihood.initialise_head(last)
     head = last(torch.randn(1, 4, 7, dtype=torch.float64))
     torch.testing.assert_close(likelihood.parts(head)[1].exp(), torch.full((1, 4, 3), 0.25, dtype=torch.float64))
     if name == "gaussian":
@@ -241,7 +241,7 @@ def test_categorical_is_a_softmax(scale: float, dtype: torch.dtype, close: float
 
     def literal(head: torch.Tensor, statistics: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         logits = head.view(L, M, P, 16) @ statistics + offset
-        levels = level(x).long().expand(L, M, P).unsqueeze(-1)
+        levels = grey_value(x).long().expand(L, M, P).unsqueeze(-1)
         return logits.log_softmax(-1).gather(-1, levels).squeeze(-1).sum(-1)
 
     parts = (head, likelihood.statistics, likelihood.offset)

@@ -25,8 +25,8 @@ from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.sigma import make_sigma
 
-GREY_LEVELS = 256
-LEVEL = 1 / GREY_LEVELS  # the width of a grey level's cell on [0, 1]
+GREY_VALUES = 256
+CELL_WIDTH = 1 / GREY_VALUES  # the width of a grey level's cell on [0, 1]
 CLIP = 2**-24  # what is undefined at 0 or 1 takes x from [CLIP, 1 - CLIP]; of dequantised pixels 1 in 80,000 is moved
 
 Pointwise = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
@@ -70,8 +70,15 @@ class Likelihood(nn.Module, ABC):
         """The normalised likelihood by which dequantised pixels are scored: itself, but for the Bernoulli."""
         return self
 
-    def start(self, head: nn.Linear) -> None:
+    def initialise_head(self, head: nn.Linear) -> None:
         """Set the decoder's last layer up before training, after its weights were drawn."""
+
+    def fit_scale(self, mean_square: Callable[[], Tensor]) -> None:
+        """Set a scale that is fitted after training and then frozen; most likelihoods have none and do nothing.
+
+        Args:
+            mean_square: computes the mean squared error of E[x|z] over all train images, a scalar.
+        """
 
     def at_floor(self, head: Tensor) -> Tensor | None:
         """Where the scale is held at its floor: booleans, or None where there is no learned scale."""
@@ -100,7 +107,7 @@ class _Summed(torch.autograd.Function):
         return None, None, *((slope * grad).sum_to_size(shape) for slope, shape in pairs)
 
 
-def summed(formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
+def summed_log_prob(formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
     """sum_p formula(..., x, *parameters), with closed-form gradients in the parameters: [L, M]."""
     value: Tensor = _Summed.apply(formula, x, *parameters)
     return value
@@ -143,7 +150,7 @@ class Scaled(Likelihood):
         limited = self.parameterisation.limit(output, self.floor, self.ceiling)
         return 0.5 * self.parameterisation.log_variance(limited, log_guard)
 
-    def start(self, head: nn.Linear) -> None:
+    def initialise_head(self, head: nn.Linear) -> None:
         """With `likelihood_sigma`, every pixel's scale starts there: a bias through the inverse, and no weights."""
         if self.kind == "per-pixel" and self.initial is not None:
             half = head.out_features // 2
@@ -160,12 +167,12 @@ class Scaled(Likelihood):
         return f"{super().describe()}, scale {self.kind}, in [{self.floor:g}, {self.ceiling:g}]"
 
 
-def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+def uniform_like(like: Tensor, generator: torch.Generator) -> Tensor:
     """U[0, 1) in the shape of `like`."""
     return torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
-def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
     """N(0, 1) in the shape of `like`."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import Likelihood, summed, uniform
+from vaestudy.model.likelihoods.base import Likelihood, summed_log_prob, uniform_like
 from vaestudy.model.special import exp, polynomial
 
 FACTORS = 98  # (1/2)^98 is far from underflow in float32, and 784 = 8 * 98
@@ -111,7 +111,7 @@ class ContinuousBernoulli(Likelihood):
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """log p(x|z); no logarithm of an output is taken, so none is guarded."""
-        return summed(_continuous_bernoulli, x, head)
+        return summed_log_prob(_continuous_bernoulli, x, head)
 
     def mean(self, head: Tensor) -> Tensor:
         """y / (2y - 1) + 1 / (2 artanh(1 - 2y)), which is the slope of ln((e^a - 1) / a)."""
@@ -119,7 +119,7 @@ class ContinuousBernoulli(Likelihood):
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         """By the inverse of the distribution function."""
-        u, h = uniform(head, generator).double(), head.double().abs().clamp_min(1e-9)
+        u, h = uniform_like(head, generator).double(), head.double().abs().clamp_min(1e-9)
         falling = -torch.log1p(u * torch.expm1(-h)) / h
         return torch.where(head > 0, 1 - falling, falling).to(head.dtype)
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import CLIP, Scaled, summed
+from vaestudy.model.likelihoods.base import CLIP, Scaled, summed_log_prob
 from vaestudy.model.likelihoods.gaussian import LOG_SQRT_2PI
-from vaestudy.model.sigma import hold
+from vaestudy.model.sigma import clamped
 from vaestudy.model.special import binet
 
 
@@ -37,12 +37,12 @@ class Beta(Scaled):
             a, b = (self._log_scale_of(output, log_guard) for output in (output_a, output_b))
             return (-2 * a).exp(), (-2 * b).exp()
         location, t = self.parts(head, log_guard)
-        location, concentration = hold(location, -self.MEAN_LIMIT, self.MEAN_LIMIT), (-2 * t).exp()
+        location, concentration = clamped(location, -self.MEAN_LIMIT, self.MEAN_LIMIT), (-2 * t).exp()
         return location.sigmoid() * concentration, (-location).sigmoid() * concentration
 
-    def start(self, head: torch.nn.Linear) -> None:
+    def initialise_head(self, head: torch.nn.Linear) -> None:
         if not self.by_shapes:
-            super().start(head)
+            super().initialise_head(head)
         elif self.initial is not None:
             with torch.no_grad():
                 head.weight.zero_()
@@ -52,7 +52,7 @@ class Beta(Scaled):
         return self.parameterisation.at_floor(head, self.floor) if self.by_shapes else super().at_floor(head)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        return summed(_beta, x.clamp(CLIP, 1 - CLIP), *self.shapes(head, log_guard))
+        return summed_log_prob(_beta, x.clamp(CLIP, 1 - CLIP), *self.shapes(head, log_guard))
 
     def mean(self, head: Tensor) -> Tensor:
         a, b = self.shapes(head)

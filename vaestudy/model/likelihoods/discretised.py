@@ -12,13 +12,13 @@ from torch.autograd.function import once_differentiable
 
 from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import GREY_LEVELS, LEVEL, Likelihood, Scaled, summed, uniform
+from vaestudy.model.likelihoods.base import CELL_WIDTH, GREY_VALUES, Likelihood, Scaled, summed_log_prob, uniform_like
 from vaestudy.model.special import LOG2_E, exp, mask, polynomial
 
 
-def level(x: Tensor) -> Tensor:
+def grey_value(x: Tensor) -> Tensor:
     """The grey level of each pixel, a whole number 0..255 in x's own type."""
-    return (x * GREY_LEVELS).floor_().clamp_(0, GREY_LEVELS - 1)
+    return (x * GREY_VALUES).floor_().clamp_(0, GREY_VALUES - 1)
 
 
 class DiscretisedLogistic(Scaled):
@@ -31,43 +31,43 @@ class DiscretisedLogistic(Scaled):
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
-        return summed(_discretised_logistic, level(x), location, t)
+        return summed_log_prob(_discretised_logistic, grey_value(x), location, t)
 
     def _upto(self, v: Tensor, head: Tensor) -> Tensor:
         """P(level < v), float64; 0 at 0 and 1 at 256."""
         location, t = self.parts(head)
         m, s = location.double(), t.double().exp()
-        below = ((v * LEVEL - m) / s).sigmoid_()
-        return torch.where(v <= 0, 0.0, torch.where(v >= GREY_LEVELS, 1.0, below))
+        below = ((v * CELL_WIDTH - m) / s).sigmoid_()
+        return torch.where(v <= 0, 0.0, torch.where(v >= GREY_VALUES, 1.0, below))
 
     def mean(self, head: Tensor) -> Tensor:
         """E[(v + 1/2) / 256], the middle of the level's cell, as sum_v P(level >= v)."""
         location, t = self.parts(head)
         m, inverse = location, (-t).exp()
         total = torch.full_like(m, 0.5)
-        for v in range(1, GREY_LEVELS):
-            total += ((m - v * LEVEL) * inverse).sigmoid_()
-        return total * LEVEL
+        for v in range(1, GREY_VALUES):
+            total += ((m - v * CELL_WIDTH) * inverse).sigmoid_()
+        return total * CELL_WIDTH
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         location, t = self.parts(head)
-        u = uniform(location, generator).double()
+        u = uniform_like(location, generator).double()
         x = location + t.exp() * torch.logit(u, eps=1e-12)
-        return ((level(x) + 0.5) * LEVEL).to(head.dtype)
+        return ((grey_value(x) + 0.5) * CELL_WIDTH).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         """Within a level's cell the mass is spread evenly, as dequantising does."""
-        v = level(x).double()
+        v = grey_value(x).double()
         low, high = self._upto(v, head), self._upto(v + 1, head)
-        return low + (high - low) * (x * GREY_LEVELS - v)
+        return low + (high - low) * (x * GREY_VALUES - v)
 
 
 def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|); masks are numbers, as in the clipped Gaussian."""
     inverse = exp(t, -1)
-    above, below = mask(torch.gt, v, 0), mask(torch.lt, v, GREY_LEVELS - 1)
-    low = (v * LEVEL - m).mul_(inverse)
-    width = LEVEL * inverse
+    above, below = mask(torch.gt, v, 0), mask(torch.lt, v, GREY_VALUES - 1)
+    low = (v * CELL_WIDTH - m).mul_(inverse)
+    width = CELL_WIDTH * inverse
     high = low + width
     log_high, log_low = _log_sigmoid(high), _log_sigmoid(-low)
     middle, slope_middle = _log_one_minus_exp(width)
@@ -112,9 +112,9 @@ class Categorical256(Likelihood):
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
         super().__init__(config, spec)
-        v, k = torch.arange(GREY_LEVELS) + 0.5, torch.arange(1, self.RANK + 1)
-        self.statistics = nn.Parameter((math.pi * LEVEL * k[:, None] * v).cos())
-        self.offset = nn.Parameter(torch.zeros(GREY_LEVELS))
+        v, k = torch.arange(GREY_VALUES) + 0.5, torch.arange(1, self.RANK + 1)
+        self.statistics = nn.Parameter((math.pi * CELL_WIDTH * k[:, None] * v).cos())
+        self.offset = nn.Parameter(torch.zeros(GREY_VALUES))
 
     def _features(self, head: Tensor) -> Tensor:
         return head.view(*head.shape[:-1], -1, self.RANK)
@@ -122,7 +122,7 @@ class Categorical256(Likelihood):
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         h = self._features(head)
         value: Tensor = _CategoricalLogProb.apply(
-            torch.is_grad_enabled(), level(x).long(), h, self.statistics, self.offset
+            torch.is_grad_enabled(), grey_value(x).long(), h, self.statistics, self.offset
         )
         return value
 
@@ -133,22 +133,22 @@ class Categorical256(Likelihood):
 
     def mean(self, head: Tensor) -> Tensor:
         """E[(v + 1/2) / 256], the middle of the level's cell."""
-        middles = (torch.arange(GREY_LEVELS, dtype=head.dtype, device=head.device) + 0.5) * LEVEL
+        middles = (torch.arange(GREY_VALUES, dtype=head.dtype, device=head.device) + 0.5) * CELL_WIDTH
         mean: Tensor = self.probabilities(head) @ middles
         return mean
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         upto = self.probabilities(head).cumsum(-1)
-        u = uniform(upto[..., 0], generator)
-        v = (upto < u.unsqueeze(-1)).sum(-1).clamp_max(GREY_LEVELS - 1)
-        return ((v + 0.5) * LEVEL).to(head.dtype)
+        u = uniform_like(upto[..., 0], generator)
+        v = (upto < u.unsqueeze(-1)).sum(-1).clamp_max(GREY_VALUES - 1)
+        return ((v + 0.5) * CELL_WIDTH).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         """Within a level's cell the mass is spread evenly, as dequantising does."""
         p = self.probabilities(head).double()
-        v = level(x).expand(p.shape[:-1])
+        v = grey_value(x).expand(p.shape[:-1])
         upto, mine = (t.gather(-1, v.long().unsqueeze(-1)).squeeze(-1) for t in (p.cumsum(-1), p))
-        return upto - mine * (1 - (x * GREY_LEVELS - v))
+        return upto - mine * (1 - (x * GREY_VALUES - v))
 
 
 class _CategoricalLogProb(torch.autograd.Function):

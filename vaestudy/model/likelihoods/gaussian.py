@@ -6,6 +6,7 @@ Letters: m location, t = ln s with s the scale, w the width of a grey level's ce
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import CLIP, LEVEL, Scaled, normal, summed, uniform
+from vaestudy.model.likelihoods.base import CELL_WIDTH, CLIP, Scaled, normal_like, summed_log_prob, uniform_like
 from vaestudy.model.special import SQRT_2PI, SQRT_HALF, exp, log_normal_cdf, mask, normal_cdf, normal_density
 
 LOG_SQRT_2PI = math.log(SQRT_2PI)
@@ -43,12 +44,16 @@ class Gaussian(Scaled):
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """log p(x|z); while training with the optimal scale, that scale is first set to the minibatch's."""
         if self.kind == "optimal" and self.training and torch.is_grad_enabled():
-            self.refit((x - self.mean(head)).detach().square().mean())
+            self.set_scale((x - self.mean(head)).detach().square().mean())
         location, t = self.parts(head, log_guard)
         m = location.sigmoid() if self.squashed else location
-        return summed(_gaussian, x, m, t)
+        return summed_log_prob(_gaussian, x, m, t)
 
-    def refit(self, mean_square: Tensor) -> None:
+    def fit_scale(self, mean_square: Callable[[], Tensor]) -> None:
+        if self.kind == "optimal":
+            self.set_scale(mean_square())
+
+    def set_scale(self, mean_square: Tensor) -> None:
         """Set the optimal scale from a mean squared error: in place, as a recorded step writes where it wrote first."""
         self.log_scale.copy_((0.5 * mean_square.log()).clamp(math.log(self.floor), math.log(self.ceiling)))
 
@@ -58,7 +63,7 @@ class Gaussian(Scaled):
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         m = self.mean(head)
-        return m + self.parts(head)[1].exp() * normal(m, generator)
+        return m + self.parts(head)[1].exp() * normal_like(m, generator)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         return normal_cdf((x - self.mean(head)) * (-self.parts(head)[1]).exp())
@@ -74,7 +79,7 @@ class TruncatedGaussian(Scaled):
     REACH = 8.0
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        return summed(_truncated_gaussian, x, *self.parts(head, log_guard))
+        return summed_log_prob(_truncated_gaussian, x, *self.parts(head, log_guard))
 
     def _reflected(self, head: Tensor) -> tuple[Tensor, ...]:
         """(whether m was reflected, m, s, upper tails of the standardised lower and upper border) in float64."""
@@ -91,7 +96,7 @@ class TruncatedGaussian(Scaled):
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         """By the inverse of the distribution function."""
         high, m, s, low, up = self._reflected(head)
-        x = (m - s * torch.special.ndtri(low - (low - up) * uniform(m, generator))).clamp(0, 1)
+        x = (m - s * torch.special.ndtri(low - (low - up) * uniform_like(m, generator))).clamp(0, 1)
         return torch.where(high, 1 - x, x).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
@@ -133,31 +138,31 @@ class ClippedGaussian(Scaled):
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         location, t = self.parts(head, log_guard)
-        return summed(_clipped_gaussian, x, location, t)
+        return summed_log_prob(_clipped_gaussian, x, location, t)
 
     def _standardised(self, head: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(m, s, (w - m) / s, (1 - w - m) / s) in float64."""
         location, t = self.parts(head)
         m, s = location.double(), t.double().exp()
-        return m, s, (LEVEL - m) / s, (1 - LEVEL - m) / s
+        return m, s, (CELL_WIDTH - m) / s, (1 - CELL_WIDTH - m) / s
 
     def mean(self, head: Tensor) -> Tensor:
         m, s, a, b = self._standardised(head)
         low, high = normal_cdf(a), normal_cdf(-b)
-        borders = low * (LEVEL / 2) + high * (1 - LEVEL / 2)
+        borders = low * (CELL_WIDTH / 2) + high * (1 - CELL_WIDTH / 2)
         middle = m * (normal_cdf(b) - low) + s * (normal_density(a) - normal_density(b))
         return (borders + middle).to(head.dtype)
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         m, s, _, _ = self._standardised(head)
-        x, u = m + s * normal(m, generator), LEVEL * uniform(m, generator)
-        x = torch.where(x < LEVEL, u, x)
-        return torch.where(x >= 1 - LEVEL, 1 - LEVEL + u, x).to(head.dtype)
+        x, u = m + s * normal_like(m, generator), CELL_WIDTH * uniform_like(m, generator)
+        x = torch.where(x < CELL_WIDTH, u, x)
+        return torch.where(x >= 1 - CELL_WIDTH, 1 - CELL_WIDTH + u, x).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         m, s, a, b = self._standardised(head)
-        low, high = (x / LEVEL).clamp_max(1), ((x - 1 + LEVEL) / LEVEL).clamp_min(0)
-        inner = normal_cdf((x.clamp(LEVEL, 1 - LEVEL) - m) / s) - normal_cdf(a)
+        low, high = (x / CELL_WIDTH).clamp_max(1), ((x - 1 + CELL_WIDTH) / CELL_WIDTH).clamp_min(0)
+        inner = normal_cdf((x.clamp(CELL_WIDTH, 1 - CELL_WIDTH) - m) / s) - normal_cdf(a)
         return low * normal_cdf(a) + inner + high * normal_cdf(-b)
 
 
@@ -165,12 +170,12 @@ def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Te
     """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
     value, slopes = _gaussian(wanted, x, m, t)
     inverse = exp(t, -1)
-    high = mask(torch.ge, x, 1 - LEVEL)
-    border = mask(torch.lt, x, LEVEL).add_(high)
+    high = mask(torch.ge, x, 1 - CELL_WIDTH)
+    border = mask(torch.lt, x, CELL_WIDTH).add_(high)
     side = 1 - 2 * high  # z = (w - m) / s at the lower border, (m - 1 + w) / s at the upper
-    z = (LEVEL - m + high * (1 - 2 * LEVEL)).mul_(inverse).mul_(side)
+    z = (CELL_WIDTH - m + high * (1 - 2 * CELL_WIDTH)).mul_(inverse).mul_(side)
     log_mass, ratio = log_normal_cdf(z)
-    value.add_(log_mass.sub_(math.log(LEVEL)).sub_(value).mul_(border))
+    value.add_(log_mass.sub_(math.log(CELL_WIDTH)).sub_(value).mul_(border))
     if not wanted:
         return value, ()
     slope_m, slope_t = slopes
@@ -198,7 +203,7 @@ class LogitNormal(Scaled):
         m, t = self.parts(head, log_guard)
         x = x.clamp(CLIP, 1 - CLIP)
         log_x, log_rest = x.log(), (1 - x).log_()
-        value = summed(_gaussian, log_x - log_rest, m, t)
+        value = summed_log_prob(_gaussian, log_x - log_rest, m, t)
         return value - (log_x + log_rest).sum(-1)
 
     def mean(self, head: Tensor) -> Tensor:
@@ -212,7 +217,7 @@ class LogitNormal(Scaled):
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
         m, t = self.parts(head)
-        return (m + t.exp() * normal(m, generator)).sigmoid_()
+        return (m + t.exp() * normal_like(m, generator)).sigmoid_()
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         m, t = self.parts(head)

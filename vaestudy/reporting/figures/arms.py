@@ -13,11 +13,11 @@ from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.config.compatibility import takes
+from vaestudy.config.compatibility import has_option
 from vaestudy.plotting import legend_below
-from vaestudy.reporting.runs_frame import interval, rank
+from vaestudy.reporting.runs_frame import interval, level_rank
 from vaestudy.reporting.tables.formats import label
-from vaestudy.study.declaration import Level, Study, show
+from vaestudy.study.declaration import Level, Study, level_text
 
 Arm = tuple[Level, ...]
 Colour = tuple[float, ...]
@@ -85,7 +85,9 @@ def _fit(ax: Axes, values: pd.Series[float]) -> None:
 def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:
     """The combinations of levels that there are, in the order of the declaration."""
     found = list(dict.fromkeys(runs[names].itertuples(index=False, name=None)))
-    return sorted(found, key=lambda row: [rank(level, name, study) for level, name in zip(row, names, strict=True)])
+    return sorted(
+        found, key=lambda row: [level_rank(level, name, study) for level, name in zip(row, names, strict=True)]
+    )
 
 
 def _matches(runs: pd.DataFrame, names: list[str], levels: Arm) -> pd.Series[bool]:
@@ -100,7 +102,7 @@ def _words(row: Arm, names: list[str], runs: pd.DataFrame, study: Study) -> str:
     """An arm's name, without options that its likelihood lacks, and its failures."""
     levels = dict(zip(names, row, strict=True))
     likelihood = str(levels.get("likelihood", study.base.likelihood))
-    words = ", ".join(show(level) for name, level in levels.items() if takes(likelihood, name))
+    words = ", ".join(level_text(level) for name, level in levels.items() if has_option(likelihood, name))
     mine = runs[_matches(runs, names, row)]
     failed = int((mine["status"] != "FINISHED").sum())
     return f"{words} ({failed} of {len(mine)} failed)" if failed else words
@@ -118,7 +120,7 @@ def _points(
 ) -> None:
     """One colour's runs and means, its rows shifted a little from the other colours'."""
     mine = runs[_matches(runs, list(numbers), tuple(numbers.values()))]
-    words = ", ".join(f"{name}={show(level)}" for name, level in numbers.items())
+    words = ", ".join(f"{name}={level_text(level)}" for name, level in numbers.items())
     for place, row in enumerate(rows):
         values = mine.loc[_matches(mine, names, row), metric].dropna()
         mean, half = interval(values)

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.plotting import legend_below
-from vaestudy.reporting.grouping import named_cells
-from vaestudy.reporting.runs_frame import interval, rank
+from vaestudy.reporting.grouping import runs_by_cell_name
+from vaestudy.reporting.runs_frame import interval, level_rank
 from vaestudy.reporting.tables.formats import label
-from vaestudy.study.declaration import Study, show
+from vaestudy.study.declaration import Study, level_text
 
 PANELS = (
     (("test/elbo", "test/iwae_100"), "Bounds on log p(x)", "nats per image, higher is better"),
@@ -36,14 +36,15 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
     numbers = [name for name in study.factors if pd.api.types.is_numeric_dtype(finished[name])]
     factor = (numbers or list(study.factors))[0]
     others = [name for name in study.factors if name != factor]
-    levels = sorted(finished[factor].unique(), key=lambda level: rank(level, factor, study))
+    levels = sorted(finished[factor].unique(), key=lambda level: level_rank(level, factor, study))
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.95):
         figure = Figure(figsize=(11, 7.6), layout="constrained")
         for ax, (metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
             # With several arms one bound is enough; the table has the other.
             present = [m for m in metrics if m in finished][: 1 if others else None]
             arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
-                arm: mine.assign(value=mine[present[0]]) for arm, mine in named_cells(finished, study, others).items()
+                arm: mine.assign(value=mine[present[0]])
+                for arm, mine in runs_by_cell_name(finished, study, others).items()
             }  # fmt: skip
             _panel(ax, arms, factor, levels, numeric=bool(numbers))
             ax.set(title=f"{title} ({label(present[0])})" if others and len(metrics) > 1 else title)
@@ -85,7 +86,7 @@ def _panel(ax: Axes, arms: dict[str, pd.DataFrame], factor: str, levels: list[An
     ax.set_ylim(max(bottom, low - room), min(top, high + room))  # an interval of few seeds would flatten the rest
     if log:
         ax.set_xscale("log")
-    ax.set_xticks(places, [show(level) for level in levels])
+    ax.set_xticks(places, [level_text(level) for level in levels])
     ax.set_xticks([], minor=True)
     if not log:
         ax.set_xlim(places[0] - 0.15 * max(np.ptp(places), 1.0), places[-1] + 0.15 * max(np.ptp(places), 1.0))

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.plotting import legend_below
-from vaestudy.reporting.figures.style import heading
-from vaestudy.reporting.grouping import all_cells, measured, named_cells
-from vaestudy.reporting.procrustes import MOVES, Array, Move, distance, standard
-from vaestudy.reporting.tables.classes import KINDS, layouts, seen
-from vaestudy.scoring.class_probe import CLASSES, NEIGHBOURS, SURE
+from vaestudy.reporting.figures.style import figure_title
+from vaestudy.reporting.grouping import metric_interval, runs_by_cell, runs_by_cell_name
+from vaestudy.reporting.procrustes import ALIGNMENTS, Alignment, Array, distance, standardised
+from vaestudy.reporting.tables.classes import PICTURE_KINDS, class_layouts, scored_classes
+from vaestudy.scoring.class_probe import CLASSES, CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
 MOST_CELLS = 4
@@ -25,7 +25,7 @@ BY_CLASS = {
     "neighbour_purity": (f"Own class among the {NEIGHBOURS} nearest in latent space", "share"),
 }
 CLARITY = {
-    "unclear": (f"Unclear: no class has {100 * SURE:.0f} %", "share of pictures"),
+    "unclear": (f"Unclear: no class has {100 * CONFIDENT:.0f} %", "share of pictures"),
     "class_entropy": ("Entropy of a classifier's answer", "nats"),
     "greyness": ("Greyness: 0 black and white, 1 half-way", "mean over pixels"),
 }
@@ -33,12 +33,12 @@ CLARITY = {
 
 def _named(runs: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
     """The first few cells, by name."""
-    return dict(list(named_cells(runs, study).items())[:MOST_CELLS])
+    return dict(list(runs_by_cell_name(runs, study).items())[:MOST_CELLS])
 
 
 def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
     """Means and half-widths of some metrics over a cell's runs; nan where it has none."""
-    means, halves = np.array([measured(cell, column) for column in columns]).T
+    means, halves = np.array([metric_interval(cell, column) for column in columns]).T
     return means, np.nan_to_num(halves)
 
 
@@ -53,7 +53,7 @@ def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
 
 def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     """By class, a colour for each cell: how reconstructions read, what they miss, how pure the surroundings are."""
-    if not (classes := seen(runs)):
+    if not (classes := scored_classes(runs)):
         return None
     cells = _named(runs, study)
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
@@ -67,7 +67,7 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))  # all are shares, and an interval may reach beyond 1
             ax.set_xticks(range(len(classes)), [str(c) for c in classes])
         legend_below(figure)
-        figure.suptitle(heading(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
+        figure.suptitle(figure_title(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
     return figure
 
 
@@ -79,17 +79,21 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 4.4), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(CLARITY)), CLARITY.items(), strict=True):
-            _dots(ax, cells, [f"test/{metric}_{kind}" for kind in KINDS])
-            ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(KINDS) - 0.5))
-            ax.set_xticks(range(len(KINDS)), [words.replace(" of the ", "\nof the ") for words in KINDS.values()])
+            _dots(ax, cells, [f"test/{metric}_{kind}" for kind in PICTURE_KINDS])
+            ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(PICTURE_KINDS) - 0.5))
+            ax.set_xticks(
+                range(len(PICTURE_KINDS)), [words.replace(" of the ", "\nof the ") for words in PICTURE_KINDS.values()]
+            )
         legend_below(figure)
-        figure.suptitle(heading(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"), fontsize=12)
+        figure.suptitle(
+            figure_title(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"), fontsize=12
+        )
     return figure
 
 
 def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Of each class, the classes of its nearest neighbours in latent space, in percent: a panel a cell."""
-    if not (classes := seen(runs)):
+    if not (classes := scored_classes(runs)):
         return None
     cells = _named(runs, study)
     figure = Figure(figsize=(1 + 6.2 * len(cells), 6.6), layout="constrained")
@@ -112,31 +116,31 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
         ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
         ax.tick_params(axis="y", rotation=0)
     words = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
-    figure.suptitle(heading(runs, study, words), fontsize=12)
+    figure.suptitle(figure_title(runs, study, words), fontsize=12)
     return figure
 
 
 def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     """D=2: where the classes lie in each seed's plane, as trained and moved to the first seed's."""
-    planes = next((found for cell in all_cells(runs, study).values() if len(found := layouts(cell)) > 1), None)
+    planes = next((found for cell in runs_by_cell(runs, study).values() if len(found := class_layouts(cell)) > 1), None)
     if planes is None:
         return None
-    first, classes = next(iter(planes.values())), seen(runs)
+    first, classes = next(iter(planes.values())), scored_classes(runs)
     figure = Figure(figsize=(15, 6.5), layout="constrained")
-    axes = figure.subplots(1, 1 + len(MOVES))
+    axes = figure.subplots(1, 1 + len(ALIGNMENTS))
     _plane(axes[0], planes, classes, lambda layout: layout)
     axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
-    for ax, (name, move) in zip(axes[1:], MOVES.items(), strict=True):
+    for ax, (name, move) in zip(axes[1:], ALIGNMENTS.items(), strict=True):
         left = np.median([distance(first, layout, move) for layout in list(planes.values())[1:]])
 
-        def moved(layout: Array, move: Move = move) -> Array:
-            return np.asarray(standard(layout) @ move(standard(layout).T @ standard(first)))
+        def moved(layout: Array, move: Alignment = move) -> Array:
+            return np.asarray(standardised(layout) @ move(standardised(layout).T @ standardised(first)))
 
         _plane(ax, planes, classes, moved)
         ax.set(title=f"Moved to the first seed's by {name}:\n{left:.2f} of the layout stay unexplained (median)")
         ax.set(xticks=[], yticks=[])
     words = "each numeral is a class's mean in one seed's latent plane"
-    figure.suptitle(heading(runs, study, words), fontsize=12)
+    figure.suptitle(figure_title(runs, study, words), fontsize=12)
     return figure
 
 

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from vaestudy.config.registry import LR_SCALINGS
 from vaestudy.plotting import legend_below
 from vaestudy.reporting import cost_curves
-from vaestudy.reporting.figures.style import heading
-from vaestudy.reporting.grouping import all_cells, along_factor
+from vaestudy.reporting.figures.style import figure_title
+from vaestudy.reporting.grouping import runs_by_cell, runs_by_level
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.tables.formats import significant
-from vaestudy.study.declaration import Study, show
+from vaestudy.reporting.tables.formats import three_digits
+from vaestudy.study.declaration import Study, level_text
 
 NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training
 Key = tuple[Any, ...]
@@ -36,12 +36,12 @@ def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
             values = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items()}
             title = "Test ELBO, equal images seen (whole runs)"
         else:
-            curves = {key: cost_curves.curve(cell, kind) for key, cell in cells.items()}
+            curves = {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()}
             cost = min(curve.end for curve in curves.values())
             values = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
-            title = f"Validation ELBO after {significant(cost)} {words}"
+            title = f"Validation ELBO after {three_digits(cost)} {words}"
         _heatmap(ax, values, title)
-    figure.suptitle(heading(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
+    figure.suptitle(figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
     return figure
 
 
@@ -50,7 +50,7 @@ def _plane(runs: pd.DataFrame, study: Study) -> dict[tuple[int, int], pd.DataFra
     place = {name: index for index, name in enumerate(study.factors)}
     return {
         (int(key[place["minibatch"]]), int(key[place["samples"]])): cell  # type: ignore[arg-type]
-        for key, cell in all_cells(runs, study).items()
+        for key, cell in runs_by_cell(runs, study).items()
         if all(key[place[n]] == v for n, v in study.baseline.items() if n not in ("minibatch", "samples"))
     }
 
@@ -83,12 +83,12 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
 def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The validation bound along the way, a column for each M: against decoder passes and against seconds."""
     cells = _plane(runs, study)
-    if not cost_curves.recorded(runs) or not cells:
+    if not cost_curves.has_milestones(runs) or not cells:
         return None
     Ms, Ls = (sorted({key[axis] for key in cells}) for axis in (0, 1))
     colours = dict(zip(Ls, sns.color_palette("viridis_r", len(Ls)), strict=True))
     curves = {
-        kind: {key: cost_curves.curve(cell, kind) for key, cell in cells.items()} for kind in ("passes", "seconds")
+        kind: {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()} for kind in ("passes", "seconds")
     }
     top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
@@ -115,18 +115,18 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                     ax.set_title(f"M={M}")
             axes[row][0].set_ylabel("validation ELBO, nats per image")
         legend_below(figure)
-        figure.suptitle(heading(runs, study, "means over seeds; seconds are medians"), fontsize=12)
+        figure.suptitle(figure_title(runs, study, "means over seeds; seconds are medians"), fontsize=12)
     return figure
 
 
-def _front(curves: list[cost_curves.Curve]) -> tuple[list[float], list[float], list[int]]:
+def _front(curves: list[cost_curves.CostCurve]) -> tuple[list[float], list[float], list[int]]:
     """(cost, the best mean bound for at most that, whose it is): over costs that are dense enough to draw."""
     low, high = min(curve.cost[0] for curve in curves), max(curve.end for curve in curves)
     costs: list[float] = []
     best: list[float] = []
     whose: list[int] = []
     for cost in np.geomspace(low, high, 120):
-        values = np.array([curve.within(float(cost)).mean() for curve in curves])
+        values = np.array([curve.at_most(float(cost)).mean() for curve in curves])
         if np.isfinite(values).any():
             costs.append(float(cost))
             best.append(float(np.nanmax(values)))
@@ -141,10 +141,10 @@ def _first_shown(costs: list[float], values: list[float], top: float) -> float:
 
 def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The Pareto set: all cells' curves, and on top which cell is best for at most each cost."""
-    if not cost_curves.recorded(runs):
+    if not cost_curves.has_milestones(runs):
         return None
-    cells = all_cells(runs, study)
-    curves = {kind: [cost_curves.curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
+    cells = runs_by_cell(runs, study)
+    curves = {kind: [cost_curves.cost_curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
     fronts = {kind: _front(mine) for kind, mine in curves.items()}
     top = max(max(values) for _, values, _ in fronts.values())
     ranked = sorted({w for _, values, whose in fronts.values() for v, w in zip(values, whose, strict=True)
@@ -166,7 +166,9 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set_xlim(left=_first_shown(costs, values, top))
         figure.axes[0].set_ylabel("validation ELBO, nats per image")
         legend_below(figure)
-        figure.suptitle(heading(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12)
+        figure.suptitle(
+            figure_title(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12
+        )
     return figure
 
 
@@ -174,7 +176,7 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The test bound against M, a line for each rule by which the step size grows with it, at the baseline's L."""
     finished = runs[runs["status"] == "FINISHED"]
     mine = finished[finished["samples"] == study.baseline["samples"]]
-    reference = along_factor(mine, study, "minibatch")
+    reference = runs_by_level(mine, study, "minibatch")
     if len(reference) < 2 or mine["lr_scaling"].nunique() < 2:
         return None
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
@@ -196,12 +198,14 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
         ax.set_xticks(Ms, [str(M) for M in Ms])
         ax.set_xticks([], minor=True)
         ax.legend(frameon=False)
-        figure.suptitle(heading(runs, study, f"L={study.baseline['samples']}; 95 % intervals over seeds"), fontsize=11)
+        figure.suptitle(
+            figure_title(runs, study, f"L={study.baseline['samples']}; 95 % intervals over seeds"), fontsize=11
+        )
     return figure
 
 
 def _name(key: Key, study: Study) -> str:
     """A cell in few words: what does not differ from the baseline's step size is left out."""
     short = {"minibatch": "M", "samples": "L", "lr_scaling": "step size"}
-    words = [f"{short.get(n, n)}={show(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
+    words = [f"{short.get(n, n)}={level_text(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
     return ", ".join(words)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaestudy.plotting import legend_below
-from vaestudy.reporting.figures.style import heading
-from vaestudy.reporting.grouping import along_factor
+from vaestudy.reporting.figures.style import figure_title
+from vaestudy.reporting.grouping import runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import BOUNDS
 from vaestudy.reporting.tables.gradient_noise import STAGE_WORDS
@@ -48,7 +48,7 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.set_ylim(bottom=0)
         legend_below(figure)
         words = "each at its own weights; 95 % intervals over seeds"
-        figure.suptitle(heading(runs, study, words), fontsize=12)
+        figure.suptitle(figure_title(runs, study, words), fontsize=12)
     return figure
 
 
@@ -76,7 +76,7 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
 
 def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Var_x and Var_eps at each stage against L, beside the law Var_eps(1) / L, at the baseline's M."""
-    cells = along_factor(runs, study, "samples")
+    cells = runs_by_level(runs, study, "samples")
     if "gradient/end/all/var_eps" not in runs or 1 not in cells:
         return None
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
@@ -87,7 +87,7 @@ def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
         figure.axes[0].set_ylabel("trace over all parameters, one image")
         figure.axes[0].legend(frameon=False)
         words = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
-        figure.suptitle(heading(runs, study, words), fontsize=12)
+        figure.suptitle(figure_title(runs, study, words), fontsize=12)
     return figure
 
 

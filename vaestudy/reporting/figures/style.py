@@ -7,7 +7,7 @@ import pandas as pd
 from vaestudy.study.declaration import Study
 
 
-def heading(runs: pd.DataFrame, study: Study, words: str) -> str:
+def figure_title(runs: pd.DataFrame, study: Study, words: str) -> str:
     """A picture's heading: the question, the data, what is shown; a quick look says so."""
     finished = runs[runs["status"] == "FINISHED"]
     quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""

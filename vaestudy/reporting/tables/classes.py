@@ -9,52 +9,52 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaestudy.reporting.grouping import all_cells, measured
-from vaestudy.reporting.procrustes import MOVES, UNRELATED, Array, distance, unrelated
+from vaestudy.reporting.grouping import metric_interval, runs_by_cell
+from vaestudy.reporting.procrustes import ALIGNMENTS, UNRELATED, Array, distance, unrelated
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.tables.formats import levels_shown, texts
+from vaestudy.reporting.tables.formats import interval_column, level_columns
 from vaestudy.reporting.tables.summary import Table
-from vaestudy.scoring.class_probe import CLASSES, NEIGHBOURS, SURE
+from vaestudy.scoring.class_probe import CLASSES, CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
-KINDS = {"data": "test images", "reconstruction": "reconstructions", "prior": "samples of the prior"}
+PICTURE_KINDS = {"data": "test images", "reconstruction": "reconstructions", "prior": "samples of the prior"}
 OVER_SEEDS = "± over seeds, 95 %."
 READER = "The classifier is a perceptron of the same train images, the same for all runs."
 ALIKE = 0.05
 MOST_PAIRS = 5
 
 
-def seen(runs: pd.DataFrame) -> list[int]:
+def scored_classes(runs: pd.DataFrame) -> list[int]:
     """The classes that have class scores; a few test images may lack some."""
     return [label for label in range(CLASSES) if f"test/class_{label}/neighbour_purity" in runs]
 
 
 def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
     """Each class: how its test images reconstruct, and what lies near them in latent space"""
-    if not seen(runs):
+    if not scored_classes(runs):
         return None
     nats = ["elbo", "log_likelihood"] if len(study.families) == 1 else []
     metrics = [*nats, "relative_error", "recognised_reconstruction", "recognised_data", "neighbour_purity"]
     rows: list[dict[str, Any]] = []
-    for levels, cell in all_cells(runs, study).items():
-        for label in seen(runs):
+    for levels, cell in runs_by_cell(runs, study).items():
+        for label in scored_classes(runs):
             head = f"test/class_{label}"
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"class": label}
             for name in metrics:
-                row[name], row[f"{name}_ci95"] = measured(cell, f"{head}/{name}")
-            shares = {other: measured(cell, f"{head}/neighbours_{other}") for other in range(CLASSES)}
+                row[name], row[f"{name}_ci95"] = metric_interval(cell, f"{head}/{name}")
+            shares = {other: metric_interval(cell, f"{head}/neighbours_{other}") for other in range(CLASSES)}
             row["nearest_other"] = max((o for o in shares if o != label), key=lambda other: shares[other][0])
             row["nearest_share"], row["nearest_share_ci95"] = shares[row["nearest_other"]]
             rows.append(row)
     full = pd.DataFrame(rows)
-    shown = levels_shown(full, study)
+    shown = level_columns(full, study)
     shown["class"] = full["class"].astype(str)
     titles = {"elbo": ("ELBO", 2), "log_likelihood": ("log-lik.", 2), "relative_error": ("relative error", 3)}
     titles |= {"recognised_reconstruction": ("recognised", 3), "neighbour_purity": ("own neighbours", 3)}
     for name, (title, digits) in titles.items():
         if name in full:
-            shown[title] = texts(full, name, digits)
-    pairs = zip(full["nearest_other"], texts(full, "nearest_share", 3), strict=True)
+            shown[title] = interval_column(full, name, digits)
+    pairs = zip(full["nearest_other"], interval_column(full, "nearest_share", 3), strict=True)
     shown["nearest other"] = [f"{other}: {share}" for other, share in pairs]
     ceiling = full.groupby("class")["recognised_data"].mean()
     notes = [
@@ -74,22 +74,22 @@ def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
         return None
     titles = {"unclear": "unclear", "class_entropy": "entropy", "greyness": "greyness", "recognised": "recognised"}
     rows: list[dict[str, Any]] = []
-    for levels, cell in all_cells(runs, study).items():
-        for kind in KINDS:
+    for levels, cell in runs_by_cell(runs, study).items():
+        for kind in PICTURE_KINDS:
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"pictures": kind}
             for name in titles:
-                row[name], row[f"{name}_ci95"] = measured(cell, f"test/{name}_{kind}")
+                row[name], row[f"{name}_ci95"] = metric_interval(cell, f"test/{name}_{kind}")
                 if kind == "data":
                     row[f"{name}_ci95"] = math.nan  # they are the same for every seed
             rows.append(row)
     full = pd.DataFrame(rows)
-    shown = levels_shown(full, study)
-    shown["pictures"] = [KINDS[kind] for kind in full["pictures"]]
+    shown = level_columns(full, study)
+    shown["pictures"] = [PICTURE_KINDS[kind] for kind in full["pictures"]]
     for name, title in titles.items():
-        shown[title] = texts(full, name, 3)
+        shown[title] = interval_column(full, name, 3)
     notes = [
-        f"Unclear: share of pictures for which a classifier gives no class a probability of {SURE:g}; entropy: of its "
-        f"probabilities, nats; recognised: taken for their own class. {READER}",
+        f"Unclear: share of pictures for which a classifier gives no class a probability of {CONFIDENT:g}; entropy: of "
+        f"its probabilities, nats; recognised: taken for their own class. {READER}",
         "Greyness: mean of 4 m (1 - m) over pixels m, 0 for black and white, 1 for half-way: blur. Pictures: E[x|z].",
         f"{OVER_SEEDS} Test images are the same for every seed.",
     ]
@@ -98,12 +98,12 @@ def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
 
 def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
     """Which classes overlap most in latent space"""
-    if len(seen(runs)) < 2:
+    if len(scored_classes(runs)) < 2:
         return None
     rows: list[dict[str, Any]] = []
-    for levels, cell in all_cells(runs, study).items():
+    for levels, cell in runs_by_cell(runs, study).items():
         pairs = {}
-        for one, other in itertools.combinations(seen(runs), 2):
+        for one, other in itertools.combinations(scored_classes(runs), 2):
             shares = (cell[f"test/class_{a}/neighbours_{b}"] for a, b in ((one, other), (other, one)))
             pairs[f"{one} and {other}"] = sum(shares) / 2
         each = pd.DataFrame(pairs)
@@ -114,9 +114,9 @@ def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
                 "pair": pair, "share": share, "share_ci95": half, "most": int((most == pair).sum()),
                 "seeds": len(cell)})  # fmt: skip
     full = pd.DataFrame(rows)
-    shown = levels_shown(full, study)
+    shown = level_columns(full, study)
     shown["classes"] = full["pair"]
-    shown["share"] = texts(full, "share", 3)
+    shown["share"] = interval_column(full, "share", 3)
     shown["first in"] = [f"{most} of {seeds} seeds" for most, seeds in zip(full["most"], full["seeds"], strict=True)]
     notes = [
         f"The other class's share of the {NEIGHBOURS} nearest other test images in latent space, mean of both ways; "
@@ -125,21 +125,21 @@ def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
     return Table(full, shown, notes)
 
 
-def layouts(cell: pd.DataFrame) -> dict[int, Array]:
+def class_layouts(cell: pd.DataFrame) -> dict[int, Array]:
     """Seed -> where the classes lie in that run's latent plane, [C, 2]; none but of D=2 and three classes or more."""
-    columns = [[f"test/class_{label}/mu_{d}" for d in (1, 2)] for label in seen(cell)]
+    columns = [[f"test/class_{label}/mu_{d}" for d in (1, 2)] for label in scored_classes(cell)]
     if len(columns) < 3 or columns[0][0] not in cell:
         return {}
-    whole = cell.dropna(subset=list(itertools.chain(*columns)))
-    return {int(run["seed"]): np.array([[run[c] for c in pair] for pair in columns]) for _, run in whole.iterrows()}
+    complete = cell.dropna(subset=list(itertools.chain(*columns)))
+    return {int(run["seed"]): np.array([[run[c] for c in pair] for pair in columns]) for _, run in complete.iterrows()}
 
 
 def same_plane(runs: pd.DataFrame, study: Study) -> Table | None:
     """Whether seeds give the same latent plane, D=2: distances of class layouts, 0 the same, 1 nothing in common"""
     rows: list[dict[str, Any]] = []
-    for levels, cell in all_cells(runs, study).items():
-        pairs = list(itertools.combinations(layouts(cell).values(), 2))
-        for name, move in MOVES.items() if pairs else ():
+    for levels, cell in runs_by_cell(runs, study).items():
+        pairs = list(itertools.combinations(class_layouts(cell).values(), 2))
+        for name, move in ALIGNMENTS.items() if pairs else ():
             found = np.array([distance(A, B, move) for A, B in pairs])
             others = np.array([unrelated(A, B, move) for A, B in pairs])
             beyond = (1 + (others <= found[:, None]).sum(1)) / (1 + UNRELATED)
@@ -150,7 +150,7 @@ def same_plane(runs: pd.DataFrame, study: Study) -> Table | None:
     if not rows:
         return None
     full = pd.DataFrame(rows)
-    shown = levels_shown(full, study)
+    shown = level_columns(full, study)
     shown["up to"] = full["up_to"]
     shown["distance"] = [f"{m:.3f}" for m in full["median"]]
     shown["least to most"] = [f"{low:.3f} to {high:.3f}" for low, high in zip(full["least"], full["most"], strict=True)]

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from vaestudy.reporting import cost_curves
-from vaestudy.reporting.grouping import all_cells, along_factor
+from vaestudy.reporting.grouping import runs_by_cell, runs_by_level
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.tables.formats import levels_shown, plain, significant, texts
+from vaestudy.reporting.tables.formats import bound_text, interval_column, level_columns, three_digits
 from vaestudy.reporting.tables.gradient_noise import STAGE_WORDS
 from vaestudy.reporting.tables.summary import Table
-from vaestudy.study.declaration import Study, show
+from vaestudy.study.declaration import Study, level_text
 from vaestudy.training.gradient_noise import STAGES, best_samples
 
 VALID = "Bounds along the way are ELBOs on valid, nats per image, one draw of z an image."
@@ -26,12 +26,12 @@ SECONDS = "Seconds are medians over seeds of runs that may have shared the machi
 
 def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
     """What L=1 loses against more draws, at the baseline's M"""
-    cells = along_factor(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or not cost_curves.recorded(runs):
+    cells = runs_by_level(runs, study, "samples")
+    if 1 not in cells or len(cells) < 2 or not cost_curves.has_milestones(runs):
         return None
     rows = []
     for kind, words in ({"": "images seen"} | cost_curves.COSTS).items():
-        curves = {L: cost_curves.curve(cell, kind or "images") for L, cell in cells.items()}
+        curves = {L: cost_curves.cost_curve(cell, kind or "images") for L, cell in cells.items()}
         cost = min(curve.end for curve in curves.values())
         values = {L: curve.at(cost) for L, curve in curves.items()}
         if not kind:
@@ -48,17 +48,17 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
         {
             "split": full["split"],
             "at equal": full["equal"],
-            "namely": [significant(cost) for cost in full["cost"]],
+            "namely": [three_digits(cost) for cost in full["cost"]],
             "L": full["samples"].astype(str),
-            "ELBO, L=1": [plain(v) for v in full["elbo_one"]],
-            "ELBO, this L": [plain(v) for v in full["elbo"]],
+            "ELBO, L=1": [bound_text(v) for v in full["elbo_one"]],
+            "ELBO, this L": [bound_text(v) for v in full["elbo"]],
             "L=1 loses": [
                 loss + verdict[excludes]
-                for loss, excludes in zip(texts(full, "one_loses", sign="+"), full["excludes_0"], strict=True)
+                for loss, excludes in zip(interval_column(full, "one_loses", sign="+"), full["excludes_0"], strict=True)
             ],
         }
     )
-    fixed = ", ".join(f"{name}={show(value)}" for name, value in study.baseline.items() if name != "samples")
+    fixed = ", ".join(f"{name}={level_text(value)}" for name, value in study.baseline.items() if name != "samples")
     notes = [
         f"At {fixed}; differences at the same seed with their 95 % interval over seeds. "
         "A cost is the largest that all of these cells came to.",
@@ -70,15 +70,15 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
 
 def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     """The Pareto set: which cell has the best bound for at most each cost"""
-    if not cost_curves.recorded(runs):
+    if not cost_curves.has_milestones(runs):
         return None
-    cells = all_cells(runs, study)
+    cells = runs_by_cell(runs, study)
     baseline = tuple(study.baseline[name] for name in study.factors)
     rows = []
     for kind in ("passes", "seconds"):
-        curves = {key: cost_curves.curve(cell, kind) for key, cell in cells.items()}
+        curves = {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()}
         for cost in _ladder(list(curves.values())):
-            values = {key: curve.within(cost) for key, curve in curves.items()}
+            values = {key: curve.at_most(cost) for key, curve in curves.items()}
             means = {key: float(v.mean()) for key, v in values.items() if v.notna().all()}
             if not means:
                 continue
@@ -94,15 +94,15 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = pd.DataFrame(
         {
             "cost": [
-                f"{significant(cost)} {cost_curves.COSTS[kind]}"
+                f"{three_digits(cost)} {cost_curves.COSTS[kind]}"
                 for cost, kind in zip(full["cost"], full["kind"], strict=True)
             ]
         }
     )
-    shown = shown.join(levels_shown(full, study))
+    shown = shown.join(level_columns(full, study))
     shown["ELBO"] = [f"{v:.2f}" for v in full["elbo"]]
-    shown["baseline"] = [plain(v) for v in full["baseline_elbo"]]
-    shown["gain"] = texts(full, "gain", sign="+")
+    shown["baseline"] = [bound_text(v) for v in full["baseline_elbo"]]
+    shown["gain"] = interval_column(full, "gain", sign="+")
     notes = [
         "The cell with the highest mean at each cost; of many cells the best is also the luckiest, so a small gain is "
         "none. A cell that had ended keeps its last bound; one without a milestone yet does not stand.",
@@ -112,7 +112,7 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     return Table(full, shown, notes)
 
 
-def _ladder(curves: list[cost_curves.Curve]) -> list[float]:
+def _ladder(curves: list[cost_curves.CostCurve]) -> list[float]:
     """Costs of 1, 2 and 5 times powers of ten between the first milestone and the last of all."""
     low, high = min(float(curve.cost[0]) for curve in curves), max(curve.end for curve in curves)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -121,11 +121,11 @@ def _ladder(curves: list[cost_curves.Curve]) -> list[float]:
 
 def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
     """The best L that the gradient's variance predicts for the measured cost of a step"""
-    cells = along_factor(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not cost_curves.recorded(runs):
+    cells = runs_by_level(runs, study, "samples")
+    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not cost_curves.has_milestones(runs):
         return None
     fixed, each = cost_curves.step_cost(list(cells.values()))
-    curves = {L: cost_curves.curve(cell, "seconds") for L, cell in cells.items()}
+    curves = {L: cost_curves.cost_curve(cell, "seconds") for L, cell in cells.items()}
     cost = min(curve.end for curve in curves.values())
     reached = {L: float(curve.at(cost).mean()) for L, curve in curves.items()}
     best = max(reached, key=lambda L: reached[L] if reached[L] == reached[L] else -math.inf)
@@ -143,12 +143,12 @@ def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = pd.DataFrame(
         {
             "weights": [STAGE_WORDS[str(stage)] for stage in full["stage"]],
-            "Var_x": [significant(v) for v in full["var_x"]],
-            "Var_eps, L=1": [significant(v) for v in full["var_eps"]],
-            "µs per image": [significant(1e6 * v) for v in full["seconds_per_image"]],
-            "µs per draw": [significant(1e6 * v) for v in full["seconds_per_draw"]],
-            "predicted best L": texts(full, "predicted", 1),
-            "best L of the grid": [f"{best} at {significant(cost)} s"] * len(full),
+            "Var_x": [three_digits(v) for v in full["var_x"]],
+            "Var_eps, L=1": [three_digits(v) for v in full["var_eps"]],
+            "µs per image": [three_digits(1e6 * v) for v in full["seconds_per_image"]],
+            "µs per draw": [three_digits(1e6 * v) for v in full["seconds_per_draw"]],
+            "predicted best L": interval_column(full, "predicted", 1),
+            "best L of the grid": [f"{best} at {three_digits(cost)} s"] * len(full),
         }
     )
     notes = [

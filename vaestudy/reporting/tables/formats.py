@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from vaestudy.study.declaration import Study, show
+from vaestudy.study.declaration import Study, level_text
 
 LABELS = {
     "elbo": "ELBO",
@@ -70,12 +70,12 @@ def label(metric: str) -> str:
     return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
 
 
-def form_of(metric: str) -> str:
+def format_of(metric: str) -> str:
     """How many digits of it are shown."""
     return FORMATS.get(metric, ".2f")
 
 
-def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
+def interval_texts(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
     """A column of means with their half-widths as it is printed; nothing where there is no mean."""
 
     def pair(mean: float, width: float) -> str:
@@ -87,7 +87,7 @@ def with_halves(full: pd.DataFrame, value: str, half: str, form: str, sign: str 
     return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
 
 
-def significant(mean: float, half: float = math.nan) -> str:
+def three_digits(mean: float, half: float = math.nan) -> str:
     """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
 
     def number(value: float) -> str:
@@ -100,16 +100,16 @@ def significant(mean: float, half: float = math.nan) -> str:
     return f"{number(mean)} ± {number(half)}" if half == half else number(mean)
 
 
-def levels_shown(full: pd.DataFrame, study: Study) -> pd.DataFrame:
+def level_columns(full: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The factors' columns of a table as they are printed."""
-    return pd.DataFrame({name: [show(value) for value in full[name]] for name in study.factors})
+    return pd.DataFrame({name: [level_text(value) for value in full[name]] for name in study.factors})
 
 
-def plain(value: float) -> str:
+def bound_text(value: float) -> str:
     """A bound as it is printed; nothing where there is none."""
     return f"{value:.2f}" if value == value else ""
 
 
-def texts(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
+def interval_column(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
     """The column and its `..._ci95` as they are printed, see `tables.with_halves`."""
-    return with_halves(full, column, f"{column}_ci95", f".{digits}f", sign)
+    return interval_texts(full, column, f"{column}_ci95", f".{digits}f", sign)

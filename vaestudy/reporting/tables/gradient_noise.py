@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.reporting.grouping import along_factor
+from vaestudy.reporting.grouping import runs_by_level
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.tables.formats import significant
+from vaestudy.reporting.tables.formats import three_digits
 from vaestudy.reporting.tables.summary import Table
 from vaestudy.study.declaration import Study
 from vaestudy.training.gradient_noise import STAGES
@@ -18,7 +18,7 @@ STAGE_WORDS = {"start": "at the start", "epoch_1": "after epoch 1", "end": "at t
 
 def noise(runs: pd.DataFrame, study: Study) -> Table | None:
     """The noise of each estimator at the same weights, those of the baseline's estimator"""
-    cells = along_factor(runs, study, "samples")
+    cells = runs_by_level(runs, study, "samples")
     beside = sorted({str(c).split("/")[2] for c in runs if str(c).count("/") == 4 and str(c).startswith("gradient/")})
     if not beside or not cells:
         return None
@@ -52,7 +52,7 @@ def noise(runs: pd.DataFrame, study: Study) -> Table | None:
     )
     for title, metric in columns.items():
         pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
-        shown[title] = [significant(mean, half) for mean, half in pairs]
+        shown[title] = [three_digits(mean, half) for mean, half in pairs]
     notes = [
         "For one image with L draws; Var_eps: the noise of the draws, Var_x: that images differ, both traces of "
         "covariances; a minibatch's gradient has (Var_x + Var_eps) / M. Value: of the objective, nats^2.",

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.config.compatibility import takes
+from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
-from vaestudy.reporting.runs_frame import check_comparable, interval, rank
-from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, form_of, label, significant, with_halves
-from vaestudy.study.declaration import Study, show
+from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable
+from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
+from vaestudy.study.declaration import Study, level_text
 
 FAILURES = 20  # lines of them below a table
 
@@ -39,7 +39,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         Incomparable: see `check_comparable`.
     """
     metrics = [name for name in study.tabulate if name in runs]
-    check_comparable(runs, metrics)
+    require_comparable(runs, metrics)
     factors = list(study.factors)
     finished = runs[runs["status"] == "FINISHED"]
     base = finished
@@ -48,7 +48,9 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
     base = base.set_index("seed")
     rows = []
     groups = dict(list(runs.groupby(factors, sort=False)))
-    for levels in sorted(groups, key=lambda key: [rank(v, name, study) for v, name in zip(key, factors, strict=True)]):
+    for levels in sorted(
+        groups, key=lambda key: [level_rank(v, name, study) for v, name in zip(key, factors, strict=True)]
+    ):
         group = groups[levels]
         done = group[group["status"] == "FINISHED"]
         row: dict[str, Any] = dict(zip(factors, levels, strict=True))
@@ -73,16 +75,16 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
     likelihoods = full.get("likelihood", [study.base.likelihood] * len(full))
     for name in study.factors:
         pairs = zip(likelihoods, full[name], strict=True)
-        shown[name] = [show(value) if takes(likelihood, name) else "" for likelihood, value in pairs]
+        shown[name] = [level_text(value) if has_option(likelihood, name) else "" for likelihood, value in pairs]
     for metric in metrics:
         if metric.startswith(ANY_SIZE):
             pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
-            shown[label(metric)] = [significant(mean, half) for mean, half in pairs]
+            shown[label(metric)] = [three_digits(mean, half) for mean, half in pairs]
             continue
-        form = form_of(metric)
-        shown[label(metric)] = with_halves(full, metric, f"{metric}_ci95", form)
+        form = format_of(metric)
+        shown[label(metric)] = interval_texts(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
-            shown[f"Δ {label(metric)}"] = with_halves(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+            shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
     shown["seeds"] = full["seeds"].astype(str)
     shown["failed"] = full["failed"].astype(str)
     shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
@@ -95,7 +97,7 @@ def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
     for levels, group in runs.groupby(list(study.factors), sort=False):
         failed = group[group["status"] != "FINISHED"]
         if len(failed):
-            cell = ", ".join(f"{name}={show(level)}" for name, level in zip(study.factors, levels, strict=True))
+            cell = ", ".join(f"{name}={level_text(level)}" for name, level in zip(study.factors, levels, strict=True))
             reasons = failed.get("tags.failure", pd.Series(dtype=str)).dropna().unique()
             lines.append(
                 f"{cell}: {len(failed)} of {len(group)} failed: {'; '.join(reasons) or 'no reason on record'}."
@@ -113,7 +115,7 @@ def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
     for metric in ("test/elbo", "test/bits_per_dim"):
         errors = finished.get(f"{metric}_se")
         if errors is not None and metric in study.tabulate:
-            error = f"{errors.mean():{form_of(metric)}}"
+            error = f"{errors.mean():{format_of(metric)}}"
             notes.append(
                 f"Standard error of one run's {label(metric)} over the test images: {error} on average; "
                 "all rows share the images."
@@ -128,8 +130,8 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
     first = finished.iloc[0]
     sizes = ", ".join(f"{int(first[f'tags.data.{part}']):,} {part}" for part in ("train", "valid", "test"))
     likelihood = str(study.baseline.get("likelihood", study.base.likelihood))
-    levels = {name: value for name, value in study.baseline.items() if takes(likelihood, name)}
-    baseline = ", ".join(f"{name}={show(value)}" for name, value in levels.items())
+    levels = {name: value for name, value in study.baseline.items() if has_option(likelihood, name)}
+    baseline = ", ".join(f"{name}={level_text(value)}" for name, value in levels.items())
     bounds = [label(m) for m in study.tabulate if m.removeprefix("test/").startswith(BOUNDS)]
     notes = [
         f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
