@@ -1,29 +1,69 @@
 """vaestudy: variational auto-encoders, trained, scored and compared, with every number tracked.
 
-model = vaestudy.load("0123abcd...")   # a tracked run's VAE, with its configuration in model.config
+    import vaestudy
+
+    record = vaestudy.run(vaestudy.RunConfig(latent_dim=10, epochs=1))    # train and score one VAE; nothing is tracked
+    model = vaestudy.load("0123abcd...")                                  # the VAE of a tracked run
+
+A public name is imported when it is first used, so `import vaestudy` itself is quick.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vaestudy.model.vae import VAE
+    from vaestudy.cli.study import study_main as study_main
+    from vaestudy.config.registry import LIKELIHOODS as LIKELIHOODS
+    from vaestudy.config.registry import LikelihoodSpec as LikelihoodSpec
+    from vaestudy.config.run_config import RunConfig as RunConfig
+    from vaestudy.errors import BadInput as BadInput
+    from vaestudy.model.likelihoods.base import Likelihood as Likelihood
+    from vaestudy.model.likelihoods.base import Scaled as Scaled
+    from vaestudy.run.execute import run as run
+    from vaestudy.study.declaration import Level as Level
+    from vaestudy.study.declaration import Study as Study
+    from vaestudy.tracking.load import load as load
+
+__all__ = [
+    "LIKELIHOODS",
+    "BadInput",
+    "Level",
+    "Likelihood",
+    "LikelihoodSpec",
+    "RunConfig",
+    "Scaled",
+    "Study",
+    "load",
+    "run",
+    "study_main",
+]
+
+_MODULES = {
+    "LIKELIHOODS": "config.registry",
+    "BadInput": "errors",
+    "Level": "study.declaration",
+    "Likelihood": "model.likelihoods.base",
+    "LikelihoodSpec": "config.registry",
+    "RunConfig": "config.run_config",
+    "Scaled": "model.likelihoods.base",
+    "Study": "study.declaration",
+    "load": "tracking.load",
+    "study_main": "cli.study",
+}
+"""Public name -> the module that defines it. `run` is not here: the package `vaestudy.run` can be called itself."""
 
 
-def load(run: str, tracking_uri: str | None = None) -> VAE:
-    """The trained VAE of a tracked run, or of a weights.safetensors file.
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name == "run":
+        return importlib.import_module("vaestudy.run")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'vaestudy' has no attribute {name!r}; its public names: {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"vaestudy.{_MODULES[name]}"), name)
 
-    Raises:
-        BadInput: there is no such run, or its weights cannot be read.
-    """
-    from pathlib import Path
 
-    from vaestudy.run.weights import unpack_weights
-    from vaestudy.runtime import paths
-
-    if run.endswith(".safetensors"):
-        return unpack_weights(Path(run).read_bytes())
-    from vaestudy.tracking.mlflow_tracker import Tracker
-
-    return unpack_weights(Tracker(paths.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

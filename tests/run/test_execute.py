@@ -59,7 +59,7 @@ def test_record_is_whole(tiny: RunConfig) -> None:
     assert scores["metrics"]["elbo"] == record.metrics["test/elbo"]
     assert len(scores["kl_per_dimension"]) == 4
     assert len(record.history) == 2
-    assert said == list(record.run_notices)
+    assert said == list(record.notices)
     assert "300" in said[0]
     for fact in ("code.revision", "version.torch", "hardware.cpu", "data.fingerprint", "threads", "backend"):
         assert record.facts[fact]

@@ -36,8 +36,8 @@ def test_a_notice_is_told_once() -> None:
     display = ProgressDisplay(Progress(disable=True), two, sweep.Sweep(study, study.base, {}, quick=False, note=None))
     metrics, history = {"test/elbo": -1.0, "test/elbo_se": 0.1, "seconds/total": 1.0}, [{"train/elbo": -2.0}]
     lines = []
-    for cell, run_notices in zip(two, [("odd",), ("odd", "odder")], strict=True):
+    for cell, notices in zip(two, [("odd",), ("odd", "odder")], strict=True):
         display.begin(cell)
-        record = Record(cell.config, metrics, history, [], {}, {}, {}, run_notices=run_notices)
+        record = Record(cell.config, metrics, history, [], {}, {}, {}, notices=notices)
         lines.append(display.end(RunEnd(cell.config.key, record)).splitlines())
     assert [said[1:] for said in lines] == [["odd"], ["odder"]]

@@ -66,6 +66,30 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
     assert runs["tags.config.key"].is_unique
 
 
+@pytest.mark.parametrize("place", range(2))
+def test_results_that_an_earlier_revision_left_are_delivered(
+    place: int, tmp_path: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the folder was called outbox it had another name; what waits there is not lost."""
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1
+    current, former = outbox.roots()[0], outbox.former_roots()[place]
+    former.parent.mkdir(parents=True, exist_ok=True)
+    current.rename(former)
+    assert former.name.startswith(("spool", "vaestudy-spool"))
+    assert len(outbox.waiting_entries(uri)) == 2
+    server = serve(port, tmp_path)
+    try:
+        assert main(["sync"]) == 0
+        runs = Tracker(uri).runs(Tracker(uri).experiments()["toy"], {"role": "trial"})
+    finally:
+        end(server)
+    assert "2 results delivered, 0 waiting" in capsys.readouterr().out
+    assert runs["status"].tolist() == ["FINISHED"] * 2
+    assert outbox.waiting_entries() == []
+
+
 def test_server_stops_and_starts_in_the_midst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ in this process or in another, and its record can be sent over a wire.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,32 @@ def require_device(device: str) -> None:
     if int(index or 0) >= there[kind]:
         valid = ", ".join(name for name, count in there.items() if count)
         raise BadInput(f"--device {device}: this machine has none that torch can use; choose from: {valid}")
+
+
+def run(
+    config: RunConfig,
+    data_dir: Path | str | None = None,
+    report: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> Record:
+    """Train and score one VAE; nothing is written and nothing is tracked.
+
+    Args:
+        config: the run's configuration; `dataset="auto"`, `epochs` and `valid_size` are filled in as for a command.
+        data_dir: the folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache].
+        report: receives what the user should know of the run, a line each [default: printed to stderr].
+
+    Returns:
+        the record: scores, curves, weights and figures.
+
+    Raises:
+        BadInput: the data set is not there, or the device is not.
+        NonFiniteLoss: the run diverged.
+    """
+    root = datasets.data_root(None if data_dir is None else Path(data_dir))
+    resolved, note = datasets.resolve(config, root)
+    if note is not None:
+        report(note)
+    return execute(resolved, root, report=report)
 
 
 def execute(
@@ -124,10 +151,10 @@ def data_summary(data: Data) -> dict[str, str]:
 
 def provenance_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
     """What a stranger needs to obtain the same bits: by name, all as text."""
-    commit, state = provenance.code_revision()
+    revision = provenance.code_revision()
     return {
-        "code.revision": commit,
-        "code.state": state,
+        "code.revision": revision.commit,
+        "code.state": revision.state,
         "config.key": config.key,
         "threads": str(config.threads),
         "backend": backend,

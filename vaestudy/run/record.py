@@ -22,7 +22,7 @@ class Record:
     facts: dict[str, str]
     """Code revision, versions, hardware, data fingerprint and sizes."""
     data: dict[str, str]
-    run_notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What the user should know of this run, a line each."""
 
 

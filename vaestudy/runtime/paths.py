@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+import vaestudy
 from vaestudy.errors import BadInput
 
 MLRUNS_VARIABLE = "VAESTUDY_MLRUNS"
@@ -16,10 +17,14 @@ DATABASES = ("postgresql", "mysql", "mssql")
 CONNECT_SECONDS = 3
 
 
+def checkout() -> Path:
+    """Return the folder that holds the package: the root of a checkout, or `site-packages`."""
+    return Path(vaestudy.__file__).resolve().parents[1]
+
+
 def repository() -> Path:
-    """The checkout that this package runs from, or the current directory if it was installed without one."""
-    root = Path(__file__).resolve().parents[2]
-    return root if (root / "pyproject.toml").is_file() else Path.cwd()
+    """Return the checkout that this package runs from; the current directory where it was installed without one."""
+    return checkout() if (checkout() / "pyproject.toml").is_file() else Path.cwd()
 
 
 def mlruns() -> Path:

@@ -7,23 +7,36 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+
+from vaestudy.runtime.paths import checkout
 
 PACKAGES = ("vaestudy", "torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "safetensors", "mlxtend")
 
 
+@dataclass(frozen=True)
+class CodeRevision:
+    """The revision of the code that runs."""
+
+    commit: str
+    """The commit's hash, or "unknown"."""
+    state: str
+    """Either "clean" or "dirty"; outside a checkout, that it is none."""
+
+
 @functools.cache
-def code_revision() -> tuple[str, str]:
-    """(commit, "clean" or "dirty") of the checkout this package runs from; ("unknown", ...) outside one.
+def code_revision() -> CodeRevision:
+    """Return the revision of the checkout that this package runs from.
 
     A table exported or a picture drawn changes no result, so docs/ does not make a checkout dirty.
     """
-    root = Path(__file__).parents[2]
+    root = checkout()
     if not (root / ".git").exists():
-        return "unknown", "not run from a git checkout"
+        return CodeRevision("unknown", "not run from a git checkout")
     commit = _git(root, "rev-parse", "HEAD")
     changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":!docs", ":!README.md")
-    return commit or "unknown", "dirty" if changed else "clean"
+    return CodeRevision(commit or "unknown", "dirty" if changed else "clean")
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -52,8 +52,8 @@ class ProgressDisplay:
         self._ended += 1
         lines = [_line(self._ended, len(self._cells), cell.name, event.outcome, self._score)]
         if isinstance(event.outcome, Record):
-            lines += [notice for notice in event.outcome.run_notices if notice not in self._shown_notices]
-            self._shown_notices |= set(event.outcome.run_notices)
+            lines += [notice for notice in event.outcome.notices if notice not in self._shown_notices]
+            self._shown_notices |= set(event.outcome.notices)
             value = event.outcome.history[-1][self._objective]
             if self._ranked and value > self._best:
                 self._best = value

@@ -44,8 +44,18 @@ class OutboxEntry:
 
 
 def roots() -> list[Path]:
-    """Where results may wait: under mlruns/, and, where that cannot be written, in the system's folder for such."""
-    return [mlruns() / "spool", Path(tempfile.gettempdir()) / f"vaestudy-spool-{slug(getpass.getuser())}"]
+    """Return the folders for waiting results: under mlruns/, and one of the system's where that cannot be written."""
+    return [mlruns() / "outbox", _temporary("outbox")]
+
+
+def former_roots() -> list[Path]:
+    """Return the folders that earlier revisions used; what waits there is still read, and nothing new is written."""
+    return [mlruns() / "spool", _temporary("spool")]
+
+
+def _temporary(name: str) -> Path:
+    """Return this user's path of that name in the system's folder for temporary files."""
+    return Path(tempfile.gettempdir()) / f"vaestudy-{name}-{slug(getpass.getuser())}"
 
 
 def save_entry(entry: OutboxEntry) -> Path:
@@ -76,7 +86,7 @@ def waiting_entries(
 ) -> list[tuple[Path, OutboxEntry]]:
     """The entries kept, of one tracker, sweep and study if those are named."""
     found = []
-    for root in roots():
+    for root in (*roots(), *former_roots()):
         for folder in sorted(root.glob("*")) if root.is_dir() else []:
             if folder.suffix != ".part":
                 entry = _read(folder)
@@ -90,8 +100,8 @@ def waiting_entries(
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Hold the spool while its entries are delivered."""
-    with FileLock(Path(tempfile.gettempdir()) / f"vaestudy-spool-{slug(getpass.getuser())}.lock"):
+    """Hold the outbox, so that one process at a time publishes its entries."""
+    with FileLock(_temporary("outbox").with_suffix(".lock")):
         yield
 
 

@@ -238,7 +238,7 @@ def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str
             "sweep": name,
             "quick": str(sweep.quick),
             "note": sweep.note or "",
-            "code.revision": provenance.code_revision()[0],
+            "code.revision": provenance.code_revision().commit,
         }
         parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags | declared)
     else:
