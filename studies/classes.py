@@ -18,9 +18,7 @@ Pictures are decoder means, as the article shows them. What each number means st
 vaestudy/evaluate.py, how latent planes are compared in vaestudy/planes.py.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="classes",

@@ -15,9 +15,7 @@ the scales that it holds. All else is the default protocol, as in the study of t
 only the square of a decoder's scale is used, so it is `raw`, to the bit. docs/sigma.md has what was found.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="decoder-sigma",

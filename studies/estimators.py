@@ -13,9 +13,7 @@ dreg is stl, and score-function-loo has no draws to compare: these cells are lef
 found.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 ESTIMATORS = ("sgvb-a", "sgvb-b", "stl", "iwae", "dreg", "score-function-loo", "score-function")
 

@@ -10,9 +10,7 @@ the floor alone says where it ends: its nats mean nothing from one floor to the 
 and the ratio to the KL, at the first step of training and over its last epoch.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="gaussian-floor",

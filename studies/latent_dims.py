@@ -15,9 +15,7 @@ logarithms and its second biases. Unlike the article's script, 5,000 train image
 that the curves show a split that is neither trained on nor the test set.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="latent-dims",

@@ -20,9 +20,7 @@ the KL is given for the first step of training and for the last epoch. `--full` 
 docs/likelihoods.md has what was found.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="likelihoods",

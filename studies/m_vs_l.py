@@ -14,9 +14,7 @@ into what the images and what the draws cause, at the start, after epoch 1 and a
 measured cost of a step makes best. docs/m-vs-l.md has what was found.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Level, Study
+from vaestudy import Level, RunConfig, Study, study_main
 
 SCALED = ("sqrt", "linear")
 MILESTONES = tuple(round(10 ** (k / 5)) for k in range(10, 29))  # five a decade, from 100 to 400,000 images

@@ -16,9 +16,7 @@ of the last step of training; units of two signs are those whose raw sigma is ne
 others. The study sigma-signs has raw and abs at the article's own start. docs/sigma.md has what was found.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="sigma",

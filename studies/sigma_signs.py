@@ -16,9 +16,7 @@ A unit of two signs is one whose raw sigma is negative on some images and positi
 between. docs/sigma.md has more.
 """
 
-from vaestudy.cli.study import study_main
-from vaestudy.config.run_config import RunConfig
-from vaestudy.study.declaration import Study
+from vaestudy import RunConfig, Study, study_main
 
 STUDY = Study(
     name="sigma-signs",

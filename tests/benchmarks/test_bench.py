@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.benchmarks import bench, floors, plain_loop
+from tests.benchmarks.timing import ratios
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
@@ -80,7 +81,7 @@ def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
 
 
 def test_quartiles() -> None:
-    spread = bench.ratios([2.0, 4.0, 6.0, 8.0, 10.0], [2.0] * 5)
+    spread = ratios([2.0, 4.0, 6.0, 8.0, 10.0], [2.0] * 5)
     assert (spread.low, spread.median, spread.high) == (2, 3, 4)
 
 
