@@ -4,16 +4,17 @@ Command: make study-sigma
 Minutes: 40 on full MNIST (two cores, after installation)
 Claim:   C9, «a negative sigma behaves like a positive one»
 
-Found (three seeds, full MNIST): at the rate 0.001 the six that cannot reach 0 end within 0.3 nats of each other at each
-D, and none is told from log-variance. At 0.01 they lose 2.5 to 4.1 nats at D=10 and 6.2 to 8.4 at D=20. raw and abs
-cross 0 on the way down from 1, lose 11 to 44 nats at 0.001 and 18 to 78 at 0.01, and 3 of their 36 runs end with an
-infinite KL.
+Found (three seeds, full MNIST). At the learning rate 0.001 the six parameterisations that cannot reach 0 end within 0.3
+nats of each other at each D, and none differs measurably from log-variance. At 0.01 they lose 2.5 to 4.1 nats at D=10
+and 6.2 to 8.4 at D=20. The outputs of `raw` and `abs` cross 0 as sigma falls from 1. They lose 11 to 44 nats at 0.001
+and 18 to 78 at 0.01, and 3 of their 36 runs end with an infinite KL.
 
-Each parameterisation of sigma at D=2, 10 and 20 and at two learning rates, every arm starting at sigma = 1 for every
-image, so that what differs is the parameterisation and not the start; all else the default protocol: Bernoulli on grey
-pixels, 784-256-D-256-784 ReLU, M=100, L=1, estimator B, Adam, 10 epochs. There are no floors. The gradient norm is that
-of the last step of training; units of two signs are those whose raw sigma is negative on some images and positive on
-others. The study sigma-signs has raw and abs at the article's own start. docs/sigma.md has what was found.
+The study crosses each parameterisation of sigma with D=2, 10 and 20 and with two learning rates. Every arm starts at
+sigma = 1 for every image, so the arms differ in the parameterisation and not in the start. All else is the default
+protocol: Bernoulli on grey pixels, 784-256-D-256-784 ReLU, M=100, L=1, estimator B, Adam, 10 epochs. There are no
+floors. The gradient norm is the norm at the last step of training. A unit of two signs has a raw sigma that is negative
+on some images and positive on others. The study sigma-signs compares raw and abs at the article's own start.
+docs/sigma.md has the results.
 """
 
 from vaestudy import RunConfig, Study, study_main

@@ -4,16 +4,17 @@ Command: make study-sigma-signs
 Minutes: 7.5 on full MNIST (two cores, after installation)
 Claim:   C9, «a negative sigma behaves like a positive one»
 
-Found (three seeds, full MNIST): it does: at D=10 and 20 raw ends within 0.1 nats of log-variance with half of its units
-negative. At D=2 its units pass through 0 from image to image, and without the guard raw ends 8.8 ± 4.4 nats below
-log-variance and abs, which has no sign, 9.2 ± 7.4. With the guard they end 0.6 ± 1.6 above and 0.3 ± 3.6 below.
+Found (three seeds, full MNIST). At D=10 and 20 a negative sigma does behave like a positive one: raw ends within 0.1
+nats of log-variance, with half of its units negative. At D=2 the sigma of a unit passes through 0 from one image to
+another. There, without the guard, raw ends 8.8 ± 4.4 nats below log-variance, and abs, which has no sign, ends 9.2 ±
+7.4 below. With the guard raw ends 0.6 ± 1.6 above log-variance and abs 0.3 ± 3.6 below.
 
-The article's raw sigma, which may have either sign, against its magnitude and against a log-variance, all where the
-head's first weights put them: near zero and of either sign, as in the article's script. A sigma of 0 has an infinite
-KL; the script adds 1e-8 inside its logarithms, which holds the KL and its gradient there, and the default is to add
-nothing. All else is the default protocol, at D=2, 10 and 20; the study of sigma starts every arm at sigma = 1 instead.
-A unit of two signs is one whose raw sigma is negative on some images and positive on others, so near 0 on those
-between. docs/sigma.md has more.
+The study compares the article's raw sigma, which may have either sign, with its absolute value and with a log-variance.
+All three start where the first weights of the head put them: near zero and with either sign, as in the article's
+script. A sigma of 0 has an infinite KL. The script adds 1e-8 inside its logarithms, which keeps the KL and its gradient
+finite there; the default is to add nothing. All else is the default protocol, at D=2, 10 and 20. The study sigma starts
+every arm at sigma = 1 instead. A unit of two signs has a raw sigma that is negative on some images and positive on
+others, and is therefore near 0 on the images between. docs/sigma.md has the details.
 """
 
 from vaestudy import RunConfig, Study, study_main

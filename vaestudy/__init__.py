@@ -1,11 +1,11 @@
-"""vaestudy: variational auto-encoders, trained, scored and compared, with every number tracked.
+"""vaestudy: train, score and compare variational auto-encoders (VAEs), and track every number in MLflow.
 
     import vaestudy
 
     record = vaestudy.run(vaestudy.RunConfig(latent_dim=10, epochs=1))    # train and score one VAE; nothing is tracked
     model = vaestudy.load("0123abcd...")                                  # the VAE of a tracked run
 
-A public name is imported when it is first used, so `import vaestudy` itself is quick.
+A public name is imported only when it is first used, so `import vaestudy` itself is quick.
 """
 
 from __future__ import annotations
@@ -52,11 +52,15 @@ _MODULES = {
     "load": "tracking.load",
     "study_main": "cli.study",
 }
-"""Public name -> the module that defines it. `run` is not here: the package `vaestudy.run` can be called itself."""
+"""Public name -> the module that defines it. `run` is missing: the package `vaestudy.run` is itself callable."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from the module that defines it."""
+    """Import a public name from the module that defines it.
+
+    Raises:
+        AttributeError: `name` is not a public name.
+    """
     if name == "run":
         return importlib.import_module("vaestudy.run")
     if name not in _MODULES:

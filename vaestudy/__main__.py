@@ -1,4 +1,4 @@
-"""`python -m vaestudy`."""
+"""Run the command line by `python -m vaestudy`."""
 
 from vaestudy.cli.main import main
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The error for input that cannot be used, and its message for an unknown name. All rooms may import this file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from collections.abc import Iterable
 
 
 class BadInput(Exception):
-    """The user's input cannot be used; the message is the one line that the user is shown (exit code 2)."""
+    """An error in the user's input. Its message is one line; the command prints it and exits with code 2."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
-    """One line for a name that does not exist: the value, the nearest valid one, all valid ones."""
+    """Return a message of one line for a name that does not exist.
+
+    The message contains the name, the most similar valid name if there is one, and all valid names.
+
+    Args:
+        kind: what the name stands for, e.g. "dataset".
+        name: the unknown name.
+        valid: the valid names.
+    """
     valid = list(valid)
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Helpers for matplotlib figures that both the pictures of a run and the figures of a study use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 
 
 def legend_below(figure: Figure) -> None:
-    """The first panel's legend below all panels, in as few lines as the figure is wide enough for, and even ones."""
+    """Put the first panel's legend below all panels.
+
+    The legend has as few lines as fit into the figure's width, with about the same number of entries in each line.
+    """
     handles, labels = figure.axes[0].get_legend_handles_labels()
     lengths, count = [len(label) for label in labels], len(labels)
 
@@ -23,6 +26,7 @@ def legend_below(figure: Figure) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG file of 150 dots per inch."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""The command line: words to validated input, input to work, results to the terminal."""
+"""The command line: it validates the arguments, starts the work and prints the results."""

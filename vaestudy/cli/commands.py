@@ -1,4 +1,4 @@
-"""What the commands do once their input is known to be good. The only place that talks to the user at length."""
+"""The work of the commands, after their input has been validated, and the printing of results and notes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,19 @@ READING = (
     "±: standard error over the test images (..._prior: over draws), not over seeds. "
     "elbo and iwae_K: lower bounds on log p(x); log_likelihood - kl = elbo."
 )
+"""The text below a table of scores that explains its names."""
 
 
 def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
-    """Train, score, track; print the numbers."""
+    """Train, score and track one VAE; print the scores and return the exit code.
+
+    Args:
+        config: the resolved configuration.
+        root: the folder of the data sets.
+        uri: the address of the tracker.
+        note: a note about the choice of the data set, if there is one.
+        as_json: whether to print one JSON object in place of tables.
+    """
     execute.require_device(config.device)
     err, out = consoles()
     notes: list[str] = []
@@ -98,11 +107,12 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
 
 
 def _where(tracker: Tracker, link: str) -> str:
+    """Return the line that says how to open a run's page in MLflow."""
     return f"in MLflow {link}" if tracker.has_server else f"in MLflow `make ui` or `vaestudy ui`, then {link}"
 
 
 def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
-    """The test scores of one run: nats of pixels, and below them what is none."""
+    """Return the tables of one run's test scores: first the scores in nats of pixels, then all others."""
     nats = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
     rest = Table(title="further scores of the same model")
     for table, heading in itertools.product((nats, rest), ("score", "value", "±")):
@@ -116,52 +126,68 @@ def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
     return Group(nats, rest)
 
 
-def score_again(run_id: str, asked: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
-    """Score a tracked run again; add what it does not hold yet and touch nothing that it does."""
+def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
+    """Score a tracked run again; add new scores to the run and change no recorded score. Return the exit code.
+
+    Args:
+        run_id: the run's id in MLflow.
+        iwae: the K of the importance-weighted bounds to score; None repeats the scoring of a new run.
+        root: the folder of the data sets.
+        uri: the address of the tracker.
+        as_json: whether to print one JSON object in place of tables.
+
+    Raises:
+        BadInput: the images under `root` are not those of the run.
+    """
     err, out = consoles()
     tracker = Tracker(uri)
-    held = tracker.get(run_id)
+    recorded = tracker.get(run_id)
     model = weights.unpack_weights(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
     execute.require_device(config.device)
     backend.configure(config)
     datasets.find_dataset(config.dataset, root)
     data = datasets.load_splits(config, root)
-    if data.fingerprint != held.get("tags.data.fingerprint"):
+    if data.fingerprint != recorded.get("tags.data.fingerprint"):
         raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
     x, labels = execute.scored_images(config, data)
     with err.status("scoring"):
-        if asked is None:
+        if iwae is None:
             found = execute.score_run(model, x, labels, data).metrics
         else:
-            found = score_importance(model, x, asked)
+            found = score_importance(model, x, iwae)
     found = {f"test/{name}": value for name, value in found.items()}
-    new = {name: value for name, value in found.items() if f"metrics.{name}" not in held}
-    moved = {
-        name: (held[f"metrics.{name}"], value)
+    new = {name: value for name, value in found.items() if f"metrics.{name}" not in recorded}
+    changed = {
+        name: (recorded[f"metrics.{name}"], value)
         for name, value in found.items()
-        if name not in new and held[f"metrics.{name}"] != value
+        if name not in new and recorded[f"metrics.{name}"] != value
     }
     tracker.metrics(run_id, new)
     if as_json:
-        print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(moved)})
+        print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(changed)})
     else:
-        everything = found | {k: v for k, v in _held_metrics(held).items() if k not in found}
+        everything = found | {k: v for k, v in _recorded_test_metrics(recorded).items() if k not in found}
         out.print(_score_tables(everything, len(x), config))
         out.print(READING)
         out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
-    for name, (before, now) in moved.items():
+    for name, (before, now) in changed.items():
         line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
         err.print(line, style="yellow")
     return 0
 
 
-def _held_metrics(row: dict[str, Any]) -> Metrics:
+def _recorded_test_metrics(row: dict[str, Any]) -> Metrics:
+    """Return the test metrics in a tracked run's row of columns."""
     return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
 
 
 def export_tables(uri: str, name: str | None) -> int:
-    """Export tables from what is tracked."""
+    """Export the tables of the study `name`, or of all studies, from the tracked runs; return the exit code.
+
+    Raises:
+        BadInput: no such study is tracked.
+    """
     _, out = consoles()
     tracker = Tracker(uri)
     written = export.export_all(tracker, name)
@@ -173,7 +199,7 @@ def export_tables(uri: str, name: str | None) -> int:
 
 
 def publish_waiting(uri: str | None) -> int:
-    """Deliver what waits in the spool."""
+    """Publish the results that wait in the outbox: for the tracker `uri`, or for all; return the exit code."""
     err, out = consoles()
     delivered, left = publisher.sync(uri, lambda line: err.print(line, style="yellow"))
     out.print(f"{delivered} results delivered, {left} waiting")
@@ -181,7 +207,14 @@ def publish_waiting(uri: str | None) -> int:
 
 
 def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations: Locations) -> int:
-    """Run what is missing of a study, then print its table and where everything is; return the exit code."""
+    """Run the missing cells of a study, then print its tables and where they are; return the exit code.
+
+    Args:
+        sweep: the sweep.
+        cells: all its cells.
+        options: how they are run.
+        locations: the folder of the data sets and the address of the tracker.
+    """
     execute.require_device(sweep.base.device)
     err, out = consoles()
     if sweep.note:

@@ -1,6 +1,7 @@
-"""Command-line flags made from a model's fields: their names, docstrings, defaults and limits. No second list.
+"""Create command-line flags from the fields of a pydantic model: their names, docstrings, defaults and limits.
 
-argparse splits the words; pydantic alone decides what a value may be, so a flag, a file and Python code obey one rule.
+So there is no second list of the flags. argparse only splits the arguments, and pydantic alone decides which values are
+valid. A flag, a file and Python code therefore follow the same rules.
 """
 
 from __future__ import annotations
@@ -17,31 +18,35 @@ from vaestudy.errors import BadInput, unknown_name
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but each mistake is one line that lists what is valid."""
+    """An `ArgumentParser` that reports each mistake as one line with the valid choices.
+
+    A flag that was not given does not appear in the result.
+    """
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
+        """Raise `BadInput`; argparse calls this method for its own errors."""
         raise BadInput(message)
 
-    def parse(self, words: Sequence[str]) -> dict[str, Any]:
-        """The flags that were given, and no others.
+    def parse(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Return the flags and arguments that were given: name -> value.
 
         Raises:
-            BadInput: an unknown flag, or a flag without its value.
+            BadInput: a flag is unknown, or a flag has no value.
         """
-        known, rest = self.parse_known_args(list(words))
+        known, rest = self.parse_known_args(list(arguments))
         if rest:
             flags = [option for option in self._option_string_actions if option.startswith("--")]
-            word = rest[0].split("=")[0]
-            kind = "flag" if word.startswith("-") else "argument"
-            raise BadInput(unknown_name(kind, word, flags))
+            unknown = rest[0].split("=")[0]
+            kind = "flag" if unknown.startswith("-") else "argument"
+            raise BadInput(unknown_name(kind, unknown, flags))
         return vars(known)
 
 
 def flag(field: str) -> str:
-    """A field's name as a flag."""
+    """Return a field's name as a flag, e.g. "--latent-dim"."""
     return "--" + field.replace("_", "-")
 
 
@@ -57,12 +62,12 @@ def add_fields(
     """Add a flag for each field of `model`.
 
     Args:
-        parser: where the flags are added.
-        model: the fields' docstrings, defaults and limits are the flags'.
-        title: the heading in the help text.
+        parser: the parser that gets the flags.
+        model: the model whose fields become flags. A field's docstring is the help text of its flag.
+        title: the heading of these flags in the help text.
         leave: fields that get no flag.
-        defaults: defaults to show in place of the model's.
-        switches: whether a yes-or-no field has only `--name`, and no `--no-name`.
+        defaults: field -> default value for the help text, in place of the model's.
+        switches: whether a field of type bool gets only `--name`, and no `--no-name`.
     """
     group = parser.add_argument_group(title)
     for name, field in model.model_fields.items():
@@ -87,7 +92,7 @@ def add_fields(
 
 
 def _metavar(model: type[BaseModel], name: str, names: tuple[str, ...]) -> str:
-    """Return the word that stands for a flag's value in the help text."""
+    """Return the placeholder for a flag's value in the help text: NAME, N, X or the field's own."""
     if names:
         return "NAME"
     schema = field_schema(model, name)
@@ -98,8 +103,8 @@ def _metavar(model: type[BaseModel], name: str, names: tuple[str, ...]) -> str:
 
 
 def split_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """Words given to a flag that takes several, with commas as good as spaces."""
+    """Split the values of flags that accept several values at commas: "32,16" and "32 16" give the same list."""
     return {
-        name: [part for word in value for part in word.split(",") if part] if isinstance(value, list) else value
+        name: [part for given in value for part in given.split(",") if part] if isinstance(value, list) else value
         for name, value in values.items()
     }

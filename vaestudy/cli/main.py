@@ -1,6 +1,6 @@
-"""The command line. torch and mlflow are imported only once there is something to run.
+"""The command `vaestudy` and its subcommands. torch and mlflow are imported only after the input is found to be valid.
 
-Exit codes: 0 done, 1 the work failed, 2 the input cannot be used (one line says why), 130 interrupted.
+Exit codes: 0 done, 1 the work failed, 2 the input cannot be used (one line gives the reason), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from vaestudy.study import discovery
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The `vaestudy` command; its exit code."""
+    """Run the command `vaestudy`; return the exit code.
+
+    Args:
+        arguments: the command line without the program's name [default: that of this process].
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
     return run_guarded("vaestudy", lambda: _dispatch(given))
 
 
 def _dispatch(arguments: list[str]) -> int:
+    """Run the subcommand that the first argument names; return the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -42,6 +47,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
+    """Return the list of all subcommands, with their docstrings."""
     lines = [f"  {name:<10}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
     head = "usage: vaestudy COMMAND [FLAGS]\n\nVariational auto-encoders, trained, scored and compared.\n\n"
     return head + "\n".join(lines) + "\n\n`vaestudy COMMAND --help` lists a command's flags."
@@ -49,7 +55,7 @@ def _overview() -> str:
 
 def train_command(arguments: list[str]) -> int:
     """train, score and track one VAE"""
-    parser = Parser("vaestudy train", "Train one VAE, score it on test, track it in MLflow.")
+    parser = Parser("vaestudy train", "Train one VAE, score it on test, and track it in MLflow.")
     parser.add_argument("--preset", metavar="NAME", help=f"Start from a published protocol: {', '.join(PRESETS)}")
     add_fields(parser, RunConfig, "configuration")
     add_location_flags(parser, "data_dir", "tracking_uri")
@@ -75,26 +81,33 @@ def train_command(arguments: list[str]) -> int:
 
 
 def evaluate_command(arguments: list[str]) -> int:
-    """score a tracked run again, or by further bounds"""
-    parser = Parser("vaestudy evaluate", "Score a tracked run on test again; new bounds are added to the run.")
-    parser.add_argument("run", metavar="RUN", help="The run's id, or its first digits")
+    """score a tracked run again, or score further bounds"""
+    parser = Parser("vaestudy evaluate", "Score a tracked run on test again. New bounds are added to the run.")
+    parser.add_argument("run", metavar="RUN", help="The run's id, or the first digits of the id")
     parser.add_argument("--iwae", nargs="+", metavar="K", help="The K of importance-weighted bounds to add")
     add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
     values = split_lists(parser.parse(arguments))
-    asked: Counts | None = None
+    iwae: Counts | None = None
     if "iwae" in values:
-        asked = validated(RunConfig, {"iwae": values["iwae"]}, flag).iwae
+        iwae = validated(RunConfig, {"iwae": values["iwae"]}, flag).iwae
     root, uri = data_root_of(values), paths.tracking_uri(values.get("tracking_uri"))
     run_id = _known_run(values["run"], uri)
     with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.score_again(run_id, asked, root, uri, values.get("json", False))
+    return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
 
 
 def _known_run(name: str, uri: str) -> str:
-    """The full id of the run called `name`, found by its artifacts' folder where those are local."""
+    """Return the full id of the run that `name` identifies.
+
+    In a local store, the id is found by the name of the run's artifact folder. For any other tracker `name` is returned
+    unchanged.
+
+    Raises:
+        BadInput: no run or more than one run has an id that starts with `name`.
+    """
     database = paths.database_file(uri)
     if database is None:
         return name
@@ -108,9 +121,9 @@ def _known_run(name: str, uri: str) -> str:
 
 
 def tables_command(arguments: list[str]) -> int:
-    """export every study's tables again from what is tracked"""
-    parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from what is tracked.")
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="One study only [default: all]")
+    """export the tables of every study again from the tracked runs"""
+    parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs.")
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     uri = paths.tracking_uri(values.get("tracking_uri"))
@@ -123,8 +136,8 @@ def tables_command(arguments: list[str]) -> int:
 
 
 def sync_command(arguments: list[str]) -> int:
-    """deliver results that wait on disk for a tracker that was out of reach"""
-    parser = Parser("vaestudy sync", "Deliver results that wait on disk for a tracker that was out of reach.")
+    """publish results that wait on disk because the tracker was out of reach"""
+    parser = Parser("vaestudy sync", "Publish results that wait on disk because the tracker was out of reach.")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     named = values.get("tracking_uri")
@@ -136,7 +149,7 @@ def sync_command(arguments: list[str]) -> int:
 
 
 def studies_command(arguments: list[str]) -> int:
-    """list the studies, their questions and expected minutes"""
+    """list the studies, with their questions and expected minutes"""
     Parser("vaestudy studies", "List the studies.").parse(arguments)
     for study in discovery.study_files(paths.repository() / "studies"):
         print(f"{study.name:<16} {study.question}\n{'':<16} {study.minutes}\n{'':<16} make study-{study.name}")
@@ -144,9 +157,9 @@ def studies_command(arguments: list[str]) -> int:
 
 
 def ui_command(arguments: list[str]) -> int:
-    """serve MLflow's pages over what is tracked"""
-    parser = Parser("vaestudy ui", "Serve MLflow's pages on this machine, over what is tracked.")
-    parser.add_argument("--port", metavar="N", help="[default: 5000]")
+    """serve MLflow's web pages, which show the tracked runs"""
+    parser = Parser("vaestudy ui", "Serve MLflow's web pages on this machine. They show the tracked runs.")
+    parser.add_argument("--port", metavar="N", help="Port of the server [default: 5000]")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     port = values.get("port", "5000")
@@ -155,7 +168,7 @@ def ui_command(arguments: list[str]) -> int:
     uri = paths.tracking_uri(values.get("tracking_uri"))
     if (database := paths.database_file(uri)) is not None and not database.exists():
         raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
-    # One worker and no job runner: a quarter of the memory, and ready in a third of the time.
+    # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", port]
     print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
@@ -170,3 +183,4 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "studies": studies_command,
     "ui": ui_command,
 }
+"""Name of a subcommand -> the function that runs it. The overview prints the function's docstring."""

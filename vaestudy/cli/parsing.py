@@ -1,4 +1,4 @@
-"""TODO"""
+"""What the command `vaestudy` and the command lines of study files share: exit codes, location flags, early checks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ from vaestudy.runtime.signals import handling_signals
 
 LOCATIONS = {
     "data_dir": "Folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache]",
-    "tracking_uri": "Where runs are tracked [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db]",
+    "tracking_uri": "Address of the tracker [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db]",
 }
+"""Name of a location flag -> its help text."""
 
 
 def run_guarded(name: str, work: Callable[[], int]) -> int:
-    """Run `work`, turning what the user can mend into one line on stderr. SIGTERM ends it as Ctrl-C does."""
+    """Run `work` and return the exit code. SIGTERM interrupts it in the same way as Ctrl-C.
+
+    An error in the input and an interrupt are reported as one line on stderr. If stdout is closed, nothing is printed
+    and the exit code is 1.
+
+    Args:
+        name: the command's name, with which each line begins.
+        work: the work; it returns the exit code.
+    """
     try:
         with handling_signals():
             return work()
@@ -36,22 +45,30 @@ def run_guarded(name: str, work: Callable[[], int]) -> int:
 
 
 def add_location_flags(parser: Parser, *names: str) -> None:
-    group = parser.add_argument_group("places")
+    """Add some of the flags of `LOCATIONS` to `parser`."""
+    group = parser.add_argument_group("locations")
     for name in names:
         group.add_argument(flag(name), metavar="PATH" if name == "data_dir" else "URI", help=LOCATIONS[name])
 
 
 def data_root_of(values: dict[str, Any]) -> Path:
+    """Remove `data_dir` from the flags' values and return the folder of the data sets.
+
+    Raises:
+        BadInput: the folder that the user named is missing or cannot be read.
+    """
     from vaestudy.data.datasets import data_root
 
     return data_root(Path(values.pop("data_dir")) if "data_dir" in values else None)
 
 
 def require_cuda_driver(device: str) -> None:
-    """Refuse `cuda` at once where no driver of the kind is installed; torch itself is asked later.
+    """Raise if `device` is a CUDA device and no driver for it is installed.
+
+    This check is quick. A later check with torch (`run.execute.require_device`) is exact.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is no driver.
     """
     if not device.startswith("cuda") or Path("/dev/kfd").exists():
         return

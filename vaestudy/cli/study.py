@@ -1,4 +1,7 @@
-"""The command line of a study file: flags to a sweep, its cells and its options, all validated before anything slow."""
+"""The command line of a study file.
+
+The flags become a sweep, its cells and its options. All are validated before anything slow is imported.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(study: Study, arguments: list[str]) -> int:
+    """Validate the arguments, then run the study; return the exit code."""
     values = split_lists(_parser(study).parse(arguments))
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
     if options.scheduler is not None:
@@ -46,12 +50,12 @@ def _run(study: Study, arguments: list[str]) -> int:
     require_cuda_driver(base.device)
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
-    if base.device == "cpu" and options.scheduler is None:  # a cluster's machines have memory of their own
+    if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
         runs = [cell.config for cell in study.cells_to_run(base, levels, 1)]
         workers = paths.cores() if options.workers is None else options.workers
         memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
     base, note = resolve(base, root)
-    if options.quick:  # what was asked for by name is not shrunk
+    if options.quick:  # a field that the user set by a flag is not shrunk
         base = quick_config(base).with_changes(**changed)
     cells = study.cells_to_run(base, levels, seeds)
     sweep = Sweep(study, base, changed, options.quick, note)
@@ -62,12 +66,12 @@ def _run(study: Study, arguments: list[str]) -> int:
 
 
 def _parser(study: Study) -> Parser:
-    """Return the flags of a study: its options, the configuration of its base, the levels of its factors."""
+    """Return the parser of a study's flags: sweep options, fields of the base configuration, levels of the factors."""
     parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_fields(parser, SweepOptions, "the study", defaults={"seeds": study.seeds}, switches=True)
     factors = ", ".join(map(flag, study.factors))
-    title = f"configuration (overrides the study's base; of its factors, {factors}, several values may be given)"
+    title = f"configuration (overrides the study's base; its factors, {factors}, accept several values)"
     add_fields(parser, RunConfig, title, leave={"seed", *study.factors})
     for name in study.factors:
         parser.add_argument(flag(name), nargs="+", metavar="LEVEL", help="Levels of this factor")

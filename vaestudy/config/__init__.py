@@ -1,1 +1,1 @@
-"""What a run is: its configuration, validated once, and the registries of the parts that it names."""
+"""The validated configuration of a run, and the registries of the parts that a configuration can name."""

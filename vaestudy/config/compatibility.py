@@ -1,4 +1,7 @@
-"""Which likelihood goes with which pixels and which options: checked before anything slow is imported."""
+"""Check that the fields of a configuration are valid together, e.g. a likelihood with its pixels and its options.
+
+Nothing slow is imported here, so a wrong combination is reported at once.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +18,28 @@ OPTION_DEFAULTS: dict[str, Any] = {
     "likelihood_floor": None,
     "decoder_sigma": "log-variance",
 }
-"""The options that belong to some likelihoods only; one that stands at its default was not asked for."""
+"""Field -> default value of each option that only some likelihoods have. An option at its default counts as not set."""
 
 LEAST_GRADIENT_IMAGES = 20
+"""The smallest number of images on which the variance of the gradient can be measured."""
 
 
 class Conflict(ValueError):
-    """Fields that are valid by themselves and not together: the field to blame, its value, and why.
-
-    A field in braces in `why` is spelled the way the user spells it.
-    """
+    """An error for fields that are valid separately but not together."""
 
     def __init__(self, field: str, value: Any, why: str) -> None:
+        """Args:
+        field: the field that the user should change.
+        value: the value of this field.
+        why: the reason, which follows the field and the value in the message. A field's name in braces is replaced by
+            the name that the user knows, e.g. a flag.
+        """
         super().__init__(field, value, why)
         self.field, self.value, self.why = field, value, why
 
 
 class CheckedFields(Protocol):
-    """The fields that are looked at."""
+    """The fields of a configuration that this file reads."""
 
     pixels: str
     valid_size: int | None
@@ -52,21 +59,21 @@ class CheckedFields(Protocol):
 
 
 def has_option(likelihood: str, field: str) -> bool:
-    """Whether an option means anything to a likelihood; what is no option of likelihoods always does."""
+    """Return whether a field has a meaning for a likelihood; True for fields that are not in `OPTION_DEFAULTS`."""
     return field not in OPTION_DEFAULTS or LIKELIHOODS[likelihood].has_option(field)
 
 
 def likelihood_label(config: CheckedFields) -> str:
-    """A likelihood and its options in few words: «gaussian, optimal»."""
+    """Return a short label of a likelihood and its options, e.g. "gaussian, optimal"."""
     given = (getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default)
     return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
 
 
 def require_compatible(config: CheckedFields) -> None:
-    """Refuse what does not go together.
+    """Raise unless all fields are valid together.
 
     Raises:
-        Conflict: one of these.
+        Conflict: some fields are not valid together; the first such problem is reported.
     """
     _check_pixels(config)
     _check_estimator(config)
@@ -83,6 +90,7 @@ def require_compatible(config: CheckedFields) -> None:
 
 
 def _check_pixels(config: CheckedFields) -> None:
+    """Raise unless the likelihood can model the pixels."""
     refusals = LIKELIHOODS[config.likelihood].refusals
     if config.pixels in refusals:
         fit = [name for name in PIXELS if name not in refusals]
@@ -91,7 +99,7 @@ def _check_pixels(config: CheckedFields) -> None:
 
 
 def _check_estimator(config: CheckedFields) -> None:
-    """The estimator and its L, and what is measured on the way."""
+    """Raise unless the objective is defined at L = `samples`, and the extra measurements have the images they need."""
     objective = OBJECTIVES[config.estimator]
     if config.samples < (least := objective.min_samples):
         why = f"{objective.min_samples_reason}, so {{samples}} must be {least} or more, not {config.samples}"
@@ -108,6 +116,7 @@ def _check_estimator(config: CheckedFields) -> None:
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:
+    """Raise unless the likelihood has this option and accepts this value."""
     if not has_option(likelihood, field):
         fit = [name for name in LIKELIHOODS if has_option(name, field)]
         raise Conflict(field, value, f"{likelihood} has no such option; those that have: {', '.join(fit)}")
@@ -117,7 +126,7 @@ def _check_option(likelihood: str, field: str, value: Any) -> None:
 
 
 def _check_scale(config: CheckedFields, given: dict[str, Any]) -> None:
-    """The scale's options among each other."""
+    """Raise unless the options of the scale are valid together; `given` contains the options that are not defaults."""
     if (limits := LIKELIHOODS[config.likelihood].limits) is None:
         return
     kind = config.likelihood_scale
@@ -135,6 +144,7 @@ def _check_scale(config: CheckedFields, given: dict[str, Any]) -> None:
 
 
 def _check_sigma(field: str, value: float | None, sigma: str, floor: float, ceiling: float) -> None:
+    """Raise unless `value` lies between floor and ceiling and within the bounds of the sigma parameterisation."""
     low, high = SIGMAS[sigma].bounds
     low, high = max(low, floor), min(high, ceiling)
     if value is not None and not low < value < high:

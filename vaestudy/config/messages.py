@@ -1,4 +1,7 @@
-"""TODO"""
+"""Validate the user's values, and report the first mistake as one line.
+
+The line names the field as the user wrote it (as a flag or as a Python name), its value, and the values that are valid.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vaestudy.config import compatibility
 from vaestudy.errors import BadInput, unknown_name
@@ -20,7 +19,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], values: dict[str, Any], name: Callable[[str], str] = str) -> Model:
-    """Validate; the first mistake becomes a `BadInput` of one line. `name` spells a field the way the user did."""
+    """Return a validated `model` with these values.
+
+    Args:
+        model: the class to create.
+        values: field -> value.
+        name: maps a field to the name that the user knows, e.g. to a flag.
+
+    Raises:
+        BadInput: a value is not valid; the message is one line about the first mistake.
+    """
     try:
         return model(**values)
     except ValidationError as error:
@@ -29,7 +37,17 @@ def validated(model: type[Model], values: dict[str, Any], name: Callable[[str], 
 
 
 def validated_field(model: type[BaseModel], field: str, value: Any, name: Callable[[str], str] = str) -> Any:
-    """One field's value validated by itself: whether it goes with the others is for those who combine them."""
+    """Return the validated value of one field of `model`. Whether it is valid together with others is not checked.
+
+    Args:
+        model: the class that declares the field.
+        field: the field.
+        value: its value as the user gave it.
+        name: maps a field to the name that the user knows, e.g. to a flag.
+
+    Raises:
+        BadInput: the value is not valid.
+    """
     info = model.model_fields[field]
     annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
@@ -40,7 +58,7 @@ def validated_field(model: type[BaseModel], field: str, value: Any, name: Callab
 
 
 def error_line(model: type[BaseModel], error: Any, name: Callable[[str], str] = str) -> str:
-    """One line for one pydantic error: the field, the value, what it must be."""
+    """Return the message for one pydantic error: one line with the field, the value and the values that are valid."""
     if isinstance(cause := error.get("ctx", {}).get("error"), compatibility.Conflict):
         shown = f"{cause.value:g}" if isinstance(cause.value, float) else cause.value
         why = cause.why.format_map({field: name(field) for field in model.model_fields})
@@ -55,13 +73,13 @@ def error_line(model: type[BaseModel], error: Any, name: Callable[[str], str] = 
 
 
 def field_schema(model: type[BaseModel], field: str) -> dict[str, Any]:
-    """Return the JSON schema of a field's values, None left out."""
+    """Return the JSON schema of a field's values; for an optional field, the schema without None."""
     schema: dict[str, Any] = model.model_json_schema()["properties"][field]
     return next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
 
 
 def expected_values(model: type[BaseModel], field: str) -> str:
-    """What a field takes, in words: «a whole number, 1 or more»."""
+    """Return a description of the values that a field accepts, e.g. "a whole number, 1 or more"."""
     schema = field_schema(model, field)
     if schema["type"] == "array":
         return f"one or more, each {_limits(schema['items'])}"
@@ -69,8 +87,9 @@ def expected_values(model: type[BaseModel], field: str) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> str:
-    words = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a name"}
-    text = words[schema["type"]]
+    """Return the type and the limits of a JSON schema as text."""
+    names = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a name"}
+    text = names[schema["type"]]
     if not math.isnan(low := schema.get("minimum", math.nan)):
         text += f", {low:g} or more"
     if not math.isnan(low := schema.get("exclusiveMinimum", math.nan)):

@@ -1,11 +1,11 @@
-"""TODO"""
+"""The presets: published training protocols as values of configuration fields."""
 
 from __future__ import annotations
 
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The article's script, in each choice that affects its result. D=2 is what it runs; it also shows D=10.
+    # The article's script, in every choice that affects its result. The script runs D=2; the article also shows D=10.
     "article": {
         "valid_size": 0,
         "latent_dim": 2,
@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "epochs": 10,
     },
-    # Kingma & Welling 2013, section 5 and figure 2: 1e7 images seen, the middle of that figure's axis.
+    # Kingma & Welling 2013, section 5 and figure 2. 1e7 images are seen, which is the middle of that figure's axis.
     "aevb": {
         "valid_size": 0,
         "latent_dim": 20,
@@ -50,3 +50,4 @@ PRESETS: dict[str, dict[str, Any]] = {
         "iwae": (1, 100, 5000),
     },
 }
+"""Name of a preset -> the fields that it sets; all other fields keep their defaults."""

@@ -1,10 +1,10 @@
 """The registries: for each kind of part, the names that a configuration may use and what each part declares.
 
-A registry maps a name to a `Spec`: plain data that imports nothing slow, so that a wrong flag is answered at once. The
-code behind a spec is named as text, "module:attribute", and is imported by `Registry.load` when a run needs it. Each
-room lists its own parts in a file `registry.py`; the registry reads that list when it is first used.
+A registry maps a name to a `Spec`. A spec is plain data and imports nothing slow, so a wrong flag is reported at once.
+It names its code by the text "module:attribute"; `Registry.load` imports that code when a run needs it. Each room lists
+its own parts in a file `registry.py`. The registry reads that list when it is first used.
 
-Code outside the package joins by a call, before the configuration that names the part is made:
+Code outside the package registers a part by a call, before it creates a configuration that names the part:
 
     LIKELIHOODS.register(LikelihoodSpec("laplace", Laplace, family="density", support="the real line"))
 """
@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from vaestudy.errors import unknown_name
 
 SCALE_OPTIONS = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
-"""Configuration fields that every likelihood with a scale takes."""
+"""Configuration fields that every likelihood with a scale has as options."""
 
 
 def _imported(path: str) -> Any:
@@ -31,14 +31,14 @@ def _imported(path: str) -> Any:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a part declares: its name, and the code that implements it."""
+    """The declaration of a part: its name, and the code that implements it."""
 
     name: str
     implementation: Any
     """A function or class, or the text "module:attribute" that names one."""
 
     def load(self) -> Any:
-        """Return the function or class that implements this part; import it if it is only named."""
+        """Return the function or class that implements this part. Import it first if the spec only names it."""
         return _imported(self.implementation) if isinstance(self.implementation, str) else self.implementation
 
 
@@ -50,15 +50,15 @@ class LikelihoodSpec(Spec):
     """The kind of measure on x: "density" on [0, 1], "mass" on 256 grey values, or "bernoulli". Log-likelihoods in nats
     may be ranked against each other only within one family."""
     support: str = "[0, 1]"
-    """The set of pixel values that have a density or a mass, in words."""
+    """Description of the set of pixel values that have a density or a mass."""
     refusals: Mapping[str, str] = field(default_factory=dict)
-    """Pixel protocol -> the reason why this is no likelihood of such pixels."""
+    """Pixel protocol -> the reason why this likelihood cannot model such pixels."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Configuration field -> the values that this likelihood takes; besides `SCALE_OPTIONS`."""
+    """Configuration field -> the values that this likelihood accepts. `SCALE_OPTIONS` are not listed here."""
     limits: tuple[float, float] | None = None
-    """Lowest and highest value of the scale; None where there is no scale."""
+    """Lowest and highest value of the scale; None for a likelihood without a scale."""
     most_heads: int = 2
-    """The largest number of decoder outputs per pixel, for the estimate of memory."""
+    """The largest number of decoder outputs per pixel. The estimate of memory uses it."""
 
     def has_option(self, option: str) -> bool:
         """Return whether a configuration field has a meaning for this likelihood."""
@@ -75,16 +75,16 @@ class SigmaSpec(Spec):
 
 @dataclass(frozen=True)
 class ObjectiveSpec(Spec):
-    """An objective of training, named by the field `estimator`."""
+    """An objective of training. The configuration field `estimator` names it."""
 
     min_samples: int = 1
     """The smallest L for which the objective is defined."""
     min_samples_reason: str = ""
-    """Why fewer samples are not enough; follows the objective's name in a message."""
+    """The reason why fewer samples are not enough. It follows the objective's name in a message."""
     importance_weighted: bool = False
-    """Whether the objective is, at L > 1, a bound above the ELBO and no estimate of the ELBO."""
+    """Whether the objective at L > 1 is a tighter bound than the ELBO, rather than an estimate of the ELBO."""
     equal_at_one_sample: str | None = None
-    """The objective that this one equals at L = 1, if the user should be told."""
+    """The objective that is the same as this one at L = 1; None if there is nothing to report to the user."""
 
 
 @dataclass(frozen=True)
@@ -92,36 +92,37 @@ class DatasetSpec(Spec):
     """A set of images with labels."""
 
     train_size: int = 60_000
-    """Number of train images, validation images included."""
+    """Number of train images, including the validation images."""
     valid_size: int = 5_000
-    """Default number of train images that are held out for validation."""
+    """Default number of train images that are set aside for validation."""
     epochs: int = 10
     """Default number of epochs."""
 
 
 @dataclass(frozen=True)
 class LrScalingSpec(Spec):
-    """A rule by which the step size depends on M."""
+    """A rule for how the step size depends on M."""
 
     description: str = ""
-    """The rule in words, for legends."""
+    """Description of the rule, for legends."""
 
 
 S = TypeVar("S", bound=Spec)
 
 
 class Registry(Mapping[str, S], Generic[S]):
-    """Name -> spec of one kind of part, in the order of the declaration."""
+    """A mapping name -> spec for one kind of part, in the order in which the parts are declared."""
 
     def __init__(self, kind: str, members: str) -> None:
         """Args:
-        kind: what a part is called in messages.
-        members: "module:attribute" of the tuple of specs that the package itself has; it imports nothing slow.
+        kind: the name of such a part in messages.
+        members: "module:attribute" of the tuple of the package's own specs. This module must import nothing slow.
         """
         self.kind, self._members = kind, members
         self._specs: dict[str, S] | None = None
 
     def _all(self) -> dict[str, S]:
+        """Return all specs. At the first call, read the package's own specs."""
         if self._specs is None:
             self._specs = {spec.name: spec for spec in _imported(self._members)}
         return self._specs
@@ -130,14 +131,14 @@ class Registry(Mapping[str, S], Generic[S]):
         """Add a part from outside the package.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is registered already.
         """
         if spec.name in self._all():
             raise ValueError(f"{self.kind} {spec.name!r} is registered already")
         self._all()[spec.name] = spec
 
     def load(self, name: str) -> Any:
-        """Return the function or class behind `name`.
+        """Return the function or class that implements the part `name`.
 
         Raises:
             KeyError: no part has this name.
@@ -145,6 +146,11 @@ class Registry(Mapping[str, S], Generic[S]):
         return self[name].load()
 
     def __getitem__(self, name: str) -> S:
+        """Return the spec of the part `name`.
+
+        Raises:
+            KeyError: no part has this name.
+        """
         if name not in self._all():
             raise KeyError(unknown_name(self.kind, name, self._all()))
         return self._all()[name]

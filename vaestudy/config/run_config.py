@@ -1,8 +1,8 @@
-"""What a run is: a frozen, validated configuration, to and from JSON, with one content hash.
+"""The configuration of a run: a frozen, validated model that is convertible to JSON and has one content hash.
 
-Nothing slow is imported here, so a wrong flag is answered at once. The names that a field accepts are read from the
-registries themselves (the dict at the foot of `likelihoods.py`, `sigma.py`, ...) without importing them: adding a
-member there is all it takes for the command line to know it.
+Nothing slow is imported here, so a wrong flag is reported at once. The names that a field accepts come from the
+registries (`config/registry.py`), without importing the code of their members. A new member of a registry is therefore
+known to the command line without further changes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,7 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import compatibility
 from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, _device
@@ -38,136 +32,6 @@ from vaestudy.config.registry import (
 )
 from vaestudy.errors import BadInput, unknown_name
 
-
-class RunConfig(BaseModel):
-    """Everything that decides the outcome of one run. The same config on the same CPU gives the same bits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=DATASETS))] = "auto"
-    """The images; auto is mnist where it is on disk or quickly downloaded, else mnist-5k."""
-    valid_size: CountOrZero | None = None
-    """Train images held out for validation [default: 5,000, or 500 of mnist-5k]."""
-    subset: Count | None = None
-    """Use only this many train images, and at most half as many of valid and of test: a look, not a result."""
-    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=PIXELS))] = "grey"
-    """How stored bytes become the x that is modelled."""
-    latent_dim: Count = 10
-    """D, the number of latent dimensions."""
-    hidden: Counts = (256,)
-    """Widths of the encoder's hidden layers; the decoder mirrors them."""
-    activation: Annotated[str, AfterValidator(Choice("activation", registry=ACTIVATIONS))] = "relu"
-    """The non-linearity of the hidden layers."""
-    init: Annotated[str, AfterValidator(Choice("init", registry=INITS))] = "torch"
-    """How weights start: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB paper."""
-    second_biases: bool = False
-    """Give every layer a second bias vector, as the article's script does (changes Adam's step on biases only)."""
-    likelihood: Annotated[str, AfterValidator(Choice("likelihood", registry=LIKELIHOODS))] = "bernoulli"
-    """The decoder's distribution p(x|z)."""
-    likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
-        "per-pixel"
-    )
-    """The Gaussian's scale: per pixel from a head of its own, one learned number, one fixed number, or the optimum,
-    fitted on train and frozen before anything is scored."""
-    likelihood_mean: Annotated[str, AfterValidator(Choice("mean", "squashed", "free"))] = "squashed"
-    """Whether the Gaussian's mean goes through a sigmoid."""
-    likelihood_parameters: Annotated[str, AfterValidator(Choice("parameters", "mean-concentration", "alpha-beta"))] = (
-        "mean-concentration"
-    )
-    """What the decoder's heads say of a Beta."""
-    likelihood_sigma: Rate | None = None
-    """The decoder's scale if it is fixed, or where it starts [default: 0.1; a scale per pixel starts where the head's
-    first weights put it]."""
-    likelihood_floor: Floor | None = None
-    """The decoder's scale is held at or above this [default: the likelihood's own]."""
-    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
-    """How the decoder's head becomes the scale of p(x|z)."""
-    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
-    """How the encoder's head becomes the scale of q(z|x)."""
-    sigma_floor: Floor = 0.0
-    """The encoder's sigma is held at or above this."""
-    init_sigma: Rate | None = None
-    """The encoder's sigma at the start, the same for every image [default: where the head's first weights put it]."""
-    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))] = "sgvb-b"
-    """The objective that is trained; every run is scored by the same bounds whatever this is."""
-    minibatch: Count = 100
-    """M, images in a step; the last, smaller minibatch of an epoch is used too."""
-    samples: Count = 1
-    """L, draws of z per image in a step; what they do is the estimator's (see estimators.py)."""
-    reduction: Annotated[str, AfterValidator(Choice("reduction", "mean", "sum"))] = "mean"
-    """The loss over a minibatch: mean over its images, or the article's sum."""
-    log_guard: Guard = 0.0
-    """Added inside the logarithms of the training loss (the article's 1e-8); scoring never uses it."""
-    weight_prior: bool = False
-    """Train under a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
-    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=OPTIMIZERS))] = "adam"
-    """The optimiser."""
-    optimizer_epsilon: Rate = 1e-8
-    """The optimiser's epsilon, in the denominator of its step."""
-    learning_rate: Rate = 1e-3
-    """The optimiser's step size."""
-    lr_scaling: Annotated[str, AfterValidator(Choice("learning rate scaling", registry=LR_SCALINGS))] = "none"
-    """How the step size grows with M: by nothing, or by the square root of M / 100, or by M / 100 itself."""
-    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=SCHEDULES))] = "constant"
-    """How the step size changes over the epochs."""
-    epochs: Count | None = None
-    """Passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
-    seed: CountOrZero = 0
-    """Everything random in the run derives from it."""
-    milestones: tuple[Count, ...] = ()
-    """Images seen after which the bound on valid is recorded along the way, and at the end, with the seconds."""
-    gradient_images: CountOrZero = 0
-    """Train images on which the gradient's variance is measured at the start, after epoch 1 and at the end, or 0."""
-    gradient_estimators: tuple[Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))], ...] = ()
-    """Estimators whose gradient is measured beside the run's own, at the same weights on the same draws."""
-    class_scores: bool = False
-    """Score at the end also what needs labels: neighbours in latent space, how a small classifier reads pictures."""
-    threads: Count = 1
-    """CPU threads; results are bit-identical only for the same number."""
-    device: Annotated[str, AfterValidator(_device)] = "cpu"
-    """Where to compute: cpu, cuda, cuda:N or mps."""
-    iwae: Counts = (1, 10, 100)
-    """The K of each importance-weighted bound L_K scored on test at the end, up to 5,000."""
-    figures: Annotated[tuple[Annotated[str, AfterValidator(Choice("figure", registry=RUN_FIGURES))], ...], Field()] = (
-        "reconstructions",
-        "prior_means",
-        "training_curves",
-        "kl_per_dimension",
-        "latent_means",
-        "manifold",
-        "traversals",
-    )
-    """Pictures to draw of the run; those that need D=2 or D>2 are left out where they do not apply."""
-
-    @model_validator(mode="after")
-    def _go_together(self) -> RunConfig:
-        compatibility.require_compatible(self)
-        return self
-
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> RunConfig:
-        """The configuration of a published protocol, with `changes` on top.
-
-        Raises:
-            BadInput: `name` is no preset, or a change is not valid.
-        """
-        if name not in PRESETS:
-            raise BadInput(unknown_name("preset", name, PRESETS))
-        return validated(cls, PRESETS[name] | changes)
-
-    def with_changes(self, **changes: Any) -> RunConfig:
-        """This configuration with some fields changed, validated again."""
-        return validated(type(self), self.model_dump() | changes)
-
-    @property
-    def key(self) -> str:
-        """A content hash of all fields: 16 hexadecimal digits. A field that came later counts once it is set."""
-        unset = {name for name in ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default}
-        canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-# Fields that came after the first results: what was run without them keeps its key.
 ADDED_LATER = (
     *compatibility.OPTION_DEFAULTS,
     "sigma_floor",
@@ -178,3 +42,147 @@ ADDED_LATER = (
     "gradient_estimators",
     "class_scores",
 )
+"""Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
+
+
+class RunConfig(BaseModel):
+    """The configuration of one run. The same configuration on the same CPU gives bit-identical results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=DATASETS))] = "auto"
+    """The data set. auto means mnist if it is on disk or quick to download, else mnist-5k."""
+    valid_size: CountOrZero | None = None
+    """Number of train images that are set aside for validation [default: 5,000, or 500 of mnist-5k]."""
+    subset: Count | None = None
+    """Use only this many train images, and at most half as many of valid and of test. A quick look, not a result."""
+    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=PIXELS))] = "grey"
+    """The pixel protocol: how stored bytes become the pixel values x that are modelled."""
+    latent_dim: Count = 10
+    """D, the number of latent dimensions."""
+    hidden: Counts = (256,)
+    """Widths of the encoder's hidden layers. The decoder has the same widths in reverse order."""
+    activation: Annotated[str, AfterValidator(Choice("activation", registry=ACTIVATIONS))] = "relu"
+    """The activation function of the hidden layers."""
+    init: Annotated[str, AfterValidator(Choice("init", registry=INITS))] = "torch"
+    """How weights are initialised: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB
+    paper."""
+    second_biases: bool = False
+    """Give every layer a second bias vector, as the article's script does. It changes only Adam's step on biases."""
+    likelihood: Annotated[str, AfterValidator(Choice("likelihood", registry=LIKELIHOODS))] = "bernoulli"
+    """The decoder's distribution p(x|z)."""
+    likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
+        "per-pixel"
+    )
+    """The Gaussian's scale: one per pixel from a separate head, one learned number, one fixed number, or the optimal
+    number, which is fitted on train and then frozen before any scoring."""
+    likelihood_mean: Annotated[str, AfterValidator(Choice("mean", "squashed", "free"))] = "squashed"
+    """Whether the Gaussian's mean passes through a sigmoid (squashed) or not (free)."""
+    likelihood_parameters: Annotated[str, AfterValidator(Choice("parameters", "mean-concentration", "alpha-beta"))] = (
+        "mean-concentration"
+    )
+    """Which parameters of a Beta the decoder's heads give."""
+    likelihood_sigma: Rate | None = None
+    """The decoder's scale if it is fixed, else its initial value [default: 0.1; a scale per pixel starts where the
+    head's first weights put it]."""
+    likelihood_floor: Floor | None = None
+    """The lower limit of the decoder's scale [default: the likelihood's own]."""
+    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
+    """The sigma parameterisation that turns the decoder's head into the scale of p(x|z)."""
+    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
+    """The sigma parameterisation that turns the encoder's head into the scale of q(z|x)."""
+    sigma_floor: Floor = 0.0
+    """The lower limit of the encoder's sigma."""
+    init_sigma: Rate | None = None
+    """The encoder's initial sigma, the same for every image [default: where the head's first weights put it]."""
+    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))] = "sgvb-b"
+    """The objective that a training step maximises. Scoring uses the same bounds for every objective."""
+    minibatch: Count = 100
+    """M, the number of images per step. The last minibatch of an epoch is used even if it is smaller."""
+    samples: Count = 1
+    """L, the number of draws of z per image in a step. The objective decides how they are used (docs/estimators.md)."""
+    reduction: Annotated[str, AfterValidator(Choice("reduction", "mean", "sum"))] = "mean"
+    """The loss of a minibatch: the mean over its images, or the sum, as in the article."""
+    log_guard: Guard = 0.0
+    """A number added inside the logarithms of the training loss (1e-8 in the article). Scoring never uses it."""
+    weight_prior: bool = False
+    """Train with a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
+    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=OPTIMIZERS))] = "adam"
+    """The optimiser."""
+    optimizer_epsilon: Rate = 1e-8
+    """The optimiser's epsilon, in the denominator of its step."""
+    learning_rate: Rate = 1e-3
+    """The optimiser's step size."""
+    lr_scaling: Annotated[str, AfterValidator(Choice("learning rate scaling", registry=LR_SCALINGS))] = "none"
+    """How the step size grows with M: not at all, with the square root of M / 100, or with M / 100."""
+    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=SCHEDULES))] = "constant"
+    """How the step size changes over the epochs."""
+    epochs: Count | None = None
+    """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
+    seed: CountOrZero = 0
+    """The seed of all random numbers in the run."""
+    milestones: tuple[Count, ...] = ()
+    """Numbers of images seen in training after which the bound on valid and the training time are recorded. If any is
+    given, both are recorded at the end too."""
+    gradient_images: CountOrZero = 0
+    """Number of train images on which the gradient's variance is measured at the start, after epoch 1 and at the end.
+    0 measures nothing."""
+    gradient_estimators: tuple[Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))], ...] = ()
+    """Objectives whose gradient is measured in addition to the run's own, at the same weights on the same draws."""
+    class_scores: bool = False
+    """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
+    classifies the model's pictures."""
+    threads: Count = 1
+    """Number of CPU threads. Results are bit-identical only for the same number."""
+    device: Annotated[str, AfterValidator(_device)] = "cpu"
+    """The device for the computation: cpu, cuda, cuda:N or mps."""
+    iwae: Counts = (1, 10, 100)
+    """The numbers K, up to 5,000, for which the importance-weighted bound L_K is scored on test at the end."""
+    figures: Annotated[tuple[Annotated[str, AfterValidator(Choice("figure", registry=RUN_FIGURES))], ...], Field()] = (
+        "reconstructions",
+        "prior_means",
+        "training_curves",
+        "kl_per_dimension",
+        "latent_means",
+        "manifold",
+        "traversals",
+    )
+    """Pictures to draw of the run. Pictures that need D=2 or D>2 are left out if D does not fit."""
+
+    @model_validator(mode="after")
+    def _go_together(self) -> RunConfig:
+        compatibility.require_compatible(self)
+        return self
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> RunConfig:
+        """Return the configuration of a published protocol with some fields changed.
+
+        Args:
+            name: the preset's name.
+            changes: field -> value, in place of the preset's.
+
+        Raises:
+            BadInput: `name` is not a preset, or a change is not valid.
+        """
+        if name not in PRESETS:
+            raise BadInput(unknown_name("preset", name, PRESETS))
+        return validated(cls, PRESETS[name] | changes)
+
+    def with_changes(self, **changes: Any) -> RunConfig:
+        """Return this configuration with some fields changed, validated again.
+
+        Raises:
+            BadInput: a change is not valid.
+        """
+        return validated(type(self), self.model_dump() | changes)
+
+    @property
+    def key(self) -> str:
+        """A content hash of all fields, 16 hexadecimal digits.
+
+        A field of `ADDED_LATER` is hashed only if it is not at its default, so that earlier results keep their keys.
+        """
+        unset = {name for name in ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default}
+        canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""Images in memory: data sets, their fingerprints, and the pixel protocols."""
+"""Data sets in memory, with their fingerprints, and the pixel protocols."""

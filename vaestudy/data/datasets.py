@@ -1,7 +1,10 @@
-"""DATASETS: name -> train / valid / test images in memory, labels, and a fingerprint of every byte.
+"""Find a data set, check its files, and cut it into train, valid and test images for one configuration.
 
-Shapes: n images, P = 784 pixels. Images are uint8 [n, P], labels int64 [n]; `pixels.py` turns bytes into x.
-Files are checked by SHA-256 before anything reads them, and before torch is imported.
+Shapes: n images, P = 784 pixels. Images are uint8 [n, P], labels int64 [n]. `vaestudy/data/pixels.py` turns the stored
+bytes into x. `vaestudy/data/sources.py` downloads, checks and reads the files of each data set.
+
+Files are checked by SHA-256 before they are read, and before torch is imported. The fingerprint of a data set covers
+every byte of its images and labels.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -23,32 +25,29 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.data.sources import IdxSet, Split
 from vaestudy.errors import BadInput
 
-if TYPE_CHECKING:
-    pass
-
 DATA_DIR_VARIABLE = "VAESTUDY_DATA_DIR"
 PROBE_SECONDS = 3
-AUTO_SECONDS = 20  # what `auto` may spend on a download, the start of a Python with torchvision included
+AUTO_SECONDS = 20  # limit for a download under `auto`, including the start of a Python process with torchvision
 NAMED_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set cut for one configuration. The test split is for the end of a run alone."""
+    """A data set, cut for one configuration. Use the test split only at the end of a run."""
 
     name: str
     train: Split
     valid: Split
     test: Split
     fingerprint: str
-    """SHA-256 over every byte of the whole set's images and labels, whatever part of it is used."""
+    """SHA-256 over every byte of the images and labels of the complete data set, even if only a part of it is used."""
 
 
 def data_root(data_dir: Path | None) -> Path:
-    """Where data sets lie: `data_dir`, else VAESTUDY_DATA_DIR, else the user's cache directory.
+    """Return the directory of the data sets: `data_dir`, else VAESTUDY_DATA_DIR, else the user's cache directory.
 
     Raises:
-        BadInput: a directory was named that is missing or unreadable.
+        BadInput: the directory that was given (by `data_dir` or the variable) is missing or cannot be read.
     """
     named = data_dir or (Path(value) if (value := os.environ.get(DATA_DIR_VARIABLE)) else None)
     if named is None:
@@ -62,10 +61,20 @@ def data_root(data_dir: Path | None) -> Path:
 
 
 def find_dataset(name: str, root: Path) -> tuple[str, str | None]:
-    """The data set that `name` stands for, on disk and checked, and a line to show if `auto` had to make do.
+    """Find a data set on disk or download it, and check its files.
+
+    `auto` means `mnist`. If MNIST is neither on disk nor quickly downloaded, `auto` means `mnist-5k`.
+
+    Args:
+        name: the name of a data set, or `auto`.
+        root: the directory of the data sets.
+
+    Returns:
+        The name of the data set, and a line to show to the user if `auto` fell back to `mnist-5k`, else None.
 
     Raises:
-        BadInput: files are altered, or a set asked for by name is neither on disk nor to be had.
+        BadInput: a file is missing or altered, or a data set that was requested by name is not on disk and cannot be
+            downloaded.
     """
     wanted = "mnist" if name == "auto" else name
     note = None
@@ -87,14 +96,17 @@ def find_dataset(name: str, root: Path) -> tuple[str, str | None]:
 
 
 def _reachable(mirror: str) -> None:
-    """Raise OSError unless `mirror` answers at all; in a thread, as no time limit reaches into name look-up."""
+    """Raise OSError unless `mirror` answers.
+
+    The request runs in a thread, because the timeout of `urlopen` does not cover the look-up of the host name.
+    """
     answered: list[bool] = []
 
     def ask() -> None:
         try:
             urllib.request.urlopen(mirror, timeout=PROBE_SECONDS).close()
         except urllib.error.HTTPError:
-            pass  # A server that refuses to list its folder is there.
+            pass  # A server that refuses to list its folder does answer.
         except OSError:
             return
         answered.append(True)
@@ -107,10 +119,13 @@ def _reachable(mirror: str) -> None:
 
 
 def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
-    """The configuration with its data set's name and defaults filled in, and the line of `choose`.
+    """Fill in the name of the data set and the defaults that depend on it: `valid_size` and `epochs`.
+
+    Returns:
+        The resolved configuration, and the line to show that `find_dataset` returned, or None.
 
     Raises:
-        BadInput: as `choose`, or `valid_size` leaves nothing to train on.
+        BadInput: as in `find_dataset`, or `valid_size` leaves no images to train on.
     """
     if config.dataset != "auto":
         _check_valid_size(config)
@@ -133,7 +148,7 @@ def _check_valid_size(config: RunConfig) -> None:
 
 @functools.cache
 def _load(name: str, root: Path) -> tuple[Split, Split, str]:
-    """(train, test, fingerprint), once per process."""
+    """Return (train, test, fingerprint). The data set is read once per process."""
     train, test = DATASETS.load(name).read(root)
     digest = hashlib.sha256()
     for tensor in (train.images, train.labels, test.images, test.labels):
@@ -143,9 +158,16 @@ def _load(name: str, root: Path) -> tuple[Split, Split, str]:
 
 
 def load_splits(config: RunConfig, root: Path) -> Data:
-    """The splits for a resolved configuration; the last `valid_size` train images are the validation split."""
+    """Return the splits for a resolved configuration.
+
+    The last `valid_size` train images are the validation split. With `subset`, each split is cut to its first images:
+    `subset` images of train, and half as many (at least one) of valid and of test.
+
+    Raises:
+        ValueError: the configuration was not resolved by `resolve`.
+    """
     if config.valid_size is None or config.dataset == "auto":
-        raise ValueError("prepare() wants a configuration that resolve() has filled in")
+        raise ValueError("load_splits() needs a configuration that resolve() has filled in")
     all_train, test, fingerprint = _load(config.dataset, root)
     cut = len(all_train) - config.valid_size
     train, valid = all_train[:cut], all_train[cut:]

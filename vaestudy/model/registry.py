@@ -1,4 +1,8 @@
-"""The parts of the model: sigma parameterisations, initialisations, activations. Nothing slow is imported here."""
+"""The tables of the sigma parameterisations, the initialisations and the activations.
+
+`vaestudy/config/registry.py` explains the fields. This file imports nothing slow, because the flags, their help and
+their error messages are made from it.
+"""
 
 from __future__ import annotations
 

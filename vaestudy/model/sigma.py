@@ -1,10 +1,16 @@
-"""SIGMAS: name -> how a head's raw output becomes a scale, in the encoder's head and in the decoder's.
+"""The sigma parameterisations: how the raw output of a network's last layer becomes a scale.
 
-A member is a class with the methods of `Sigma` plus one line in the dict at the foot. Called with the raw output
-[..., D] it returns (sigma, log_variance), both [..., D]: the factor of the noise and ln sigma^2, each computed in the
-way that is exact for the parameterisation. sigma may be negative where the parameterisation allows it, since only
-sigma * eps and sigma^2 are ever used. A floor is put on the output, in which the parameterisation is monotone, so that
-nothing is computed below it; an output below the floor gets no gradient.
+They serve the encoder's sigma (field `sigma`) and the decoder's scale (field `decoder_sigma`). A parameterisation is a
+subclass of `Sigma` and a `SigmaSpec` in `vaestudy/model/registry.py`.
+
+Shapes: a parameterisation is called with the raw output [..., D] and returns (sigma, log_variance), both [..., D].
+
+* sigma is the factor of the noise, log_variance is ln sigma^2. Each is computed by the formula that is exact for the
+  parameterisation.
+* sigma may be negative if the parameterisation allows it, because only sigma * eps and sigma^2 are used.
+* A floor is applied to the output, not to sigma. This is possible because sigma (for `raw` and `abs`, its magnitude) is
+  monotone in the output (in the output's magnitude). So no formula is computed below the floor. An output below the
+  floor gets no gradient.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ from vaestudy.model.special import log1p_over, mask
 
 
 class _ClosedFormSlope(torch.autograd.Function):
-    """A value whose derivative by `output` is known in closed form."""
+    """A value with a derivative in `output` that is known in closed form."""
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, value: Tensor, slope: Tensor) -> Tensor:
@@ -37,50 +43,57 @@ class _ClosedFormSlope(torch.autograd.Function):
 
 
 def _with_slope(output: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    """Return `value` with the gradient `slope` in `output`; all [..., D]."""
     result: Tensor = _ClosedFormSlope.apply(output, value, slope)
     return result
 
 
 def clamped(output: Tensor, low: float, high: float) -> Tensor:
-    """`output.clamp(low, high)`, whose own gradient takes twenty times as long on CPUs."""
+    """Return `output.clamp(low, high)`. The gradient of torch's own `clamp` takes twenty times as long on CPUs."""
     with torch.no_grad():
-        held = output.clamp(low, high)
-        free = mask(torch.eq, held, output)
-    return _with_slope(output, held, free)
+        limited = output.clamp(low, high)
+        free = mask(torch.eq, limited, output)
+    return _with_slope(output, limited, free)
 
 
 class Sigma(ABC):
     """A parameterisation of a positive scale."""
 
     def __init__(self, bounds: tuple[float, float] = (0.0, math.inf)) -> None:
-        """Args:
-        bounds: the open interval in which sigma lies.
+        """Set the bounds.
+
+        Args:
+            bounds: the open interval in which sigma lies, as declared in the spec.
         """
         self.bounds = bounds
 
     @abstractmethod
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
-        """ln sigma^2; a `log_guard` goes inside the logarithm where one is taken of the output itself."""
+        """Return ln sigma^2: output [..., D] -> [..., D].
+
+        `log_guard` is a constant that is added inside the logarithm, if the logarithm is of the output itself.
+        """
 
     @abstractmethod
     def inverse(self, sigma: float) -> float:
-        """The output at which sigma takes this value; infinite where it never does."""
+        """Return the output that gives this sigma. It is infinite if no output does."""
 
     def __call__(self, output: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Return (sigma, ln sigma^2): output [..., D] -> both [..., D]."""
         log_variance = self.log_variance(output, log_guard)
         return torch.exp(0.5 * log_variance), log_variance
 
     def limit(self, output: Tensor, floor: float, ceiling: float = math.inf) -> Tensor:
-        """The output with sigma held in [floor, ceiling]."""
+        """Return the output, clamped so that sigma lies in [floor, ceiling]. A clamped output gets no gradient."""
         return clamped(output, self.inverse(floor) if floor else -math.inf, self.inverse(ceiling))
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
-        """Where `limit` holds sigma at its floor: booleans like `output`."""
+        """Return where `limit` clamps sigma to its floor: booleans in the shape of `output`."""
         return output <= self.inverse(floor) if floor else torch.zeros_like(output, dtype=torch.bool)
 
 
 class Raw(Sigma):
-    """sigma = the output itself, of either sign (the article's); ln(sigma^2 + log_guard)."""
+    """sigma = the output itself, with either sign, as in the article; log_variance = ln(sigma^2 + log_guard)."""
 
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         return torch.log(output.square() + log_guard)
@@ -93,23 +106,23 @@ class Raw(Sigma):
 
     def limit(self, output: Tensor, floor: float, ceiling: float = math.inf) -> Tensor:
         with torch.no_grad():
-            held = torch.copysign(output.abs().clamp_(floor, ceiling), output)
-            free = mask(torch.eq, held, output)
-        return _with_slope(output, held, free)
+            limited = torch.copysign(output.abs().clamp_(floor, ceiling), output)
+            free = mask(torch.eq, limited, output)
+        return _with_slope(output, limited, free)
 
     def at_floor(self, output: Tensor, floor: float) -> Tensor:
         return output.abs() <= floor
 
 
 class Abs(Raw):
-    """sigma = |output|; ln(sigma^2 + log_guard)."""
+    """sigma = |output|; log_variance = ln(sigma^2 + log_guard)."""
 
     def __call__(self, output: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
         return output.abs(), self.log_variance(output, log_guard)
 
 
 class LogVariance(Sigma):
-    """ln sigma^2 = the output (Kingma & Welling 2013, appendix C.2). No logarithm is taken, so none is guarded."""
+    """ln sigma^2 = the output (Kingma & Welling 2013, appendix C.2). It takes no logarithm and ignores `log_guard`."""
 
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         return output
@@ -119,7 +132,7 @@ class LogVariance(Sigma):
 
 
 class LogScale(Sigma):
-    """ln sigma = the output: the same family as `log-variance`, with steps of twice the size."""
+    """ln sigma = the output. As `log-variance`, but a step of the output changes ln sigma twice as much."""
 
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         return 2 * output
@@ -138,7 +151,7 @@ class Softplus(Sigma):
             a = output + self.SHIFT
             above = a.clamp_min(0)
             e = a.abs().neg_().exp_()
-            # ln sigma = min(a, 0) + ln q: where e^a underflows, ln sigma is still a.
+            # ln sigma = min(a, 0) + ln q. So ln sigma is still a if e^a underflows.
             q = log1p_over(e) * (-above).exp_() + above
             value, slope = 2 * (a.clamp_max(0) + q.log()), 2 / ((1 + e) * q)
         return _with_slope(output, value, slope)
@@ -161,7 +174,7 @@ class Squareplus(Sigma):
 
 
 class ExpLinear(Sigma):
-    """sigma = e^output below 0, 1 + output above."""
+    """sigma = e^output if the output is below 0, else 1 + output."""
 
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         with torch.no_grad():
@@ -174,7 +187,7 @@ class ExpLinear(Sigma):
 
 
 class Bounded(Sigma):
-    """sigma = lo + (hi - lo) sigmoid(output), with lo and hi the bounds."""
+    """sigma = lo + (hi - lo) sigmoid(output); lo and hi are the bounds."""
 
     def log_variance(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
         lo, hi = self.bounds

@@ -1,4 +1,13 @@
-"""TODO"""
+"""The parts of the bound for one minibatch: log p(x|z), log p(z) and log q(z|x) of each draw of z.
+
+Every objective of training and every score is computed from these parts. They are not summed over draws or images.
+
+Shapes: L samples, M minibatch, D latent dimensions, P pixels. All log-probabilities are in nats.
+    x:                          [M, P]      images
+    eps, z:                     [L, M, D]   noise, and the draws z = mu + sigma * eps
+    log_px_z, log_pz, log_qz_x: [L, M]      log p(x|z), log p(z), log q(z|x) of each draw
+    log_w, log_w_path:          [L, M]      log p(x, z) - log q(z|x), the log-weight of each draw
+"""
 
 from __future__ import annotations
 
@@ -20,29 +29,37 @@ class Terms:
     """The parts of the bound for one minibatch, before any sum over draws or images."""
 
     log_px_z: Tensor
+    """log p(x|z), [L, M], nats."""
     z: Tensor
+    """The draws, [L, M, D]."""
     q: Posterior
+    """q(z|x) of each image."""
 
     @property
     def log_pz(self) -> Tensor:
+        """log p(z), [L, M], nats."""
         return log_prior(self.z)
 
     @property
     def log_qz_x(self) -> Tensor:
+        """log q(z|x), [L, M], nats."""
         return self.q.log_prob(self.z)
 
     @property
     def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z|x), [L, M]: the log-weight of each draw."""
+        """log p(x, z) - log q(z|x), [L, M], nats: the log-weight of each draw."""
         return self.log_px_z + self.log_pz - self.log_qz_x
 
     @property
     def log_w_path(self) -> Tensor:
-        """The same values; the encoder gets a gradient through z alone, and none through the density q(z|x)."""
+        """The values of `log_w` with another gradient, [L, M], nats.
+
+        The encoder gets a gradient only through z, and none through the parameters of the density q(z|x).
+        """
         return self.log_px_z + self.log_pz - self.q.detach().log_prob(self.z)
 
     def scale_path(self, weight: Tensor | float) -> None:
-        """Multiply all gradient that flows back through z by `weight`, a number or [L, M]."""
+        """Multiply the gradient that flows back through z by `weight`, which is a number or [L, M]."""
         factor = weight.unsqueeze(-1) if isinstance(weight, Tensor) else weight
         if self.z.requires_grad:
             self.z.register_hook(lambda gradient: gradient * factor)
@@ -56,11 +73,18 @@ def terms(
     q: Posterior | None = None,
     likelihood: Likelihood | None = None,
 ) -> Terms:
-    """Encode x [M, P], draw z with eps [L, M, D], decode; beyond `max_rows` draws in chunks, with the same gradient.
+    """Encode x, draw z, decode z, and return the parts of the bound.
+
+    If gradients are enabled and there are more than `max_rows` draws (L M), they are decoded in chunks to limit memory.
+    The gradient is the same.
 
     Args:
-        q: the posterior of x, where x was encoded already.
-        likelihood: the distribution by which x is scored, in place of the model's own.
+        model: the VAE.
+        x: the images, [M, P].
+        eps: the noise of the draws, [L, M, D].
+        log_guard: the constant inside logarithms of outputs; above 0 only in training.
+        q: the posterior of x, if x is encoded already.
+        likelihood: the distribution by which x is scored, instead of the model's own.
     """
     q = model.encode(x, log_guard) if q is None else q
     p = model.likelihood if likelihood is None else likelihood
@@ -81,11 +105,12 @@ def terms(
 
 
 class _Recomputed(torch.autograd.Function):
-    """decode(x, z), which keeps nothing of the way and goes it again when the gradient is wanted.
+    """decode(x, z) without stored activations: the backward pass computes decode(x, z) again.
 
-    The decoder's activations are all that is large in a step. What an estimator makes of its log-likelihoods is not
-    known when they are computed, and with weights that couple all draws it cannot be, so each chunk is computed twice.
-    (`torch.utils.checkpoint` does the same but holds what it recomputed until the whole step is over.)
+    In a step, only the decoder's activations need much memory. The gradient of a chunk cannot be computed together with
+    its log-likelihoods: the objective's derivative in them is not known yet, and it depends on all draws if importance
+    weights couple the draws. So each chunk is computed twice. (`torch.utils.checkpoint` does the same, but keeps what
+    it recomputed until the end of the step.)
     """
 
     @staticmethod

@@ -1,8 +1,10 @@
-"""The VAE: encoder, decoder, q(z|x), p(z). Shapes and nothing else.
+"""The VAE: the encoder, the decoder, the posterior q(z|x), the prior p(z) and the initialisations of the weights.
 
 Shapes: L samples, M minibatch, D latent dimensions, P pixels, H hidden widths.
     x [M, P] -> q(z|x): mu, sigma [M, D] -> z = mu + sigma * eps [L, M, D] -> head [L, M, heads * P]
-The prior p(z) is N(0, I).
+
+The prior p(z) is N(0, I). The likelihood p(x|z) turns the head into a distribution of pixels
+(`vaestudy/model/likelihoods/base.py`). The objectives of training are in `vaestudy/training/objectives.py`.
 """
 
 from __future__ import annotations
@@ -27,40 +29,43 @@ PIXEL_COUNT = 784
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(z|x) = N(mu, diag sigma^2), one per image: mu, sigma, log_variance [M, D]."""
+    """q(z|x) = N(mu, diag sigma^2), one distribution per image: mu, sigma and log_variance = ln sigma^2 are [M, D].
+
+    sigma may be negative with some parameterisations; only sigma * eps and sigma^2 are used.
+    """
 
     mu: Tensor
     sigma: Tensor
     log_variance: Tensor
 
     def draw(self, eps: Tensor) -> Tensor:
-        """z = mu + sigma * eps: eps [L, M, D] -> z [L, M, D], differentiable in mu and sigma."""
+        """Return z = mu + sigma * eps: eps [L, M, D] -> z [L, M, D], differentiable in mu and sigma."""
         return torch.addcmul(self.mu, self.sigma, eps)
 
     def detach(self) -> Posterior:
-        """The same distribution, through which no gradient goes."""
+        """Return the same distribution without a gradient in its parameters."""
         return Posterior(self.mu.detach(), self.sigma.detach(), self.log_variance.detach())
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z|x): z [L, M, D] -> [L, M], nats."""
+        """Return log q(z|x): z [L, M, D] -> [L, M], nats."""
         return -0.5 * (((z - self.mu) / self.sigma).square() + self.log_variance + LOG_2PI).sum(-1)
 
     def kl_per_dimension(self) -> Tensor:
-        """KL(q(z_d|x) || N(0, 1)) = (mu^2 + sigma^2 - 1 - ln sigma^2) / 2, [M, D], nats."""
+        """Return KL(q(z_d|x) || N(0, 1)) = (mu^2 + sigma^2 - 1 - ln sigma^2) / 2, [M, D], nats."""
         return 0.5 * (self.mu.square() + self.sigma.square() - 1 - self.log_variance)
 
     def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)), [M], nats (Kingma & Welling 2013, appendix B)."""
+        """Return KL(q(z|x) || p(z)), [M], nats (Kingma & Welling 2013, appendix B)."""
         return self.kl_per_dimension().sum(-1)
 
 
 def log_prior(z: Tensor) -> Tensor:
-    """log p(z) under N(0, I): z [L, M, D] -> [L, M], nats."""
+    """Return log p(z) under N(0, I): z [L, M, D] -> [L, M], nats."""
     return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
 
 class Affine(nn.Linear):
-    """x W^T + b, with a second bias if asked for, which starts at zero as in the article's script."""
+    """The layer x W^T + b, optionally with a second bias, which starts at zero as in the article's script."""
 
     def __init__(self, width_in: int, width_out: int, second_bias: bool) -> None:
         super().__init__(width_in, width_out)
@@ -71,7 +76,10 @@ class Affine(nn.Linear):
 
 
 class VAE(nn.Module):
-    """Two mirrored multi-layer perceptrons, built from a configuration; weights depend on it and its seed alone."""
+    """Two mirrored multi-layer perceptrons, built from a configuration.
+
+    The initial weights depend only on the configuration and its seed.
+    """
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
@@ -99,7 +107,10 @@ class VAE(nn.Module):
         self.likelihood.initialise_head(self.head)
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
-        """q(z|x) for images x [M, P]."""
+        """Return q(z|x) for images x [M, P].
+
+        `log_guard` is the constant inside the logarithm of sigma^2, used by the parameterisations `raw` and `abs`.
+        """
         h = x
         for layer in self.encoder:
             h = self.activation(layer(h))
@@ -109,7 +120,7 @@ class VAE(nn.Module):
         return Posterior(self.mu(h), *sigma(output, log_guard))
 
     def decode(self, z: Tensor) -> Tensor:
-        """The likelihood's head for latents z [..., D] -> [..., heads * P]."""
+        """Return the likelihood's head, the raw output of the decoder: z [..., D] -> [..., heads * P]."""
         h = z
         for layer in self.decoder:
             h = self.activation(layer(h))
@@ -117,16 +128,16 @@ class VAE(nn.Module):
 
 
 def glorot(layer: Affine) -> None:
-    """Glorot & Bengio 2010, uniform; biases zero."""
+    """Draw the weights by Glorot & Bengio 2010 (uniform) and set the biases to zero."""
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
 
 
 def aevb_normal(layer: Affine) -> None:
-    """Weights and biases from N(0, 0.01), a variance: Kingma & Welling 2013, section 5."""
+    """Draw weights and biases from N(0, 0.01), where 0.01 is the variance (Kingma & Welling 2013, section 5)."""
     nn.init.normal_(layer.weight, std=0.1)
     nn.init.normal_(layer.bias, std=0.1)
 
 
 def torch_default(layer: Affine) -> None:
-    """As `nn.Linear` has already drawn them."""
+    """Leave weights and biases as `nn.Linear` has drawn them."""

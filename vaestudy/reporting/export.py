@@ -1,7 +1,7 @@
-"""Tracked studies -> table files and pictures, under mlruns/tables/ and attached to the study's run.
+"""Write the tables and figures of tracked sweeps to files under mlruns/tables/ and attach them to the sweep run.
 
 mlruns/tables/<study>/<sweep>/table.csv .md .tex .html, runs.csv, <figure>.png
-mlruns/tables/<study>/...                the same of the newest sweep; a quick look never replaces a result here
+mlruns/tables/<study>/...                the same files of the newest sweep; a quick sweep never replaces a result here
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and the tables for a terminal."""
+    """The folder that an export wrote, and its tables and notes for a terminal."""
 
     folder: Path
     screens: list[Screen]
@@ -43,7 +43,11 @@ class Exported:
 
 
 def export_all(tracker: Tracker, name: str | None) -> list[Path]:
-    """Export every sweep of every study, or of the one called `name`, oldest first; the folders written."""
+    """Export every sweep of every study, or of the study called `name`, the oldest sweep first.
+
+    Returns:
+        The folders that were written.
+    """
     written = []
     for experiment_name, experiment in sorted(tracker.experiments().items()):
         if name is None or experiment_name == name:
@@ -54,10 +58,15 @@ def export_all(tracker: Tracker, name: str | None) -> list[Path]:
 
 
 def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
-    """Write one sweep's tables and pictures and attach them to its run.
+    """Write one sweep's tables and figures and attach them to its sweep run.
+
+    Args:
+        tracker: the store of the runs.
+        experiment: the id of the study's MLflow experiment.
+        parent: the id of the sweep run.
 
     Raises:
-        tables.Incomparable: its runs may not stand in one table.
+        runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
     study = Study.model_validate_json(tracker.read_file(parent, "study.json"))
@@ -69,7 +78,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
     table = summary.summarise(tidy, study)
     for frame in (table.full, tidy):
-        frame["quick"] = quick  # a file of numbers alone must say what it is, too
+        frame["quick"] = quick  # also in the CSV files, which have no notes
     notes += table.notes
     title = f"{study.question} ({sweep})"
     files, screens = _texts("table", table, title, notes), [_screen(table, title)]
@@ -98,7 +107,10 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
-    """The picture of each arm's first finished run at the baseline's numbers, in the order of the declaration."""
+    """Return one PNG file per arm, in the order of the study's declaration: that of the arm's first finished run.
+
+    Only runs with the baseline's levels of the numeric factors are used.
+    """
     numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
     names = [name for name in study.factors if name not in numbers]
     shown = tidy[tidy["status"] == "FINISHED"]
@@ -109,8 +121,8 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
     return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
 
 
-def _texts(stem: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:
-    """A table's files."""
+def _texts(name: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:
+    """Return the files of one table, as CSV, Markdown, LaTeX and HTML: path -> content."""
     shown = table.shown
     markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
     markdown += "".join(f"* {line}\n" for line in notes)
@@ -126,14 +138,14 @@ def _texts(stem: str, table: summary.Table, title: str, notes: list[str]) -> dic
         "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
         f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
     }
-    return {f"tables/{stem}.{ending}": content.encode() for ending, content in contents.items()}
+    return {f"tables/{name}.{ending}": content.encode() for ending, content in contents.items()}
 
 
 _NUMBER = r"[\d.,]+(?:e\d+)?"
 
 
 def _tex(text: str) -> str:
-    """A heading or a cell for LaTeX: numbers in mathematics, so that minus signs are."""
+    """Return a heading or an entry as LaTeX. Numbers are set in math mode, so that minus signs are not hyphens."""
     if re.fullmatch(rf"[-+]?{_NUMBER}( ± {_NUMBER})?", text):
         text = re.sub(r"e(\d+)", r" \\times 10^{\1}", text)
         return "$" + text.replace(",", "{,}").replace("±", r"\pm") + "$"
@@ -143,11 +155,12 @@ def _tex(text: str) -> str:
 
 
 def _comment(text: str) -> str:
+    """Return the text on one line, so that it fits behind one "%" of LaTeX."""
     return text.replace("\n", " ")
 
 
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
-    """One row a run, for those who make their own tables."""
+    """Return a CSV file with one row per run, for readers who make their own tables."""
     facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
     kinds = ("test/", "valid/", "train/", "seconds", "along/", "gradient/")
     metrics = [c for c in map(str, tidy) if c.startswith(kinds) or c in study.tabulate]
@@ -155,11 +168,15 @@ def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
 
 
 def _folder(study: Study, sweep: str) -> Path:
+    """Return the folder of a sweep's files."""
     return mlruns() / "tables" / study.name / slug(sweep)
 
 
 def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Path:
-    """Write a sweep's files to its folder, and to the study's own if it is the one to show there."""
+    """Write a sweep's files to its own folder and copy them to the study's folder; return the folder to show.
+
+    The files of a quick sweep are not copied if the study already has a result that is not quick.
+    """
     folder = _folder(study, sweep)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -176,7 +193,7 @@ def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Pa
 
 
 def _summary(tidy: pd.DataFrame, table: summary.Table) -> dict[str, float]:
-    """The parent's own metrics, so that it stands in MLflow's lists with numbers of its own."""
+    """Return the sweep run's own metrics, so that MLflow's list of runs shows numbers for it."""
     finished = int((tidy["status"] == "FINISHED").sum())
     return {
         "cells": float(len(table.full)),
@@ -187,7 +204,7 @@ def _summary(tidy: pd.DataFrame, table: summary.Table) -> dict[str, float]:
 
 
 def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -> None:
-    """Means over seeds as a curve over the factor, where there is one and it is a whole number."""
+    """Store the means over seeds as curves over the factor, if the study has one factor and its levels are integers."""
     (factor, *others), full = list(study.factors), table.full
     if not others and pd.api.types.is_integer_dtype(full[factor]):
         for metric in (name for name in study.tabulate if name in full):
@@ -197,8 +214,11 @@ def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -
 
 
 def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> str:
-    """The description that MLflow shows with the run: as many rows as it takes."""
-    # MLflow's page gives cells no padding and breaks lines anywhere: hard spaces do both.
+    """Return the description that MLflow shows with the sweep run.
+
+    It contains the first rows of the table, as many as fit into LONGEST_DESCRIPTION characters.
+    """
+    # MLflow's page gives table cells no padding and breaks lines anywhere: non-breaking spaces prevent both.
     hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
         lambda text: text.replace("± ", "±\u00a0")
     )
@@ -225,12 +245,13 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
 
 
 def _screen(table: summary.Table, title: str) -> Screen:
+    """Return a table for a terminal. The column of failed runs is left out if no run failed."""
     screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     none_failed = "failed" in table.full and (table.full["failed"] == 0).all()
     shown = table.shown.drop(columns="failed") if none_failed else table.shown
     for column in shown.columns:
         screen.add_column(re.sub("[_ ]", "\n", column), justify="right", no_wrap=True)
     for row in shown.itertuples(index=False):
-        # The interval below its mean: eighty columns hold the whole table, whatever the terminal.
+        # The interval is put below its mean, so that the table fits into eighty columns.
         screen.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))
     return screen

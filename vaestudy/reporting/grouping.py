@@ -1,4 +1,7 @@
-"""Tidy runs by cell, and columns of means as text: what further tables and pictures are made of."""
+"""Group tidy runs by levels, for the tables and figures of a study.
+
+A cell here is one combination of levels with the runs of all its seeds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from vaestudy.study.declaration import Level, Study, level_text
 
 
 def runs_by_level(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd.DataFrame]:
-    """Level of one factor -> its finished runs at the baseline's levels of all others, in order."""
+    """Return the finished runs at each level of one factor, with all other factors at the baseline's level.
+
+    The levels are in the order of `level_rank`.
+    """
     mine = runs[runs["status"] == "FINISHED"]
     for name, value in study.baseline.items():
         if name != factor:
@@ -24,7 +30,13 @@ def runs_by_level(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd
 def runs_by_cell(
     runs: pd.DataFrame, study: Study, names: Sequence[str] | None = None
 ) -> dict[tuple[Level, ...], pd.DataFrame]:
-    """Levels of all factors, or of some by name -> their finished runs, in order."""
+    """Return the finished runs of each combination of levels, in the order of `level_rank`.
+
+    Args:
+        runs: tidy runs.
+        study: the study that declares the factors.
+        names: the factors to group by; all factors of the study by default.
+    """
     names = list(study.factors if names is None else names)
     finished = runs[runs["status"] == "FINISHED"]
     groups: dict[Any, pd.DataFrame] = dict(list(finished.groupby(names, sort=False)))
@@ -33,7 +45,7 @@ def runs_by_cell(
 
 
 def runs_by_cell_name(runs: pd.DataFrame, study: Study, names: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
-    """«latent_dim=2, sigma=raw» -> the runs of `all_cells`."""
+    """Return the groups of `runs_by_cell` under readable keys such as «latent_dim=2, sigma=raw»."""
     names = list(study.factors if names is None else names)
     cells = runs_by_cell(runs, study, names)
     return {
@@ -42,5 +54,5 @@ def runs_by_cell_name(runs: pd.DataFrame, study: Study, names: Sequence[str] | N
 
 
 def metric_interval(cell: pd.DataFrame, column: str) -> tuple[float, float]:
-    """(mean, half-width of its 95 % interval) of a metric over a cell's runs; nan where none has it."""
+    """Return (mean, half-width of its 95 % interval) of a metric over the runs; nan where no run has it."""
     return interval(cell[column].dropna() if column in cell else pd.Series(dtype=float))

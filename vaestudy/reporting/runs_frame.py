@@ -1,4 +1,8 @@
-"""TODO"""
+"""Turn the tracker's runs of a sweep into tidy runs, the table from which all tables and figures of a study are made.
+
+Tidy runs have one row per combination of levels and seed. This file also contains what all tables need: the
+check that runs may share a table, the confidence interval of a mean, and the order of a factor's levels.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +22,22 @@ CONFIDENCE = 0.95
 
 
 class Incomparable(ValueError):
-    """Runs whose numbers may not stand in one column."""
+    """Error for runs whose numbers must not share a column of a table."""
 
 
 def tidy_runs(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """One row per cell and seed, factors as typed columns, metrics under their own names.
+    """Return one row per combination of levels and seed, sorted by them.
 
-    Where a cell was run more than once (a crash, then a retry) its finished run counts, else its newest.
+    Factors become columns with typed values, and metrics lose the prefix "metrics.". Where a cell was run more than
+    once (for example a retry after a crash), the finished run is kept, or the newest if none has finished.
+
+    Args:
+        runs: the tracker's runs of one sweep, as `Tracker.runs` returns them.
+        study: the study that declares the factors.
     """
-    level_rank = {"FINISHED": 0, "FAILED": 1}
-    runs = runs[runs["status"].isin(list(level_rank))].copy()
-    runs["rank"] = runs["status"].map(level_rank)
+    status_rank = {"FINISHED": 0, "FAILED": 1}
+    runs = runs[runs["status"].isin(list(status_rank))].copy()
+    runs["rank"] = runs["status"].map(status_rank)
     runs = runs.sort_values(["rank", "start_time"], ascending=[True, False]).drop_duplicates("tags.config.key")
     for name in (*study.factors, "seed"):
         runs[name] = [_parsed_level(text) for text in runs[f"params.{name}"]]
@@ -38,6 +47,7 @@ def tidy_runs(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def _parsed_level(text: str) -> Any:
+    """Return the level that the tracker stored as text: the value of its JSON, or the text itself if it is no JSON."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
@@ -46,16 +56,17 @@ def _parsed_level(text: str) -> Any:
 
 
 def require_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """Refuse runs whose metrics measure different things.
+    """Raise unless the metrics of all finished runs measure the same quantities.
 
     Raises:
-        Incomparable: they saw different images or pixel protocols, or nats of different kinds of likelihood meet.
+        Incomparable: the runs used different images or pixel protocols, or a metric in nats is compared between
+            likelihoods of different families.
     """
     finished = runs[runs["status"] == "FINISHED"]
     same = {"tags.data.fingerprint": "data sets", "params.subset": "subsets", "params.pixels": "pixel protocols"}
-    for column, words in same.items():
+    for column, what in same.items():
         if len(found := sorted(finished[column].unique())) > 1:
-            raise Incomparable(f"one table cannot hold different {words}: {', '.join(found)}")
+            raise Incomparable(f"one table cannot hold different {what}: {', '.join(found)}")
     families = sorted({LIKELIHOODS[name].family for name in finished["params.likelihood"].unique()})
     nats = [metric for metric in metrics if is_nats_of_pixels(metric)]
     if len(families) > 1 and nats:
@@ -63,7 +74,10 @@ def require_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
 
 
 def interval(values: pd.Series[float]) -> tuple[float, float]:
-    """(mean, half-width of its 95 % interval over the values); the half-width of fewer than two is nan."""
+    """Return (mean, half-width of its 95 % interval) of the values, by Student's t.
+
+    With fewer than two values the half-width is nan; with none the mean is nan, too.
+    """
     n = len(values)
     if n < 2:
         return (float(values.mean()) if n else math.nan), math.nan
@@ -71,7 +85,10 @@ def interval(values: pd.Series[float]) -> tuple[float, float]:
 
 
 def level_rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
-    """Where a level stands among a factor's: numbers by their size, others in the order of the declaration."""
+    """Return the sort key of a level of a factor.
+
+    Numbers are sorted by size, other levels in the order in which the study declares them.
+    """
     if isinstance(level, int | float | np.number):
         return float(level), ""
     known = [*study.factors[factor], *study.full.get(factor, ())]

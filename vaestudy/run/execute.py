@@ -1,7 +1,8 @@
-"""One run from configuration to record: data -> train -> evaluate -> figures -> files.
+"""One run from configuration to record: read the data, train, score, draw figures, pack the files.
 
-Pure but for reading the data: nothing is written and nothing is tracked here, so a run is safe to repeat anywhere,
-in this process or in another, and its record can be sent over a wire.
+The functions here read the data, but they write nothing to disk and track nothing. So a run can be repeated anywhere,
+in this process or in another one, and its record can be sent over a network. The only exception is the checkpoint
+store, if the caller passes one: it writes to disk.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from vaestudy.training.train import OnEpoch, run_notices, train
 
 
 def require_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Raise unless torch can use the device on this machine.
 
     Raises:
-        BadInput: no such device in this machine, or torch was built without it.
+        BadInput: the machine has no such device, or torch was built without support for it.
     """
     kind, _, index = device.partition(":")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}
@@ -50,18 +51,19 @@ def run(
     data_dir: Path | str | None = None,
     report: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> Record:
-    """Train and score one VAE; nothing is written and nothing is tracked.
+    """Train and score one VAE. Nothing is written to disk and nothing is tracked.
 
     Args:
-        config: the run's configuration; `dataset="auto"`, `epochs` and `valid_size` are filled in as for a command.
+        config: the configuration of the run. `dataset="auto"`, `epochs` and `valid_size` are filled in as by the
+            command line.
         data_dir: the folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache].
-        report: receives what the user should know of the run, a line each [default: printed to stderr].
+        report: receives notices for the user about the run, one line per call [default: print to stderr].
 
     Returns:
         the record: scores, curves, weights and figures.
 
     Raises:
-        BadInput: the data set is not there, or the device is not.
+        BadInput: the data set or the device is not available.
         NonFiniteLoss: the run diverged.
     """
     root = datasets.data_root(None if data_dir is None else Path(data_dir))
@@ -78,9 +80,18 @@ def execute(
     report: Callable[[str], None] = lambda line: None,
     checkpoint_store: CheckpointStore | None = None,
 ) -> Record:
-    """Run a resolved configuration on the data under `root`.
+    """Run a resolved configuration on the data under `root`, and return its record.
+
+    Args:
+        config: a configuration without values that are still to be filled in, see `datasets.resolve`.
+        root: the folder of the data sets.
+        on_epoch: receives each epoch's number and metrics.
+        report: receives notices for the user, one line per call.
+        checkpoint_store: where checkpoints are written and from where an interrupted run is resumed [default: no
+            checkpoints].
 
     Raises:
+        BadInput: the data set or the device is not available.
         NonFiniteLoss: the run diverged.
     """
     require_device(config.device)
@@ -131,12 +142,18 @@ def execute(
 
 
 def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    """The x [N, P] and labels [N] by which this configuration's runs are scored."""
+    """Return the test images x [N, P] and labels [N] that are used to score the runs of a configuration."""
     return fixed(config.pixels, data.test.images.to(config.device), "test"), data.test.labels.to(config.device)
 
 
 def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> score.Scores:
-    """All that the model's configuration asks to know of x [N, P] with labels [N], the test split of `data`."""
+    """Return all scores that the model's configuration requests.
+
+    Args:
+        x: the test images of `data` as pixels, [N, P], from `scored_images`.
+        labels: their classes, [N].
+        data: the data set; its train split trains the classifier of the class scores.
+    """
     scores = score.score(model, x, labels, model.config.iwae)
     if model.config.class_scores:
         scores = scores.joined(*class_scores(model, x, labels, get_classifier(model.config, data)))
@@ -144,13 +161,13 @@ def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> 
 
 
 def data_summary(data: Data) -> dict[str, str]:
-    """What the run was fed, for the tracker."""
+    """Return the data set's name, fingerprint and split sizes, all as text, for the tracker."""
     sizes = {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)}
     return {"name": data.name, "fingerprint": data.fingerprint} | {k: str(v) for k, v in sizes.items()}
 
 
 def provenance_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
-    """What a stranger needs to obtain the same bits: by name, all as text."""
+    """Return what another person needs to reproduce the bits of the results: name -> value, all as text."""
     revision = provenance.code_revision()
     return {
         "code.revision": revision.commit,

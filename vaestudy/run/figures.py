@@ -1,7 +1,8 @@
-"""FIGURES: name -> a picture of one run.
+"""The figures of one run. `RUN_FIGURES` in run/registry.py lists them by name.
 
-A member takes a `Portrait` and returns a matplotlib figure, or None where it does not apply (a plane needs D=2).
-Digits are drawn dark on white, for paper. The noise of the pictures is fixed, as that of the scores is.
+Each function takes a `FigureInputs` and returns a matplotlib figure, or None if the figure does not apply to the run
+(a figure of the latent plane needs D=2). Digits are drawn dark on white, for paper. The noise of the figures is fixed,
+like that of the scores.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class FigureInputs:
-    """What a picture may show: a trained model, the test images x [N, P] with labels [N], and its numbers."""
+    """The inputs of a figure: a trained model, the test images x [N, P] with labels [N], its curves and its scores."""
 
     model: VAE
     x: Tensor
@@ -48,18 +49,18 @@ class FigureInputs:
         return self.model.config.latent_dim
 
 
-def draw_figures(portrait: FigureInputs, names: tuple[str, ...]) -> dict[str, bytes]:
-    """The named figures that apply to this run, as PNG files."""
+def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Return the named figures that apply to this run: name -> PNG file."""
     files = {}
     with torch.no_grad():
         for name in names:
-            if (figure := RUN_FIGURES.load(name)(portrait)) is not None:
+            if (figure := RUN_FIGURES.load(name)(inputs)) is not None:
                 files[name] = to_png(figure)
     return files
 
 
 def reconstructions(p: FigureInputs) -> Figure:
-    """Two test images of each class over their reconstructions: the decoder's mean at a z drawn from q(z|x)."""
+    """Draw two test images of each class above their reconstructions, E[x|z] at one z drawn from q(z|x)."""
     found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
     columns = [rows for rows in found if len(rows) == 2]
     x = p.x[torch.cat(columns)]
@@ -78,20 +79,20 @@ def reconstructions(p: FigureInputs) -> Figure:
 
 
 def prior_means(p: FigureInputs) -> Figure:
-    """Decoder means at 100 draws of z from the prior."""
+    """Draw the decoder means E[x|z] at 100 draws of z from the prior."""
     means = p.model.likelihood.mean(p.model.decode(_prior_draws(p)))
     return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}")[0]
 
 
 def prior_samples(p: FigureInputs) -> Figure:
-    """Pixels drawn from p(x|z) at the same draws of z."""
+    """Draw samples x ~ p(x|z) at the draws of z of `prior_means`."""
     generator = stream("figures", "pixels", device=p.x.device)
     samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
     return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
 
 
 def decoder_samples(p: FigureInputs) -> Figure:
-    """One test image of each class, the decoder's mean at a z drawn from q(z|x), and pixels drawn from p(x|z) there."""
+    """Draw one test image of each class, E[x|z] at a z drawn from q(z|x), and a sample of p(x|z) at the same z."""
     rows = torch.cat([(p.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
     x = p.x[rows]
     q = p.model.encode(x)
@@ -105,14 +106,17 @@ def decoder_samples(p: FigureInputs) -> Figure:
 
 
 def pixel_calibration(p: FigureInputs) -> Figure | None:
-    """Dequantised pixels: grey levels drawn from p(x|z) against the data's, and the places of the data in p(x|z)."""
+    """Draw the histogram of grey values drawn from p(x|z) beside that of the data, and the histogram of F(x|z).
+
+    F is the distribution function of p(x|z). Return None unless the pixels are dequantised.
+    """
     if not p.scores.histograms:
         return None
     predicted, observed, pit = (np.array(p.scores.histograms[name]) for name in ("predicted", "observed", "pit"))
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    for values, colour, words in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
-        left.step(range(len(values)), np.where(values > 0, values, np.nan), color=colour, label=words, where="mid")
+    for values, colour, label in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
+        left.step(range(len(values)), np.where(values > 0, values, np.nan), color=colour, label=label, where="mid")
     left.set(yscale="log", xlabel="grey level", ylabel="share of pixels")
     left.set_title(f"Grey levels, total variation {p.scores.metrics['histogram_distance']:.3f}")
     left.legend(frameon=False)
@@ -128,7 +132,7 @@ def pixel_calibration(p: FigureInputs) -> Figure | None:
 
 
 def likelihood_over_kl(p: FigureInputs) -> Figure:
-    """|log-likelihood| / KL in training, from the first step on."""
+    """Draw |log-likelihood| / KL in training against epochs; epoch 0 is the first step."""
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     ax = figure.subplots()
     values = [p.history[0].get("train/first_likelihood_over_kl", math.nan)]
@@ -142,14 +146,14 @@ def likelihood_over_kl(p: FigureInputs) -> Figure:
 
 
 def training_curves(p: FigureInputs) -> Figure:
-    """The bound and its two parts against epochs; the test value as a point at the end."""
+    """Draw the ELBO and its two parts against epochs, and the test value as a point at the end."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     epochs = range(1, len(p.history) + 1)
     dots = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
     for ax, (name, title) in zip(figure.subplots(1, 3), PARTS.items(), strict=True):
-        for split, colour, words in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
+        for split, colour, label in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
             if f"{split}/{name}" in p.history[0]:
-                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=words, **dots)
+                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=label, **dots)
         ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
         values = [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h]
         _focus(ax, values, p.scores.metrics[name])
@@ -161,7 +165,7 @@ def training_curves(p: FigureInputs) -> Figure:
 
 
 def kl_per_dimension(p: FigureInputs) -> Figure:
-    """Mean KL of each latent dimension over the test images, largest first."""
+    """Draw the mean KL of each latent dimension over the test images, in nats, largest first."""
     values = np.sort(p.scores.kl_per_dimension)[::-1]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     ax = figure.subplots()
@@ -179,7 +183,7 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
 
 
 def latent_means(p: FigureInputs) -> Figure | None:
-    """D=2: the mean of q(z|x) of each test image, coloured by class."""
+    """Draw the mean of q(z|x) of each test image, coloured by class. Return None unless D=2."""
     if p.D != 2:
         return None
     mu = p.model.encode(p.x).mu.cpu().numpy()
@@ -191,7 +195,7 @@ def latent_means(p: FigureInputs) -> Figure | None:
         box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
         z1, z2 = np.median(mu[labels == c], axis=0)
         ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
-    # A few far points would shrink the rest; 99.8 % of each axis is shown.
+    # Show 99.8 % of the points on each axis: the few far points would make all others small.
     low, high = np.percentile(mu, [0.1, 99.9], axis=0)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
     ax.set_title("Means of q(z|x) of the test images, by class")
@@ -199,7 +203,10 @@ def latent_means(p: FigureInputs) -> Figure | None:
 
 
 def manifold(p: FigureInputs) -> Figure | None:
-    """D=2: decoder means on a grid of the prior's quantiles, so that each tile has the same prior mass."""
+    """Draw decoder means on a grid of quantiles of the prior, so that each tile has the same prior mass.
+
+    Return None unless D=2.
+    """
     if p.D != 2:
         return None
     n = 20
@@ -215,7 +222,10 @@ def manifold(p: FigureInputs) -> Figure | None:
 
 
 def traversals(p: FigureInputs) -> Figure | None:
-    """D>2: one dimension at a time moved across the prior, the others held at one test image's posterior mean."""
+    """Draw decoder means as one dimension after another varies across the prior.
+
+    The other dimensions are fixed at the posterior mean of one test image. Return None if D <= 2.
+    """
     if p.D <= 2:
         return None
     dims = torch.tensor(p.scores.kl_per_dimension).argsort(descending=True)[:10].tolist()
@@ -240,7 +250,7 @@ def _centres(count: int) -> list[float]:
 
 
 def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes]:
-    """Images [rows, columns, P] in [0, 1] as one picture with thin gaps."""
+    """Draw images [rows, columns, P], pixels in [0, 1], as one sheet with thin gaps between them."""
     rows, columns = images.shape[:2]
     padded = np.zeros((rows, SIDE + 2, columns, SIDE + 2), dtype=np.float32)
     tiles = images.reshape(rows, columns, SIDE, SIDE).cpu().numpy()
@@ -257,7 +267,7 @@ def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes
 
 
 def _focus(ax: Axes, values: list[float], test: float) -> None:
-    """Leave the first epochs' climb, which would flatten all that follows, outside the axis of a long history."""
+    """Limit the y axis of a long history to the later epochs: the rise of the first epochs would flatten the rest."""
     if len(values) >= 10:
         low, high = np.percentile(values, [8, 92])
         margin = 0.6 * (high - low) + 1e-6

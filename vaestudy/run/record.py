@@ -1,4 +1,7 @@
-"""TODO"""
+"""The data that a run leaves behind, and the messages that a worker sends about it.
+
+All are plain data without torch objects, so they can be sent between processes.
+"""
 
 from __future__ import annotations
 
@@ -10,44 +13,48 @@ from vaestudy.scoring.bounds import Metrics
 
 @dataclass(frozen=True)
 class Record:
-    """Everything a run leaves behind."""
+    """Everything a run leaves behind, in memory."""
 
     config: RunConfig
     metrics: Metrics
-    """test/... and timings; final values."""
+    """Final values: test/..., along/..., gradient/... and timings."""
     history: list[Metrics]
+    """The train/... and valid/... metrics of each epoch."""
     kl_per_dimension: list[float]
+    """Mean KL of each latent dimension on the test split, in nats."""
     files: dict[str, bytes]
-    """Path within the run -> content: weights, configuration, scores, figures."""
+    """Path inside the run's folder -> content: weights, configuration, scores, figures."""
     facts: dict[str, str]
-    """Code revision, versions, hardware, data fingerprint and sizes."""
+    """Code revision, versions, hardware, data fingerprint and sizes, by name."""
     data: dict[str, str]
+    """Name, fingerprint and split sizes of the data set."""
     notices: tuple[str, ...] = ()
-    """What the user should know of this run, a line each."""
+    """Messages for the user about this run, one line each."""
 
 
 @dataclass(frozen=True)
 class RunFailure:
-    """How a run ended without a record."""
+    """The outcome of a run that ended without a record."""
 
     reason: str
     traceback: str
     diverged: bool
-    """The loss became non-finite: an outcome of the configuration, which would come again."""
+    """Whether the loss became non-finite. The configuration causes this, so a retry would end in the same way."""
 
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """News of a run under way."""
+    """The message that a run has finished an epoch."""
 
     key: str
+    """The key of the run's configuration."""
     epoch: int
     metrics: Metrics
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """A run's end."""
+    """The message that a run has ended, with its outcome."""
 
     key: str
     outcome: Record | RunFailure

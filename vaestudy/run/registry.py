@@ -1,4 +1,7 @@
-"""The pictures of a run. Nothing slow is imported here."""
+"""The figures of a run by name.
+
+The functions that draw them are named as text and imported on use, because matplotlib and torch are slow to import.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The file that stores a run's weights together with its configuration."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vaestudy.model.vae import VAE
 
 
 def pack_weights(model: VAE) -> bytes:
-    """Weights and configuration as one safetensors file: neither can be had without the other."""
+    """Return weights and configuration as one safetensors file, so that one is never loaded without the other."""
     return save_tensors(model.state_dict(), metadata={"config": model.config.model_dump_json()})
 
 
 def unpack_weights(content: bytes) -> VAE:
-    """The model that `pack` packed, on the device of its configuration.
+    """Return the model that `pack_weights` packed, on the device of its configuration.
 
     Raises:
-        BadInput: the file is torn, or is not ours.
+        BadInput: the file is incomplete or damaged, or `pack_weights` did not write it.
     """
     try:
         length = int.from_bytes(content[:8], "little")

@@ -1,1 +1,1 @@
-"""The process and its surroundings: paths, signals, random streams, provenance, terminal."""
+"""Services for all rooms that concern the process: paths, signals, random streams, provenance, terminal output."""

@@ -1,4 +1,4 @@
-"""What the user sees: progress while work lasts, one JSON line for machines."""
+"""Output for the user: a progress bar during long work, tables, and one line of JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from rich.table import Table
 
 
 def consoles() -> tuple[Console, Console]:
-    """(stderr for progress and remarks, stdout for results)."""
+    """Return two consoles: stderr for progress and remarks, stdout for results."""
     return Console(stderr=True, highlight=False, soft_wrap=True), Console(highlight=False, soft_wrap=True)
 
 
 def progress(console: Console) -> Progress:
-    """A bar for long work; nothing where there is no terminal."""
+    """Return a progress bar for long work. It is disabled if the console is not a terminal.
+
+    Each task needs a field `shown`: the text to the right of the bar.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,12 +34,12 @@ def progress(console: Console) -> Progress:
 
 
 def print_uncut(console: Console, table: Table) -> None:
-    """Print a table at its natural width: a narrow terminal wraps its lines, but nothing is cut off."""
+    """Print a table at its natural width. A narrow terminal wraps the lines, but no text is cut off."""
     wide = Console(width=1_000, highlight=False)
     Console(width=max(wide.measure(table).maximum, console.width), highlight=False).print(table)
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """One object on one line; what is not finite becomes null, as JSON has no such number."""
+    """Print one JSON object on one line. A number that is not finite becomes null, because JSON has no such number."""
     finite = {k: None if isinstance(v, float) and v - v != 0 else v for k, v in values.items()}
     print(json.dumps(finite))

@@ -1,60 +1,76 @@
-"""Where things are written: mlruns/, the tracking database in it, and checks that they can be. Imports nothing slow."""
+"""The folder mlruns/ and the tracking database in it, and checks that an address or a path can be used.
+
+Nothing slow is imported here, so a wrong path or address is reported at once.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import socket
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import vaestudy
 from vaestudy.errors import BadInput
 
 MLRUNS_VARIABLE = "VAESTUDY_MLRUNS"
+"""The environment variable that sets the folder of `mlruns`."""
+
 SERVERS = {"http": 80, "https": 443}
+"""Scheme of a tracking server -> its default port."""
+
 DATABASES = ("postgresql", "mysql", "mssql")
+"""Schemes of the tracking databases besides SQLite."""
+
 CONNECT_SECONDS = 3
+"""Seconds after which an attempt to connect fails."""
 
 
 def checkout() -> Path:
-    """Return the folder that holds the package: the root of a checkout, or `site-packages`."""
-    return Path(vaestudy.__file__).resolve().parents[1]
+    """Return the folder that contains the package: the root of a checkout, or `site-packages`."""
+    spec = importlib.util.find_spec("vaestudy")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package vaestudy is not on the import path")
+    return Path(spec.origin).resolve().parents[1]
 
 
 def repository() -> Path:
-    """Return the checkout that this package runs from; the current directory where it was installed without one."""
+    """Return the root of the checkout that this package runs from, or the current directory if there is no checkout."""
     return checkout() if (checkout() / "pyproject.toml").is_file() else Path.cwd()
 
 
 def mlruns() -> Path:
-    """The folder for all that is recorded: VAESTUDY_MLRUNS, else mlruns/ at the repository's root."""
+    """Return the folder for all records: VAESTUDY_MLRUNS if it is set, else mlruns/ at the repository's root."""
     named = os.environ.get(MLRUNS_VARIABLE)
     return Path(named).resolve() if named else repository() / "mlruns"
 
 
 def slug(text: str) -> str:
-    """`text` as a file name that cannot leave its folder."""
+    """Return `text` as a file name. It contains no slash and starts with no dot, so it stays inside its folder."""
     return re.sub(r"[^A-Za-z0-9._=+~-]+", "-", text).strip("-.") or "-"
 
 
 def without_credentials(text: str) -> str:
-    """`text` without the user and password of any URI in it, for messages and file names."""
+    """Return `text` without the user and password of any URI in it, for messages and file names."""
     return re.sub(r"://[^@/\s]*@", "://", text)
 
 
 def database_uri(path: Path) -> str:
-    """The SQLite URI of a file, safe with spaces, % and # in its path."""
+    """Return the SQLite URI of a file. The path may contain spaces, % and #."""
     return f"sqlite:///{quote(str(path))}"
 
 
 def tracking_uri(named: str | None, must_answer: bool = True) -> str:
-    """`named`, else MLFLOW_TRACKING_URI, else the SQLite file under mlruns/; checked, since a wrong one hangs later.
+    """Return the address of the tracker, checked, because a wrong address makes MLflow hang later.
 
-    A study need not have its server answer: its results wait on disk until one does.
+    Args:
+        named: the address that the user gave; None means MLFLOW_TRACKING_URI, else the SQLite file under mlruns/.
+        must_answer: whether a server must answer now. A study does not need that: its results wait in the outbox until
+            the server answers.
 
     Raises:
-        BadInput: it cannot be written, does not answer, or is of no kind that tracking knows.
+        BadInput: the file cannot be written, the server does not answer, or this kind of address is not supported.
     """
     uri = named or os.environ.get("MLFLOW_TRACKING_URI") or database_uri(mlruns() / "mlflow.db")
     scheme = urlsplit(uri).scheme.split("+")[0]
@@ -70,16 +86,21 @@ def tracking_uri(named: str | None, must_answer: bool = True) -> str:
 
 
 def database_file(uri: str) -> Path | None:
-    """The file of a SQLite URI, None for any other URI."""
+    """Return the file of a SQLite URI, None for any other URI."""
     parts = urlsplit(uri)
     return Path(unquote(parts.path[1:])) if parts.scheme.split("+")[0] == "sqlite" else None
 
 
 def require_writable_database(path: Path, shown: str) -> None:
-    """Refuse a path that no file can be written at; nothing is created.
+    """Raise unless a SQLite database can be written at `path`. Nothing is created.
+
+    Args:
+        path: the file.
+        shown: the address or path in messages.
 
     Raises:
-        BadInput: it is a folder, or its nearest existing folder cannot be written to.
+        BadInput: `path` is a folder, a file that cannot be written to, or a file of another kind; or its nearest
+            existing folder cannot be written to.
     """
     if path.is_dir() or not path.name:
         raise BadInput(f"tracking path {shown}: a folder, not a file")
@@ -97,10 +118,15 @@ def require_writable_database(path: Path, shown: str) -> None:
 
 
 def require_listening(uri: str, name: str, kind: str) -> None:
-    """Refuse an address where nothing listens.
+    """Raise unless something listens at an address.
+
+    Args:
+        uri: the address.
+        name: the flag of the address, for the message.
+        kind: what should listen there, for the message.
 
     Raises:
-        BadInput: nothing does.
+        BadInput: nothing listens there.
     """
     parts = urlsplit(uri)
     address = (parts.hostname or "", parts.port or SERVERS[parts.scheme])
@@ -111,5 +137,5 @@ def require_listening(uri: str, name: str, kind: str) -> None:
 
 
 def cores() -> int:
-    """Processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Where a number comes from: code revision, versions, hardware. Everything a stranger needs to obtain it again."""
+"""The origin of a number: code revision, package versions, hardware. Together they make a result reproducible."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from vaestudy.runtime.paths import checkout
 
 PACKAGES = ("vaestudy", "torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "safetensors", "mlxtend")
+"""Packages whose version a number may depend on."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,14 @@ class CodeRevision:
     commit: str
     """The commit's hash, or "unknown"."""
     state: str
-    """Either "clean" or "dirty"; outside a checkout, that it is none."""
+    """"clean" or "dirty"; outside a git checkout, a text that says so."""
 
 
 @functools.cache
 def code_revision() -> CodeRevision:
     """Return the revision of the checkout that this package runs from.
 
-    A table exported or a picture drawn changes no result, so docs/ does not make a checkout dirty.
+    Changes in docs/ and README.md do not make the checkout "dirty": exported tables and pictures change no result.
     """
     root = checkout()
     if not (root / ".git").exists():
@@ -40,6 +41,7 @@ def code_revision() -> CodeRevision:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    """Return the output of a git command, without white space around it; empty if git cannot be run."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -49,13 +51,13 @@ def _git(root: Path, *arguments: str) -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each package a number may depend on."""
+    """Return the version of Python and of each package that a number may depend on."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 @functools.cache
 def hardware() -> dict[str, str]:
-    """The processor, its cores, the system."""
+    """Return the processor, the number of its cores, the architecture and the operating system."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -1,9 +1,10 @@
-"""SIGINT and SIGTERM: the first unwinds the work in good order, which takes seconds; the second ends it at once.
+"""Handle SIGINT and SIGTERM: the first signal stops the work in an orderly way, the second ends the process at once.
 
-To end at once is as safe as a kill -9 is: the next run of the same command makes good what was left.
+The first signal raises KeyboardInterrupt; closing everything takes seconds. Ending at once is as safe as `kill -9`: the
+next start of the same command repairs what is left over.
 
-A KeyboardInterrupt alone is not enough: raised within a destructor or another callback of C code, Python prints it and
-goes on. So the signal is remembered, and loops `check` for it.
+A KeyboardInterrupt alone is not enough. If it is raised within a destructor or another callback of C code, Python
+prints it and continues. So the signal is also remembered, and loops call `raise_if_interrupted`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class _State:
+    """The state of signal handling in this process."""
+
     depth: int = 0
-    """How many `whole` blocks are open."""
-    came: bool = False
-    """The first signal came."""
+    """Number of open `deferring_interrupts` blocks."""
+    interrupted: bool = False
+    """Whether the first signal has arrived."""
 
 
 _state = _State()
@@ -31,26 +34,32 @@ _state = _State()
 
 @contextmanager
 def handling_signals() -> Iterator[None]:
-    """Handle both signals as told above; in a thread that gets none, nothing is changed."""
+    """Handle both signals in the block as described at the top of this file.
+
+    Outside the main thread nothing changes, because only the main thread receives signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _first) for number in SIGNALS}
+    before = {number: signal.signal(number, _on_first_signal) for number in SIGNALS}
     try:
         yield
     finally:
-        _state.came = False
+        _state.interrupted = False
         for number, handler in before.items():
-            if signal.getsignal(number) is _first:  # else we are about to exit, and another may be on its way
+            # Another handler means that the process is about to exit, and that a further signal may follow.
+            if signal.getsignal(number) is _on_first_signal:
                 signal.signal(number, handler)
 
 
 @contextmanager
 def deferring_interrupts() -> Iterator[None]:
-    """What happens inside is not cut in two by the first signal, which waits for a `check` or the end.
+    """Defer the first signal while the block runs.
+
+    It takes effect at the next `raise_if_interrupted`, or at the end of the outermost such block.
 
     Raises:
-        KeyboardInterrupt: at the end, if a signal came.
+        KeyboardInterrupt: at the end of the outermost block, if a signal has arrived.
     """
     _state.depth += 1
     try:
@@ -63,7 +72,11 @@ def deferring_interrupts() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within `whole`, something long that the first signal may end anywhere."""
+    """Let the first signal take effect anywhere in this block, for long work within `deferring_interrupts`.
+
+    Raises:
+        KeyboardInterrupt: at the start, if a signal has arrived.
+    """
     raise_if_interrupted()
     depth, _state.depth = _state.depth, 0
     try:
@@ -73,28 +86,33 @@ def interruptible() -> Iterator[None]:
 
 
 def raise_if_interrupted() -> None:
-    """End here, if the first signal came.
+    """Raise if the first signal has arrived.
 
     Raises:
-        KeyboardInterrupt: it did.
+        KeyboardInterrupt: it has arrived.
     """
-    if _state.came:
+    if _state.interrupted:
         raise KeyboardInterrupt
 
 
 def dask_setup(worker: object) -> None:
-    """Called by Dask in each worker of this machine: a terminal's Ctrl-C reaches all, and the driver alone answers."""
+    """Ignore SIGINT in a Dask worker of this machine; Dask calls this function when the worker starts.
+
+    Ctrl-C in a terminal reaches the driver and all workers, but only the driver must react.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _first(number: int, frame: object) -> None:
+def _on_first_signal(number: int, frame: object) -> None:
+    """Remember the signal, prepare for the second one, and raise KeyboardInterrupt unless it is deferred."""
     for following in SIGNALS:
-        signal.signal(following, _second)
-    _state.came = True
+        signal.signal(following, _on_second_signal)
+    _state.interrupted = True
     if not _state.depth:
         raise KeyboardInterrupt
 
 
-def _second(number: int, frame: object) -> None:
+def _on_second_signal(number: int, frame: object) -> None:
+    """End the process at once."""
     os.write(2, b"interrupted again: ended at once\n")
     os._exit(130)

@@ -1,1 +1,1 @@
-"""Every number that is reported, defined once."""
+"""The numbers that a run reports: bounds, pixel scores and class scores. `score.py` defines them."""

@@ -1,7 +1,7 @@
-"""How well p(x|z) fits the pixels themselves: errors of the mean, scales at their floors, histograms.
+"""How well p(x|z) fits the pixels: errors of the mean, scales at their floor, histograms of grey values.
 
-Shapes: N images, P pixels. z is drawn once from q(z|x) for each image, with fixed noise. What each number means is told
-at the top of `evaluate.py`.
+Shapes: N images, M images of a block, P pixels, D latent dimensions. z is drawn once from q(z|x) for each image, with
+fixed noise. The docstring of scoring/score.py defines each number.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from vaestudy.model.likelihoods.base import GREY_VALUES
 from vaestudy.model.vae import VAE, Posterior
 from vaestudy.runtime.random_streams import stream
 
-BRIGHT = 250  # the first of the grey levels that count as near 1
+BRIGHT = 250  # the lowest grey value that counts as near 1
 PIT_BINS = 20
-BLOCK = 100  # images at a time; fixed, as a block's noise is one stream
+# Images at a time. Each block has its own noise stream: another size would change the noise, and so the results.
+BLOCK = 100
 
 Sums = dict[str, Tensor]
 
 
 @torch.no_grad()
 def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """(metrics, histograms) of x [N, P]. Histograms, each of sum 1, are of dequantised pixels alone."""
+    """Return (metrics, histograms) of x [N, P].
+
+    There are histograms for dequantised pixels only, and each sums to 1: `predicted` and `observed` over the grey
+    values, `pit` over the bins of F(x|z).
+    """
     total: Sums = {}
     for block, xs in enumerate(x.split(BLOCK)):
         for name, value in _sums(model, xs, stream("score", "pixels", block, device=x.device)).items():
@@ -49,7 +54,10 @@ def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, lis
 
 
 def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
-    """What a block of images x [M, P] adds, in float64: means over pixels or units, counts, all summed over images."""
+    """Return the sums over the images of a block x [M, P], in float64.
+
+    For each image these are means over pixels or latent dimensions, and counts.
+    """
     likelihood, config = model.likelihood, model.config
     q = model.encode(x)
     eps = torch.randn((1, *q.mu.shape), generator=generator, device=x.device)
@@ -61,13 +69,13 @@ def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
     if config.pixels == "dequantised":
         found["predicted"] = _grey_value_counts(likelihood.sample(head, generator))
         found["observed"] = _grey_value_counts(x)
-        places = likelihood.normalised.cdf(x, head).double().clamp(0, 1)
-        found["pit"] = places.histc(PIT_BINS, 0, 1)
+        cdf = likelihood.normalised.cdf(x, head).double().clamp(0, 1)
+        found["pit"] = cdf.histc(PIT_BINS, 0, 1)
     return found
 
 
 def _sigmas(model: VAE, q: Posterior) -> Sums:
-    """Encoder scales at their floor, and how many are negative, by unit."""
+    """Return, summed over images, how many sigma are negative per latent dimension and the share at the floor."""
     found = {"negative": (q.sigma < 0).double().sum(0)}
     if floor := model.config.sigma_floor:
         found["encoder_at_floor"] = (q.sigma.abs() <= floor * (1 + 1e-6)).double().mean(-1).sum()
@@ -75,6 +83,6 @@ def _sigmas(model: VAE, q: Posterior) -> Sums:
 
 
 def _grey_value_counts(x: Tensor) -> Tensor:
-    """How many pixels fall on each grey level, what lies outside [0, 1] on the nearest: [256]."""
+    """Count the pixels of each grey value, [256]. A pixel outside [0, 1] counts for the nearest grey value."""
     grey_value = (x.double() * GREY_VALUES).floor_().clamp_(0, GREY_VALUES - 1)
     return grey_value.histc(GREY_VALUES, -0.5, GREY_VALUES - 0.5)

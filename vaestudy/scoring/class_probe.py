@@ -1,7 +1,9 @@
-"""What the labels, which no VAE here ever sees, say of it: how its classes lie, and how its pictures read.
+"""The class scores: whether the latent space separates the classes, and whether a classifier recognises the pictures.
 
-Shapes: N images, P pixels, D latent dimensions, C classes. Pictures are decoder means E[x|z], as the article shows
-them; the noise is fixed. What each number means is told at the top of `evaluate.py`; none of them is a bound.
+No VAE here sees the labels in training; they are used for scoring only.
+
+Shapes: N images, P pixels, D latent dimensions, C classes. Pictures are decoder means E[x|z], as in the article. The
+noise is fixed. The docstring of scoring/score.py defines each number; none of them is a bound.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ CLASSES = 10
 NEIGHBOURS = 10
 PRIOR_DRAWS = 2_000
 CONFIDENT = 0.9
-BLOCK = 1_000  # images at a time; fixed, as a block's noise is one stream
+# Images at a time. Each block has its own noise stream: another size would change the noise, and so the results.
+BLOCK = 1_000
 CLASSIFIER_HIDDEN, CLASSIFIER_STEPS, CLASSIFIER_IMAGES = 256, 3_000, 100
 
 Classifier = Callable[[Tensor], Tensor]
-"""Pictures [N, P] -> log p(class|picture) [N, C]."""
+"""A function from pictures [N, P] to log p(class|picture) [N, C]."""
 
 Row = dict[str, float]
 
@@ -36,9 +39,11 @@ _classifiers: dict[tuple[object, ...], Classifier] = {}
 
 
 def get_classifier(config: RunConfig, data: Data) -> Classifier:
-    """The classifier by which pictures are read: the same for all runs on the same train images, made once a process.
+    """Return the classifier that reads the pictures. It is trained once per process and shared by all runs.
 
-    It sees the train split alone, under the run's pixel protocol; no choice of the run's own, and not its seed.
+    It is trained on the train split only, under the run's pixel protocol. It does not depend on any other setting of
+    the run, nor on its seed, so all runs on the same train images have the same classifier. (Device and number of
+    threads are part of the cache key, as they may change the rounding.)
     """
     key = (data.fingerprint, len(data.train), config.pixels, config.device, torch.get_num_threads())
     if key not in _classifiers:
@@ -47,7 +52,7 @@ def get_classifier(config: RunConfig, data: Data) -> Classifier:
 
 
 def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classifier:
-    """A perceptron 784-256-10, ReLU, Adam at 1e-3, 3,000 steps of 100 images drawn with replacement."""
+    """Train a perceptron 784-256-10 with ReLU: Adam at 1e-3, 3,000 steps of 100 images drawn with replacement."""
     x, labels = fixed(pixels, train.images.to(device), "train"), train.labels.to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream("classes", "weights").initial_seed())
@@ -70,7 +75,11 @@ def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classi
 
 @torch.no_grad()
 def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tuple[Row, dict[str, Row]]:
-    """(metrics, metrics by class) of test images x [N, P] with labels [N]."""
+    """Return (metrics, metrics by class) of test images x [N, P] with labels [N].
+
+    Args:
+        read: the classifier, see `Classifier`.
+    """
     mu, back = _embed(model, x)
     prior = stream("score", "classes", "prior", device=x.device)
     z = torch.randn((PRIOR_DRAWS, mu.shape[1]), generator=prior, device=x.device, dtype=x.dtype)
@@ -93,6 +102,13 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tup
 
 
 def _by_class(by_image: dict[str, Tensor], near: Tensor, mu: Tensor, labels: Tensor) -> dict[str, Row]:
+    """Return the metrics of each class, by its label as text.
+
+    Args:
+        by_image: name -> a value for each image, [N].
+        near: the shares of the classes among each image's neighbours, [N, C].
+        mu: the means of q(z|x), [N, D].
+    """
     rows = {}
     for label in labels.unique().tolist():
         mine = labels == label
@@ -107,7 +123,7 @@ def _by_class(by_image: dict[str, Tensor], near: Tensor, mu: Tensor, labels: Ten
 
 
 def _embed(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of q(z|x), [N, D] in float64, and E[x|z] at one z drawn from it, [N, P]."""
+    """Return the mean of q(z|x), [N, D] in float64, and E[x|z] at one z drawn from q(z|x), [N, P]."""
     means, pictures = [], []
     for block, xs in enumerate(x.split(BLOCK)):
         q = model.encode(xs)
@@ -119,13 +135,19 @@ def _embed(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def neighbour_shares(mu: Tensor, labels: Tensor) -> Tensor:
-    """The classes of each point's 10 nearest others: points [N, D], labels [N] -> shares [N, C] in float64.
+    """Return the shares of the classes among each point's 10 nearest other points.
 
-    Fewer than 11 points have fewer neighbours; a single one has none, and shares of nan.
+    Args:
+        mu: the points, [N, D].
+        labels: the class of each point, [N].
+
+    Returns:
+        shares [N, C], float64. With fewer than 11 points each has fewer neighbours; a single point has no neighbour,
+        and its shares are nan.
     """
     K, one_hot, shares = min(NEIGHBOURS, len(mu) - 1), F.one_hot(labels, CLASSES).double(), []
     for start in range(0, len(mu), BLOCK):
-        # By differences: squares would cancel between near points.
+        # From the differences of coordinates: |a|^2 + |b|^2 - 2 a.b would lose digits to cancellation for near points.
         distance = torch.cdist(mu[start : start + BLOCK], mu, compute_mode="donot_use_mm_for_euclid_dist")
         rows = torch.arange(len(distance), device=mu.device)
         distance[rows, rows + start] = torch.inf

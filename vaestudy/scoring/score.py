@@ -1,53 +1,119 @@
-"""Every number that is ever reported, defined once.
+"""The definitions of the numbers that a run reports, and the function `score`, which computes most of them.
 
-Shapes: N images, K draws, D latent dimensions. All bounds are nats per image, sums over dimensions, at beta = 1, with
-z drawn from q(z|x) and never set to its mean.
+Shapes: N images, K draws, P pixels (784), D latent dimensions.
 
-    elbo            E_q[log p(x|z)] - KL(q(z|x) || p(z)), the expectation by ELBO_DRAWS draws, KL in closed form
-    log_likelihood  E_q[log p(x|z)], its first part; no bound by itself
-    kl              KL(q(z|x) || p(z)), its second part; no bound by itself
-    iwae_K          log 1/K sum_k w_k, w_k = p(x|z_k) p(z_k) / q(z_k|x): a bound that is tighter the larger K
-    ess_K           (sum w)^2 / sum w^2, the effective number of the K draws; a small one says that iwae_K is loose
-    bits_per_dim    8 - iwae_K / (784 ln 2), bits per pixel, of dequantised pixels (v + u) / 256 alone and from the
-                    largest K asked for (Theis et al. 2016); of a mass on grey levels -iwae_K / (784 ln 2). For
-                    `bernoulli`, which is no density, it is that of the continuous Bernoulli with the same decoder
-                    (the normaliser added, Loaiza-Ganem & Cunningham 2019)
-    continuous_bernoulli_iwae_K    that Bernoulli's bound in nats, K as for bits_per_dim
-    mse, mae        mean squared and absolute difference per pixel of x and E[x|z], z drawn once from q(z|x): no bound,
-                    and the same for every likelihood
-    decoder_at_floor, encoder_at_floor    share of scales that their floor holds, over pixels or units and images
-    negative_sigma_units, two_signed_sigma_units    units whose sigma is negative on most images, and units whose sigma
-                    has either sign on at least 1 % of them; 0 of what cannot be negative
-    mass_at_0, mass_near_1    share of level 0, and of levels 250 to 255, among pixels drawn from p(x|z) at such z;
-                    `..._data` is the share among the data's. Of dequantised pixels, as are the next two
-    histogram_distance    half the sum of |drawn - data's| shares over the 256 levels: 0 the same, 1 disjoint
-    pit_distance    half the sum over 20 bins of the deviation of F(x|z) from uniform, F the distribution function of
-                    p(x|z) (for `bernoulli` that of its continuous kin): 0 where each pixel's distribution is calibrated
-    active_units    dimensions with Cov_x(E_q[z_d]) > 0.01 (Burda et al. 2015, section 5.3); a count
-    train/likelihood_over_kl    |log_likelihood| / kl, means over an epoch; `first_...`: at the first step
-    train/gradient_norm    Euclidean norm of the loss's gradient in all weights, at the epoch's last step
-    epochs_to_95    the first epoch whose valid ELBO (else train's) has made 95 % of its rise from the first to the best
+A number NAME of the test split is recorded as `test/NAME`. For each class C, `elbo`, `log_likelihood`, `kl`, the
+number of `images` and some class scores (see below) are recorded as `test/class_C/NAME`. Three groups of numbers are
+defined elsewhere: `gradient/...` in training/gradient_noise.py, `along/...` in training/milestones.py and `seconds...`
+in run/execute.py.
 
-With `class_scores`, of all test images and of each class (`classes.py`), higher is no better unless it says so:
+Bounds and their parts. The unit is nats per image unless another one is given. Log-likelihoods are sums over pixels,
+KL is a sum over latent dimensions, and beta = 1. z is always drawn from q(z|x) and never set to its mean.
 
-    neighbour_purity    share of an image's own class among its 10 nearest other test images, by Euclidean distance of
-                    the means of q(z|x); neighbours_C, of each class: the share of class C
-    mu_1, mu_2      of each class at D=2: the mean of those means, where the class lies in the latent plane
-    recognised_reconstruction    share of images whose E[x|z], z drawn once from q(z|x), a classifier takes for the
-                    image's own class; higher is better. `..._data`: of the images themselves, what it can do at best.
-                    The classifier is a perceptron of the same train images, the same for all runs
-    class_entropy_prior    the entropy of p(class|picture) by that classifier, in nats, mean over E[x|z] at 2,000 z from
-                    the prior; `..._reconstruction`, `..._data`: of E[x|z] and of the images as above
-    unclear_prior, unclear_reconstruction, unclear_data    share of these for which no class has a probability of 0.9
-    greyness_prior, greyness_reconstruction, greyness_data    mean of 4 m (1 - m) over their pixels m: 0 where all are
-                    black or white, 1 where all are half-way
-    relative_error    |x - E[x|z]|^2 / |x|^2, squared lengths over pixels: a thin digit counts as much as a fat one;
-                    lower is better
+    elbo
+        E_q[log p(x|z)] - KL(q(z|x) || p(z)). A lower bound on log p(x); higher is better. The expectation is a mean
+        over ELBO_DRAWS draws. KL is in closed form.
+    log_likelihood
+        E_q[log p(x|z)], the first part of elbo. It is no bound by itself: a higher value is better only if kl does not
+        rise as much.
+    kl
+        KL(q(z|x) || p(z)), the second part of elbo. It is no bound by itself: a lower value is better only if
+        log_likelihood does not fall as much.
+    iwae_K
+        log 1/K sum_k w_k with w_k = p(x|z_k) p(z_k) / q(z_k|x) (Burda et al. 2015, equation 8). A lower bound on
+        log p(x), tighter for larger K; higher is better.
+    ess_K
+        (sum_k w_k)^2 / sum_k w_k^2, the effective number of draws among the K: from 1 to K. It is no bound. A small
+        value shows that iwae_K is loose.
+    bits_per_dim
+        Bits per pixel; lower is better. It is computed from iwae_K with the largest K that was requested, so it is an
+        upper bound on the negative log-likelihood. It is reported only for dequantised pixels (v + u) / 256. For a
+        density it is 8 - iwae_K / (784 ln 2) (Theis et al. 2016). For a mass on grey values it is -iwae_K /
+        (784 ln 2). `bernoulli` is no density: its bits_per_dim is that of the continuous Bernoulli with the same
+        decoder (with the normaliser added, Loaiza-Ganem & Cunningham 2019).
+    continuous_bernoulli_iwae_K
+        For `bernoulli` on dequantised pixels: iwae_K of the continuous Bernoulli with the same decoder, with the K of
+        bits_per_dim. A lower bound, in nats per image; higher is better.
 
-    X_se            the standard error of X over the images (or draws) scored: it says nothing about other seeds
+Fit of p(x|z) to the pixels (scoring/calibration.py). None of these numbers is a bound. z is drawn once from q(z|x) for
+each image.
 
-The noise is fixed: it depends on what is scored and on nothing else, so scoring again gives the same digits, and asking
-for another K moves none of the others, but for bits_per_dim, which goes with the largest.
+    mse, mae
+        The mean squared and the mean absolute difference per pixel between x and E[x|z], where x is in [0, 1]. Lower
+        is better. The definition is the same for every likelihood.
+    decoder_at_floor
+        The share of the scales of p(x|z) that are at their floor, over pixels and images. It is reported only for a
+        likelihood with a learned scale. Neither direction is better.
+    encoder_at_floor
+        The share of the scales |sigma| of q(z|x) that are at their floor, over latent dimensions and images. It is
+        reported only if the encoder has a floor. Neither direction is better.
+    negative_sigma_units
+        The number of latent dimensions whose sigma is negative on more than half of the images: 0 if sigma cannot be
+        negative. Neither direction is better.
+    two_signed_sigma_units
+        The number of latent dimensions whose sigma has each of the two signs on more than 1 % of the images: 0 if
+        sigma cannot be negative. Neither direction is better.
+    mass_at_0, mass_near_1
+        The share of grey value 0, and of grey values 250 to 255, among pixels drawn from p(x|z). `mass_at_0_data` and
+        `mass_near_1_data` are the same shares among the pixels of the data. The closer the two are, the better.
+        Reported only for dequantised pixels, as are the next two.
+    histogram_distance
+        Half the sum over the 256 grey values of |share among drawn pixels - share among the data's pixels|: 0 if the
+        two histograms are equal, 1 if they are disjoint. Lower is better.
+    pit_distance
+        Half the sum over 20 bins of |share of the values F(x|z) in the bin - 1/20|. F is the distribution function of
+        p(x|z); for `bernoulli` it is that of the continuous Bernoulli. The distance is 0 if the distribution of each
+        pixel is calibrated. Lower is better.
+
+Latent space and training. None of these numbers is a bound.
+
+    active_units
+        The number of latent dimensions with Cov_x(E_q[z_d]) > 0.01 (Burda et al. 2015, section 5.3). Neither direction
+        is better.
+    train/likelihood_over_kl
+        |log_likelihood| / kl, a ratio of the means over an epoch. `train/first_likelihood_over_kl` is the same ratio
+        at the first step. Neither direction is better.
+    train/gradient_norm
+        The Euclidean norm of the gradient of the loss in all weights, at the last step of the epoch. The loss is in
+        nats, a mean or a sum over the minibatch (`reduction`). Neither direction is better.
+    epochs_to_95
+        The first epoch at which the ELBO has made 95 % of its rise from its first to its best value. It is the ELBO of
+        valid, or of train if there is no valid split. The unit is epochs; lower is faster.
+
+Class scores (scoring/class_probe.py), only with `class_scores`. They are computed from all test images. None of them
+is a bound. Neither direction is better unless a direction is given. Shares are between 0 and 1. The classifier is a
+perceptron trained on the train images. It is the same for all runs that share these images and the pixel protocol.
+neighbour_purity, neighbours_C, mu_1, mu_2, recognised_... and relative_error are also reported for each class.
+
+    neighbour_purity
+        The share of an image's own class among its 10 nearest other test images. The distance is the Euclidean
+        distance between the means of q(z|x). `neighbours_C`, for each class only, is the share of class C.
+    mu_1, mu_2
+        For each class at D=2 only: the mean over the class of the means of q(z|x). This is where the class lies in the
+        latent plane.
+    recognised_reconstruction, recognised_data
+        The share of images whose E[x|z] the classifier assigns to the image's own class, with z drawn once from
+        q(z|x); higher is better. `recognised_data` is the same share for the images themselves, the best that the
+        classifier can do.
+    class_entropy_prior, class_entropy_reconstruction, class_entropy_data
+        The entropy of p(class|picture) by the classifier, in nats, as a mean over pictures. The pictures are E[x|z] at
+        2,000 draws of z from the prior (`..._prior`), E[x|z] of the test images as above (`..._reconstruction`), or
+        the test images themselves (`..._data`).
+    unclear_prior, unclear_reconstruction, unclear_data
+        The share of these pictures for which no class has a probability of 0.9 or more.
+    greyness_prior, greyness_reconstruction, greyness_data
+        The mean of 4 m (1 - m) over the pixels m of these pictures: 0 if all pixels are black or white, 1 if all are
+        half-way between.
+    relative_error
+        |x - E[x|z]|^2 / |x|^2, squared lengths over pixels, so that a thin digit counts as much as a thick one. Lower
+        is better.
+
+    X_se
+        The standard error of X over the images (or draws) that were scored. It says nothing about other seeds.
+
+The noise is fixed. It depends on what is scored and on nothing else, so scoring again gives the same digits. A request
+for another K changes none of the other numbers, with one exception: bits_per_dim (and continuous_bernoulli_iwae_K)
+uses the largest K.
 """
 
 from __future__ import annotations
@@ -70,17 +136,17 @@ ACTIVE_UNIT = 0.01
 
 @dataclass(frozen=True)
 class Scores:
-    """What is known of a model on one split."""
+    """The scores of a model on one split."""
 
     images: int
     metrics: dict[str, float]
     kl_per_dimension: list[float] = field(default_factory=list)
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, list[float]] = field(default_factory=dict)
-    """Of pixels: `predicted` and `observed` shares of the 256 grey levels, `pit` of F(x|z)'s 20 bins."""
+    """Shares of pixels: `predicted` and `observed` over the 256 grey values, `pit` over the 20 bins of F(x|z)."""
 
     def joined(self, metrics: dict[str, float], per_class: dict[str, dict[str, float]]) -> Scores:
-        """These and further ones."""
+        """Return these scores with further metrics, for all images and by class."""
         rows = {label: row | per_class.get(label, {}) for label, row in self.per_class.items()}
         return replace(self, metrics=self.metrics | metrics, per_class=rows)
 
@@ -89,7 +155,13 @@ class Scores:
 
 
 def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
-    """All of the above for x [N, P] with labels [N]."""
+    """Return the bounds and the pixel scores of x [N, P] with labels [N], and the ELBO's parts for each class.
+
+    The class scores of class_probe.py are not included; `Scores.joined` adds them.
+
+    Args:
+        ks: the values of K for which iwae_K is computed, in any order.
+    """
     b = elbo_terms(model, x, ELBO_DRAWS, "score", "elbo")
     metrics: dict[str, float] = {}
     for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
@@ -110,7 +182,7 @@ def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
 
 
 def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, float]:
-    """iwae_K, its standard error and ess_K for each K."""
+    """Return iwae_K, its standard error and ess_K for each K."""
     metrics: dict[str, float] = {}
     for K in sorted(set(ks)):
         log_px, size = importance_weighted(model, x, K)
@@ -119,7 +191,12 @@ def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, floa
 
 
 def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict[str, float]:
-    """bits_per_dim and its standard error where x [N, P] is dequantised, from L_K, `known` or scored here."""
+    """Return bits_per_dim and its standard error for dequantised x [N, P], or {} for other pixels.
+
+    Args:
+        known: metrics that contain iwae_K and its standard error. For `bernoulli` they are not used: the bound of the
+            continuous Bernoulli is computed here and returned too.
+    """
     if model.config.pixels != "dequantised":
         return {}
     likelihood, bound, further = model.likelihood, f"iwae_{K}", {}
@@ -136,7 +213,7 @@ def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict
 
 
 def epochs_to_95(history: Sequence[dict[str, float]]) -> float:
-    """The first epoch that has 95 % of the rise of the bound, valid's or else train's."""
+    """Return the first epoch with 95 % of the rise of the ELBO, on valid or, without a valid split, on train."""
     name = "valid/elbo" if "valid/elbo" in history[0] else "train/elbo"
     values = [metrics[name] for metrics in history]
     goal = values[0] + 0.95 * (max(values) - values[0])

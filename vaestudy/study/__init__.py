@@ -1,1 +1,1 @@
-"""A study as data: its question, its factors, its cells."""
+"""Declares studies: the question, the factors and the cells, as plain data."""

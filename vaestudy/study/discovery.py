@@ -1,4 +1,7 @@
-"""TODO"""
+"""Finds the study files in a folder and reads their docstrings.
+
+The files are parsed and not executed, so listing the studies imports nothing slow.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,18 @@ from vaestudy.errors import BadInput, unknown_name
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a study file says of itself, read without running it."""
+    """A study's file, as described by its name and its docstring."""
 
     name: str
     path: Path
     question: str
+    """The first line of the docstring."""
     minutes: str
+    """The text after "Minutes:" in the docstring, "?" if there is none."""
 
 
 def study_files(folder: Path) -> list[StudyFile]:
-    """The studies of a folder."""
+    """Return the studies of a folder, sorted by file name."""
     found = []
     for path in sorted(folder.glob("[a-z]*.py")):
         doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -32,10 +37,10 @@ def study_files(folder: Path) -> list[StudyFile]:
 
 
 def find_study(folder: Path, name: str) -> StudyFile:
-    """The study called `name`.
+    """Return the study called `name`; "_" and "-" in it are equal.
 
     Raises:
-        BadInput: there is none; the message lists those there are.
+        BadInput: there is no such study; the message suggests or lists valid names.
     """
     studies = {study.name: study for study in study_files(folder)}
     if name.replace("_", "-") not in studies:

@@ -1,1 +1,1 @@
-"""The execution of a study: trials, workers, progress. The only room that imports optuna."""
+"""Executes sweeps: the driver, Optuna's trials, the workers, the progress display. No other room imports optuna."""

@@ -1,8 +1,41 @@
-"""A declared study -> trials -> runs. The only importer of optuna, and the only one that asks and tells it.
+"""The driver of a sweep: runs the cells that are not done, and can be killed at any moment without losing a result.
 
-One driver holds a sweep's lock. For each cell that has no finished run it opens a run and a trial, hands the
-configuration to a worker, and at its end first finishes the run in MLflow and only then tells Optuna: so a finished run
-is the one proof that a cell is done, and a driver that died in between is made good by the next.
+The driver is the process that the user starts. It gives configurations to workers and gets records back. Workers write
+neither to MLflow nor to Optuna.
+
+**Lock.** A driver locks its sweep before it reads or writes any trial, and unlocks it at the end. So at most one driver
+works on a sweep. The lock disappears with the driver's process, also after a kill (`sweep/trial_storage.py`).
+
+**Generation.** `--fresh` begins a new generation of the sweep, with trials and runs of its own. The first generation
+has the sweep's base name, later ones the base name with ~2, ~3, ... Without `--fresh` the newest one is resumed. Older
+generations are kept. The lock covers all generations.
+
+**Done.** A cell is done if its run is FINISHED in MLflow, if its record waits in the outbox, or if its run diverged (it
+would diverge again). While MLflow is out of reach, a COMPLETE trial in Optuna counts instead of a FINISHED run. A cell
+whose run crashed or was killed is not done.
+
+**Order of writes.** For each cell:
+
+1. create a run in MLflow, RUNNING;
+2. add a trial to Optuna, RUNNING;
+3. a worker executes the run and saves checkpoints on its disk;
+4. save the record in the outbox;
+5. send the record to MLflow, and mark the run FINISHED last;
+6. delete the record from the outbox;
+7. report the value to Optuna: the trial becomes COMPLETE;
+8. delete the run's checkpoints.
+
+If the run diverges or crashes, there is no record: the run is marked FAILED in MLflow, then the trial FAIL in Optuna.
+
+**After a kill.** The next driver of the sweep first repairs what the killed driver left:
+
+* A record in the outbox is published into a new run, unless it has a FINISHED run already. Then it is deleted from the
+  outbox.
+* A run that is still RUNNING is marked KILLED.
+* A trial that is still RUNNING is closed: with its value if MLflow or the outbox has the record, else as FAIL.
+
+Then it runs the cells that are not done. A run that has a checkpoint goes on from it. Checkpoints that were not deleted
+in step 8 are harmless; the checkpoint folder deletes the oldest ones.
 """
 
 from __future__ import annotations
@@ -35,14 +68,16 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How a study's execution went, and its way to the tracker."""
+    """The outcome of one execution of a sweep."""
 
     publisher: Publisher
+    """The sweep's connection to MLflow, for the tables that follow."""
     crashed: int
+    """Number of cells that crashed more often than `--retries` allows."""
     waiting: int
-    """Results that the tracker has not taken yet."""
+    """Number of records that wait in the outbox."""
     unstarted: int
-    """Cells that were not begun, as their trial could not be written."""
+    """Number of cells that were not started, as their trial could not be written."""
 
 
 def run_sweep(
@@ -53,19 +88,20 @@ def run_sweep(
     console: Console,
     make_pool: Callable[[SweepOptions, int], WorkerPool] = make_pool,
 ) -> SweepOutcome:
-    """Run the cells that have no finished run yet.
+    """Run the cells that are not done.
 
     Args:
         sweep: the study at one scale on one data set.
-        cells: the cells that are asked for.
-        options: by which workers they are run, and where trials are kept.
-        locations: where the data is read and the runs are recorded.
-        console: where progress and remarks are shown.
-        make_pool: makes the workers of so many runs.
+        cells: the cells that the user asked for, done or not.
+        options: the workers, the number of retries, and the storage of Optuna's trials.
+        locations: the folder of the data sets, and the address of the tracker.
+        console: receives the progress and the messages.
+        make_pool: makes the workers, from the options and the number of runs.
 
     Raises:
-        BadInput: another driver holds this sweep, its base configuration is not the one it was begun with, or the
-            place for Optuna's trials cannot be used.
+        BadInput: another driver has locked this sweep, runs of it were made under another declaration of the study,
+            the storage of Optuna's trials cannot be used, or no Dask scheduler answers.
+        WorkersLost: no worker could be started, or the Dask cluster is gone.
     """
     study, base_name, uri = sweep.study.name, sweep.base_name, locations.tracking_uri
     storage: TrialStorage = (
@@ -81,11 +117,11 @@ def run_sweep(
         finished = ledger.reconcile(recorded)
         missing = [cell for cell in cells if cell.config.key not in finished]
         console.print(f"{study} on {sweep.base.dataset}: {len(cells)} runs, {len(cells) - len(missing)} done")
-        ended = Ended()
+        failures = _FailureCounts()
         try:
             if missing:
                 workers = make_pool(options, len(missing))
-                ended = _run_missing(ledger, missing, workers, options, locations.data_root, console)
+                failures = _run_missing(ledger, missing, workers, options, locations.data_root, console)
         except BaseException:
             publisher.close("KILLED")
             done = len(cells) - len(missing) + ledger.ended
@@ -94,11 +130,14 @@ def run_sweep(
             console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
             raise
         publisher.close("FINISHED")
-        return SweepOutcome(publisher, ended.crashed, len(publisher.waiting_objectives()), ended.unstarted)
+        return SweepOutcome(publisher, failures.crashed, len(publisher.waiting_objectives()), failures.unstarted)
 
 
 def _folder(uri: str) -> Path:
-    """Where the sweeps tracked at `uri` keep their journals: a sweep and its runs must not be parted."""
+    """Return the folder for the journals of sweeps that are tracked at `uri`.
+
+    Each tracker has a folder of its own, so that a journal's trials always belong to the runs in that tracker.
+    """
     base = mlruns() / "optuna"
     if uri == database_uri(mlruns() / "mlflow.db"):
         return base
@@ -106,19 +145,19 @@ def _folder(uri: str) -> Path:
 
 
 @dataclass
-class Ended:
-    """How the runs of one execution ended."""
+class _FailureCounts:
+    """The cells that got no outcome in one execution; a diverged run is an outcome."""
 
     crashed: int = 0
-    """Cells that crashed more often than they may."""
+    """Number of cells that crashed more often than `--retries` allows."""
     unstarted: int = 0
-    """Cells that were not begun, as their trial could not be written."""
+    """Number of cells that were not started, as their trial could not be written."""
 
 
 def _run_missing(
     ledger: TrialLedger, missing: list[Cell], pool: WorkerPool, options: SweepOptions, root: Path, console: Console
-) -> Ended:
-    """Keep the workers busy until no cell is missing."""
+) -> _FailureCounts:
+    """Run the missing cells; close the workers, and the trials that are still open, whatever happens."""
     with deferring_interrupts():
         try:
             with progress(console) as bar:
@@ -131,34 +170,42 @@ def _run_missing(
 
 @dataclass
 class _SweepLoop:
-    """Cells to workers, and what the workers tell to the ledger, the tracker and the display."""
+    """The driver's main loop: gives cells to workers, and passes on the workers' events.
+
+    Epochs go to the publisher and to the display, ends of runs to the ledger and to the display.
+    """
 
     ledger: TrialLedger
     pool: WorkerPool
     display: ProgressDisplay
     retries: int
+    """How often a crashed cell is run again."""
     root: Path
+    """The folder of the data sets."""
     console: Console
     crashes: Counter[str] = field(default_factory=Counter)
-    """How often each cell crashed, by its key."""
+    """Key of a cell -> how often it crashed."""
 
-    def run(self, missing: list[Cell]) -> Ended:
-        """Run the cells until none waits and no worker is busy."""
-        waiting, ended = deque(missing), Ended()
+    def run(self, missing: list[Cell]) -> _FailureCounts:
+        """Run the cells until none is left and no worker is busy."""
+        waiting, failures = deque(missing), _FailureCounts()
         while waiting or self.pool.busy:
             raise_if_interrupted()
-            ended.unstarted += self._begin(waiting)
+            failures.unstarted += self._start_cells(waiting)
             for event in self.pool.events() if self.pool.busy else ():
                 if isinstance(event, EpochEnd):
                     self.ledger.publisher.epoch(event)
                     self.display.epoch(event)
-                elif (again := self._end(event)) is not None:
+                elif (again := self._record_end(event)) is not None:
                     waiting.append(again)
-        ended.crashed = sum(count > self.retries for count in self.crashes.values())
-        return ended
+        failures.crashed = sum(count > self.retries for count in self.crashes.values())
+        return failures
 
-    def _begin(self, waiting: deque[Cell]) -> int:
-        """Hand cells to the workers that are free; return how many cannot be begun, as no trial can be written."""
+    def _start_cells(self, waiting: deque[Cell]) -> int:
+        """Give a cell to each free worker; return the number of cells that cannot be started.
+
+        If a trial cannot be written, `waiting` is emptied, and no further cell is started.
+        """
         while waiting and self.pool.busy < self.pool.count:
             cell = waiting.popleft()
             try:
@@ -173,8 +220,8 @@ class _SweepLoop:
             self.display.begin(cell)
         return 0
 
-    def _end(self, event: RunEnd) -> Cell | None:
-        """Record a run's end; return its cell if the run crashed and may be tried again."""
+    def _record_end(self, event: RunEnd) -> Cell | None:
+        """Record and display a run's end; return its cell if the run crashed and is to be run again."""
         self.ledger.end(event)
         if isinstance(event.outcome, RunFailure) and not event.outcome.diverged:
             self.crashes[event.key] += 1

@@ -1,4 +1,7 @@
-"""What is shown of a study under way: a bar for all and for each run, the best so far, a line for each end."""
+"""The progress display of a sweep.
+
+It shows a bar for the sweep, a bar for each run under way, the best value so far, and a line for each run that ends.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,20 @@ from vaestudy.study.sweep import Sweep
 
 
 class ProgressDisplay:
-    """The progress of a study's missing cells."""
+    """The progress of the cells that a sweep runs.
+
+    Args:
+        bar: where the bars are drawn.
+        missing: the cells that are run.
+        sweep: the sweep.
+    """
 
     def __init__(self, bar: Progress, missing: list[Cell], sweep: Sweep) -> None:
         self._bar, self._objective = bar, sweep.objective
-        self._score = sweep.study.tabulate[0]  # lines of ends stand in a column: what the study's own tables begin with
+        self._score = sweep.study.tabulate[0]  # shown in the line of each run that ends
         fixed = not {"pixels", "dataset"} & set(sweep.study.factors)
-        # Else there is no best of all, and bars below each other would be read as if there were.
+        # Values may be ranked only within one data set, pixel protocol and family of likelihoods. Otherwise no value is
+        # shown beside the bars, as values in one column would be read as a ranking.
         self._ranked = fixed and len(sweep.study.families) == 1
         self._cells = {cell.config.key: cell for cell in missing}
         self._tasks: dict[str, TaskID] = {}
@@ -29,25 +39,29 @@ class ProgressDisplay:
         self._all = bar.add_task("study, epochs", total=sum(c.config.epochs or 0 for c in missing), shown="")
 
     def name(self, event: RunEnd) -> str:
+        """Return the name of the event's cell."""
         return self._cells[event.key].name
 
     def begin(self, cell: Cell) -> None:
+        """Add a bar for a cell."""
         self._tasks[cell.config.key] = self._bar.add_task(cell.name, total=cell.config.epochs, shown="")
 
     def epoch(self, event: EpochEnd) -> None:
+        """Advance the bar of a run, and the bar of the sweep."""
         shown = f"{self._objective} {event.metrics[self._objective]:.2f}" if self._ranked else ""
         self._bar.update(self._tasks[event.key], completed=event.epoch, shown=shown)
-        if event.epoch > self._last_epoch.get(event.key, 0):  # a run that is resumed tells its epochs again
+        # A run that resumes from a checkpoint reports its earlier epochs again; they are counted once.
+        if event.epoch > self._last_epoch.get(event.key, 0):
             self._last_epoch[event.key] = event.epoch
             self._bar.advance(self._all)
 
     def requeue(self, event: RunEnd) -> Cell:
-        """The cell of a run that ended and is to be begun again."""
+        """Remove the bar of a run that ended; return its cell, which may be run again."""
         self._bar.remove_task(self._tasks.pop(event.key))
         return self._cells[event.key]
 
     def end(self, event: RunEnd) -> str:
-        """Close a run's bar; the line that tells of its end, and below it the notices that no run had before."""
+        """Remove a run's bar; return the line about its end, followed by its notices that were not shown before."""
         cell = self.requeue(event)
         self._ended += 1
         lines = [_line(self._ended, len(self._cells), cell.name, event.outcome, self._score)]
@@ -62,6 +76,7 @@ class ProgressDisplay:
 
 
 def _line(done: int, total: int, name: str, outcome: Record | RunFailure, score: str) -> str:
+    """Return the line about the end of a run."""
     head = f"[{done:>{len(str(total))}}/{total}] {name:<28}"
     if isinstance(outcome, RunFailure):
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"

@@ -1,6 +1,6 @@
-"""The options of a sweep that change no result: how much is run, by which workers, and where trials are kept.
+"""The options of a sweep that change no result: which cells are run, by which workers, and where trials are stored.
 
-Nothing slow is imported here: the command line makes its flags of these fields.
+This file imports nothing slow, as the command line makes its flags from these fields.
 """
 
 from __future__ import annotations
@@ -24,45 +24,50 @@ File = Annotated[str, Field(json_schema_extra={"metavar": "FILE"})]
 
 
 class SweepOptions(BaseModel):
-    """How a study's cells are run."""
+    """The options of a sweep. The docstrings of the fields are the help of the flags."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     quick: bool = False
-    """Shrink to under a minute: a look, not a result."""
+    """Shrink the study to less than a minute: a quick look, not a result."""
     full: bool = False
-    """Add the costly levels."""
+    """Add the levels that take much time."""
     fresh: bool = False
-    """Start anew; what is recorded is kept."""
+    """Start the study again from the beginning. Earlier records are kept."""
     seeds: Count | None = None
     """Number of seeds."""
     workers: CountOrZero | None = None
-    """Number of worker processes, one run each [default: the cores; 0: this process]."""
+    """Number of worker processes. Each executes one run at a time [default: the cores; 0: this process]."""
     retries: CountOrZero = 1
-    """How often a crashed run is tried again."""
+    """How often a crashed run is repeated."""
     scheduler: Address | None = None
-    """Address of a Dask cluster that runs already: tcp://HOST:PORT or tls://..."""
+    """Address of a running Dask cluster: tcp://HOST:PORT or tls://..."""
     tls_ca: File | None = None
-    """Certificate authority of a tls:// scheduler."""
+    """File with the certificate authority of a tls:// scheduler."""
     tls_cert: File | None = None
-    """Our certificate for a tls:// scheduler."""
+    """File with the client's certificate for a tls:// scheduler."""
     tls_key: File | None = None
-    """The key of that certificate."""
+    """File with the key of the client's certificate."""
     storage: Address | None = None
-    """Keep Optuna's trials in postgresql://... [default: under mlruns/]."""
+    """Database of Optuna's trials, postgresql://... [default: under mlruns/]."""
 
     @model_validator(mode="after")
     def _compatible(self) -> SweepOptions:
         self._require_scheduler()
         if self.storage is not None and urlsplit(self.storage).scheme.split("+")[0] != "postgresql":
-            # SQLite is refused, as it lets two drivers run one trial.
+            # SQLite is refused: with it two drivers could run the same trial.
             raise Conflict(
                 "storage", without_credentials(self.storage), "must be postgresql://... (or leave it out, for mlruns/)"
             )
         return self
 
     def _require_scheduler(self) -> None:
-        """Refuse what cannot be a scheduler's address, and TLS files that are missing or have no use."""
+        """Raise unless the scheduler's address is well-formed and the TLS files go with it.
+
+        Raises:
+            Conflict: the address is malformed, a TLS file is given without a tls:// scheduler or does not exist, or a
+                tls:// scheduler is given without all TLS files.
+        """
         address = self.scheduler
         if address is not None and not re.fullmatch(r"(tcp|tls)://[^/]+:\d+", address):
             raise Conflict("scheduler", address, "must be tcp://HOST:PORT or tls://HOST:PORT")
@@ -79,9 +84,9 @@ class SweepOptions(BaseModel):
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a sweep reads its data and records its runs."""
+    """The folder where a sweep reads its data, and the tracker where it records its runs."""
 
     data_root: Path
     """The folder of the data sets."""
     tracking_uri: str
-    """The address of MLflow's store."""
+    """The address of the tracker."""

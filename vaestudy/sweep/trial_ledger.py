@@ -1,4 +1,9 @@
-"""TODO"""
+"""Keeps Optuna's trials of a sweep consistent with its runs in MLflow.
+
+Each cell that is run gets a run in MLflow and a trial in Optuna. The run is closed first and the trial second, so a
+FINISHED run is the proof that a cell is done: a COMPLETE trial always has its record in MLflow or in the outbox. After
+a kill between the two writes the trial is still RUNNING; `TrialLedger.reconcile` closes it when the next driver starts.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +28,14 @@ from vaestudy.training.checkpoint import CheckpointStore
 
 LARGEST_INTEGER = 2**31 - 1
 
-WRITE_ERRORS = (OSError, StorageInternalError)  # how a full disk or a lost database shows
+WRITE_ERRORS = (OSError, StorageInternalError)  # raised by Optuna on a full disk or a lost database
 
 
 def open_trials(location: TrialLocation) -> optuna.Study:
-    """Return Optuna's study of a sweep, made if need be. Trials are added, so its sampler is never asked."""
+    """Return Optuna's study of a sweep; create it if it does not exist.
+
+    The cells are known beforehand and are added as trials, so Optuna's sampler is never used.
+    """
     storage: Any = (
         optuna.storages.RDBStorage(location.address, engine_kwargs={"pool_pre_ping": True})
         if "://" in location.address
@@ -40,22 +48,39 @@ def open_trials(location: TrialLocation) -> optuna.Study:
 
 
 class TrialLedger:
-    """The two books, Optuna's trials and MLflow's runs, kept in step: MLflow first, as a finished run is the proof."""
+    """The trials of a sweep in Optuna, each written together with the run of its cell in MLflow.
+
+    MLflow is written first when a cell ends: a FINISHED run there is the proof that the cell is done.
+
+    Args:
+        trials: Optuna's study of the sweep.
+        publisher: the sweep's connection to MLflow.
+    """
 
     def __init__(self, trials: optuna.Study, publisher: Publisher) -> None:
         self.trials, self.publisher, self.sweep = trials, publisher, publisher.sweep
-        self._open: dict[str, int] = {}
+        self._open: dict[str, int] = {}  # key of a cell under way -> the number of its trial
         self._count = len(trials.get_trials(deepcopy=False))
-        self._usable = True
+        self._usable = True  # False after a failed write to Optuna
         self.ended = 0
-        """Cells that came to an end since this driver began: a record, or a divergence."""
+        """Number of cells that this driver has completed: with a record, or with a divergence."""
 
     def reconcile(self, recorded: RecordedCells) -> set[str]:
-        """Make good what a driver that died left behind; the keys of the cells that need no run."""
+        """Close the trials that a killed driver left RUNNING, and find the cells that are done.
+
+        A trial whose cell has a record, in MLflow or in the outbox, becomes COMPLETE with the record's value. Any other
+        becomes FAIL, and its cell is run again under a new trial.
+
+        Args:
+            recorded: the cells that have an outcome in MLflow.
+
+        Returns:
+            the keys of the cells that are done.
+        """
         values = self.publisher.waiting_objectives() | recorded.objectives
         for trial in self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._tell(trial.number, values.get(trial.user_attrs.get("key", "")))
-        if not recorded.known:  # MLflow is out of reach: Optuna's word must do
+            self._close_trial(trial.number, values.get(trial.user_attrs.get("key", "")))
+        if not recorded.known:  # MLflow is out of reach: rely on Optuna's COMPLETE trials
             complete = self.trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             return set(values) | {trial.user_attrs["key"] for trial in complete}
         return set(values) | recorded.diverged
@@ -63,7 +88,11 @@ class TrialLedger:
     def begin(self, cell: Cell) -> None:
         """Open a run and a trial for a cell.
 
-        The trial is added as RUNNING: to enqueue and ask for it would have Optuna look through all trials each time.
+        The trial is added as RUNNING. With Optuna's `enqueue_trial` and `ask` instead, Optuna would search all trials
+        for each cell.
+
+        Raises:
+            OSError, StorageInternalError: the trial could not be written; from then on no trial is written.
         """
         key, number = cell.config.key, self._count
         attributes = {"key": key, "run_id": self.publisher.begin(cell.name, cell.config, {"trial": str(number)})}
@@ -80,12 +109,15 @@ class TrialLedger:
 
     @staticmethod
     def _params(cell: Cell) -> dict[str, Any]:
+        """Return the trial's parameters: the cell's levels and its seed."""
         return {**cell.levels, "seed": cell.config.seed}
 
     def _space(self, cell: Cell) -> dict[str, BaseDistribution]:
-        """Distributions that hold for all trials of the sweep, whichever levels each execution asks for.
+        """Return the distributions of a trial's parameters.
 
-        Optuna refuses a set of choices that changes, so numbers are given a range without end.
+        They must be the same for all trials of the sweep, whichever levels an execution asks for: Optuna refuses a set
+        of choices that changes. So numbers get a range that contains every level, and names get all names that the
+        field can have.
         """
         space: dict[str, BaseDistribution] = {"seed": IntDistribution(0, LARGEST_INTEGER)}
         for name, value in cell.levels.items():
@@ -100,28 +132,31 @@ class TrialLedger:
         return space
 
     def end(self, event: RunEnd) -> None:
-        """Close a run in MLflow, then its trial in Optuna."""
+        """Close a run in MLflow, then its trial in Optuna, then delete the checkpoints of a run with a record."""
         number = self._open.pop(event.key)
         if isinstance(event.outcome, RunFailure):
             self.publisher.fail(event.key, event.outcome)
-            self._tell(number, None)
+            self._close_trial(number, None)
             self.ended += event.outcome.diverged
         else:
             self.publisher.finish(event.key, event.outcome)
-            self._tell(number, event.outcome.history[-1][self.sweep.objective])
+            self._close_trial(number, event.outcome.history[-1][self.sweep.objective])
             CheckpointStore(checkpoint_folder(), event.key).clear()
             self.ended += 1
 
     def abandon(self) -> None:
-        """Tell Optuna of what is still open, as the work is being stopped."""
+        """Close the trials that are still open as FAIL, as the sweep is being stopped."""
         for number in self._open.values():
-            self._tell(number, None)
+            self._close_trial(number, None)
         self._open.clear()
 
-    def _tell(self, number: int, value: float | None) -> None:
-        """Tell Optuna how a trial ended. What cannot be written is made good by the next driver, from MLflow."""
+    def _close_trial(self, number: int, value: float | None) -> None:
+        """Report a trial's value to Optuna, or its failure if the value is None or nan.
+
+        If that cannot be written, the trial stays RUNNING, and the next driver closes it from what MLflow contains.
+        """
         if not self._usable:
-            return  # after a write that failed midway another would only tear the journal further
+            return  # the last write may be incomplete; another one would damage the journal further
         try:
             if value is None or math.isnan(value):
                 self.trials.tell(number, state=TrialState.FAIL)
@@ -132,4 +167,5 @@ class TrialLedger:
 
 
 def plain_level(value: Any) -> Any:
+    """Return a level as Optuna can store it: a tuple becomes text."""
     return level_text(value) if isinstance(value, tuple) else value

@@ -1,9 +1,15 @@
-"""Where Optuna keeps a sweep's trials, and the lock that makes one driver its only writer.
+"""The storage of a sweep's trials, and the lock that lets only one driver at a time work on a sweep.
 
-    JournalBooks    a file under mlruns/, locked by the file system: one machine
-    DatabaseBooks   a PostgreSQL database, locked by an advisory lock that ends with its connection: many machines
+    JournalTrialStorage     a journal file of Optuna under mlruns/; the lock is a file lock: drivers on one machine
+    DatabaseTrialStorage    a PostgreSQL database; the lock is one of its advisory locks: drivers on many machines
 
-Both are held by name: a second driver is told who the first is.
+The operating system releases a file lock when its process ends, and PostgreSQL releases an advisory lock when its
+connection ends. So a driver that was killed leaves no lock behind. The driver's process and machine are stored with the
+lock; a second driver on the same sweep stops with a message that names them.
+
+A sweep has one or more generations, each with trials of its own. `--fresh` begins a new generation and keeps the
+earlier ones. The first is named by the sweep's base name ("mnist"), the next ones by the base name and a number
+("mnist~2", "mnist~3"). The lock is on the base name, so it covers all generations.
 """
 
 from __future__ import annotations
@@ -23,41 +29,45 @@ from filelock import FileLock, Timeout
 from vaestudy.errors import BadInput
 from vaestudy.runtime.paths import without_credentials
 
-LOCK_CLASS = 86_432  # ours among a database's advisory locks
+LOCK_CLASS = 86_432  # separates our advisory locks from others in the same database
 
 
 @dataclass(frozen=True)
 class TrialLocation:
-    """Where Optuna finds a study."""
+    """The address of a sweep's trials, as Optuna needs it."""
 
     address: str
-    """A journal file, or the address of a database."""
+    """The path of a journal file, or the address of a database."""
     study: str
-    """The name of the study in it."""
+    """The name of Optuna's study in it."""
 
 
 class TrialStorage(Protocol):
-    """What a driver needs of the place where trials are kept."""
+    """The storage of the trials of a study's sweeps."""
 
     def locked(self, base_name: str) -> Any:
-        """A context that holds the sweep, all generations of it.
+        """Return a context in which the sweep is locked, with all its generations.
 
         Raises:
-            BadInput: another driver does; the message says which.
+            BadInput: another driver has locked it; the message names that driver.
         """
 
     def sweep_names(self, base_name: str) -> list[str]:
-        """The generations of a sweep that exist: stem, stem~2, ..."""
+        """Return the generations of a sweep that exist, in any order: `base_name`, `base_name`~2, ..."""
 
     def repair(self, name: str) -> str | None:
-        """Recover from a torn write; the line to show if there was any."""
+        """Cut off an incomplete last write; return a message for the user if there was one."""
 
     def location(self, name: str) -> TrialLocation:
-        """Where the trials of a sweep are found."""
+        """Return where the trials of a generation are stored."""
 
 
 class JournalTrialStorage:
-    """A journal file a generation, in `folder`."""
+    """A folder with one journal file for each generation of a study's sweeps.
+
+    Raises:
+        BadInput: the folder cannot be made.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -68,17 +78,17 @@ class JournalTrialStorage:
 
     @contextmanager
     def locked(self, base_name: str) -> Iterator[None]:
-        lock, owner = FileLock(self.folder / f"{base_name}.lock"), self.folder / f"{base_name}.owner"
+        lock, owner_file = FileLock(self.folder / f"{base_name}.lock"), self.folder / f"{base_name}.owner"
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            holder = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-            raise BadInput(f"study {self.folder.name} ({base_name}) is being run by {holder}") from None
+            owner = owner_file.read_text(encoding="utf-8") if owner_file.exists() else "another process"
+            raise BadInput(f"study {self.folder.name} ({base_name}) is being run by {owner}") from None
         try:
-            owner.write_text(_process_label(), encoding="utf-8")
+            owner_file.write_text(_process_label(), encoding="utf-8")
             yield
         finally:
-            owner.unlink(missing_ok=True)
+            owner_file.unlink(missing_ok=True)
             lock.release()
 
     def sweep_names(self, base_name: str) -> list[str]:
@@ -95,10 +105,10 @@ class JournalTrialStorage:
 
 
 class DatabaseTrialStorage:
-    """All sweeps of a study in one PostgreSQL database.
+    """The trials of a study's sweeps in a PostgreSQL database.
 
     Raises:
-        BadInput: the database does not answer, or no driver for it is installed.
+        BadInput: the database does not answer, or no Python driver for it is installed.
     """
 
     def __init__(self, uri: str, study: str) -> None:
@@ -120,23 +130,23 @@ class DatabaseTrialStorage:
     def locked(self, base_name: str) -> Iterator[None]:
         from sqlalchemy import text
 
-        sweep_names = {"kind": LOCK_CLASS, "name": f"{self.study}/{base_name}"}
+        lock_id = {"kind": LOCK_CLASS, "name": f"{self.study}/{base_name}"}
         with self._engine.connect() as connection:
-            if not connection.scalar(text("select pg_try_advisory_lock(:kind, hashtext(:name))"), sweep_names):
-                holder = connection.scalar(
+            if not connection.scalar(text("select pg_try_advisory_lock(:kind, hashtext(:name))"), lock_id):
+                owner = connection.scalar(
                     text(
                         "select a.application_name from pg_locks l join pg_stat_activity a using (pid) "
                         "where l.locktype = 'advisory' and l.granted and l.classid = :kind "
                         "and l.objid::bigint = (hashtext(:name)::bigint & 4294967295)"
                     ),
-                    sweep_names,
+                    lock_id,
                 )
-                raise BadInput(f"study {self.study} ({base_name}) is being run by {holder or 'another process'}")
+                raise BadInput(f"study {self.study} ({base_name}) is being run by {owner or 'another process'}")
             connection.commit()
             try:
                 yield
             finally:
-                connection.execute(text("select pg_advisory_unlock(:kind, hashtext(:name))"), sweep_names)
+                connection.execute(text("select pg_advisory_unlock(:kind, hashtext(:name))"), lock_id)
 
     def sweep_names(self, base_name: str) -> list[str]:
         from sqlalchemy import inspect, text
@@ -149,42 +159,45 @@ class DatabaseTrialStorage:
         return [str(name).removeprefix(f"{self.study}/") for name in found if pattern.fullmatch(str(name))]
 
     def repair(self, name: str) -> str | None:
-        return None
+        return None  # PostgreSQL recovers by itself
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(self.uri, f"{self.study}/{name}")
 
 
 def latest_name(sweep_names: list[str], base_name: str, fresh: bool) -> str:
-    """The newest of a sweep's generations, or a further one if it is to be begun anew."""
+    """Return the name of a sweep's newest generation, or of a new one if `fresh` or if there is none."""
     numbers = [1 if name == base_name else int(name.rsplit("~", 1)[1]) for name in sweep_names]
     newest = max(numbers, default=0) + (1 if fresh or not numbers else 0)
     return base_name if newest == 1 else f"{base_name}~{newest}"
 
 
 def repair(journal: Path) -> str | None:
-    """Cut off what a kill or a full disk left half written at a journal's end; the line to show if there was any.
+    """Cut off an incomplete entry at a journal's end; return a message for the user if there was one.
 
-    What is cut is kept beside it. Nothing is lost by it: a cell whose end was cut is found finished in MLflow.
+    A kill or a full disk can leave such an entry. The bytes that are cut off are kept in a file beside the journal. No
+    result is lost: a cell whose end was cut off is FINISHED in MLflow or waits in the outbox.
     """
-    # Optuna's own lock, left by a kill -9, would stall us for half a minute; the sweep's, which we hold, guards both.
+    # Optuna's own lock file, left by a kill -9, would block us for half a minute. It can be removed safely, as the
+    # caller has the sweep's lock.
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
     content = journal.read_bytes() if journal.exists() else b""
-    good = len(content)
-    while good and not _is_entry(content[:good]):
-        good = content.rfind(b"\n", 0, good - 1) + 1
-    if good == len(content):
+    intact = len(content)
+    while intact and not _ends_with_entry(content[:intact]):
+        intact = content.rfind(b"\n", 0, intact - 1) + 1
+    if intact == len(content):
         return None
-    with journal.with_suffix(".torn").open("ab") as kept:
-        kept.write(content[good:])
+    rest = journal.with_suffix(".torn")
+    with rest.open("ab") as file:
+        file.write(content[intact:])
     scratch = journal.with_suffix(".mended")
-    scratch.write_bytes(content[:good])
+    scratch.write_bytes(content[:intact])
     scratch.replace(journal)
-    return f"{journal} was torn; went back to its last whole entry ({len(content) - good} bytes cut off and kept)"
+    return f"{journal} was torn; its incomplete end was cut off ({len(content) - intact} bytes, kept in {rest})"
 
 
-def _is_entry(content: bytes) -> bool:
-    """Whether the last line is whole and is JSON."""
+def _ends_with_entry(content: bytes) -> bool:
+    """Return whether the last line is complete and is JSON."""
     if not content.endswith(b"\n"):
         return False
     try:
@@ -195,4 +208,5 @@ def _is_entry(content: bytes) -> bool:
 
 
 def _process_label() -> str:
+    """Return the text that names this process to other drivers."""
     return f"process {os.getpid()} on {platform.node()}"

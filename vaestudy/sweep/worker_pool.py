@@ -1,9 +1,10 @@
-"""Workers: a configuration in, a record out. They track nothing, and a run is safe to execute twice.
+"""The workers of a sweep: they get configurations, execute the runs and return their records.
 
-    DaskPool      processes on this machine (a Dask cluster on the loopback interface), or a cluster that stands
-    InlinePool    one run at a time in this process, for debugging
+    DaskPool      processes on this machine (a Dask cluster on the loopback interface), or an existing Dask cluster
+    InlinePool    this process, one run at a time, for debugging
 
-A worker keeps a checkpoint of the run under way, so that whoever executes it next goes on from its last epoch.
+A worker writes nothing to MLflow or Optuna, so it is safe to execute a run twice. A worker saves checkpoints of its run
+on its own disk. The next worker on the same machine that executes the run goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -40,31 +41,36 @@ NANNY_ENVIRONMENT = {
 
 
 class WorkersLost(Exception):
-    """There is nobody left to do the work: the cluster is gone, or its processes could not be started."""
+    """No worker is left: the Dask cluster is gone, or its processes could not be started."""
 
 
 class WorkerPool(Protocol):
-    """Runs configurations; `news` tells of epochs and ends as they come."""
+    """A group of workers that execute runs."""
 
     count: int
+    """The number of runs that can be executed at the same time."""
 
-    def submit(self, config: RunConfig, root: Path) -> None: ...
+    def submit(self, config: RunConfig, root: Path) -> None:
+        """Give a run to a worker; `root` is the folder of the data sets."""
 
     @property
-    def busy(self) -> int: ...
+    def busy(self) -> int:
+        """Return the number of runs that were submitted and have not ended."""
 
-    def events(self) -> Iterator[EpochEnd | RunEnd]: ...
+    def events(self) -> Iterator[EpochEnd | RunEnd]:
+        """Wait shortly, then yield the epochs and the ends of runs since the last call; call it only if busy."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop all work."""
 
 
 def checkpoint_folder() -> Path:
-    """Where runs under way are kept on this machine."""
+    """Return the folder of the checkpoints on this machine."""
     return mlruns() / "checkpoints"
 
 
 def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | RunFailure:
-    """Execute one run; an exception becomes a `Failure`, so that it ends this run and no other."""
+    """Execute one run; turn an exception into a `RunFailure`, so that it ends this run and no other."""
     try:
         return execute(config, root, on_epoch, checkpoint_store=CheckpointStore(checkpoint_folder(), config.key))
     except NonFiniteLoss as error:
@@ -74,6 +80,7 @@ def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Run
 
 
 def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | RunFailure:
+    """Execute one run in a Dask worker; send its epochs to the driver as events of `topic`."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -81,7 +88,7 @@ def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | RunFailure
 
 
 class InlinePool:
-    """One run at a time, here."""
+    """This process as the only worker: one run at a time."""
 
     count = 1
 
@@ -114,30 +121,35 @@ class InlinePool:
 
 
 class DaskPool:
-    """Processes of a Dask cluster: `count` of them here on the loopback interface, or one that stands.
+    """The workers of a Dask cluster: of a new one on this machine's loopback interface, or of an existing one.
+
+    Args:
+        count: the number of worker processes of a new cluster; not used for an existing one.
+        options: the address of an existing cluster's scheduler and its TLS files, if there is one.
 
     Raises:
         BadInput: no scheduler answers at the given address.
-        CrewLost: no process could be started here; later, that the scheduler is gone.
+        WorkersLost: no process could be started; also raised by `submit` and `events` if the scheduler is gone.
     """
 
     def __init__(self, count: int, options: SweepOptions | None = None) -> None:
         import dask
         from distributed import Client, LocalCluster
 
-        for name in ("distributed", "distributed.client"):  # what they say of a cluster lost, we say in one line
+        for name in ("distributed", "distributed.client"):  # a lost cluster is reported in one line, by `WorkersLost`
             logging.getLogger(name).setLevel(logging.CRITICAL)
         dask.config.set(
             {
-                # A task that took its worker with it is not silently run again: the driver counts, and decides.
+                # Dask must not repeat a task whose worker died: the driver counts the crashes and decides.
                 "distributed.scheduler.allowed-failures": 0,
                 # Dask's default returns every freed block to the system at once; a training step would then spend
                 # more time on page faults than on arithmetic (measured: 2.3 times as long).
                 "distributed.nanny.pre-spawn-environ": NANNY_ENVIRONMENT,
                 "distributed.admin.tick.limit": "1h",
                 "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-                # A worker's loop shares its interpreter and its core with the training: what would wake it, or the
-                # scheduler's, for pictures that nobody looks at is slowed down (measured: a tenth of a step).
+                # A worker's event loop shares the interpreter and the core with the training. So monitoring that
+                # nobody looks at is switched off or made rare, also the scheduler's (measured: it takes a tenth of a
+                # step).
                 "distributed.admin.tick.interval": "2s",
                 "distributed.admin.system-monitor.interval": "10s",
                 "distributed.worker.profile.enabled": False,
@@ -165,16 +177,16 @@ class DaskPool:
             count = max(1, sum(self._client.nthreads().values()))
         self.count = count
         self._topic = f"vaestudy-{uuid.uuid4().hex}"
-        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
-        self._client.subscribe_topic(self._topic, lambda event: self._news.put(EpochEnd(*event[1])))
+        self._client.subscribe_topic(self._topic, lambda event: self._events.put(EpochEnd(*event[1])))
 
     def submit(self, config: RunConfig, root: Path) -> None:
         name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
-        self._check()
+        self._require_scheduler()
         future = self._client.submit(_dask_work, config, root, self._topic, key=name, pure=False)
         self._futures[config.key] = future
-        future.add_done_callback(lambda _, key=config.key: self._news.put(key))
+        future.add_done_callback(lambda _, key=config.key: self._events.put(key))
 
     @property
     def busy(self) -> int:
@@ -184,31 +196,32 @@ class DaskPool:
         timeout = POLL_SECONDS
         while True:
             try:
-                event = self._news.get(timeout=timeout)
+                event = self._events.get(timeout=timeout)
             except queue.Empty:
                 return
             finally:
-                self._check()
+                self._require_scheduler()
             timeout = 0.0
             if isinstance(event, EpochEnd):
-                if event.key in self._futures:  # what comes late stands in the record
+                if event.key in self._futures:  # else the run has ended; its record contains the epoch
                     yield event
             elif (future := self._futures.pop(event, None)) is not None:
                 yield RunEnd(event, _outcome(future))
 
-    def _check(self) -> None:
+    def _require_scheduler(self) -> None:
+        """Raise `WorkersLost` unless the scheduler is connected."""
         if self._client.status != "running":
             raise WorkersLost("the scheduler of the Dask cluster is gone")
 
     def close(self) -> None:
-        """End the processes, whatever they are doing; a cluster that stood before goes on without our tasks."""
+        """Kill the processes of our own cluster; of an existing cluster, only cancel our tasks."""
         if self._cluster is None:
             if self._client.status == "running":
                 self._client.cancel(list(self._futures.values()), force=True)
         else:
             for nanny in list(self._cluster.workers.values()):
                 if (process := getattr(nanny.process, "process", None)) is not None:
-                    process._process.kill()  # a task under way would be waited for
+                    process._process.kill()  # Dask's own way of closing waits for tasks under way
         self._futures.clear()
         self._client.close(timeout=2)
         if self._cluster is not None:
@@ -216,7 +229,7 @@ class DaskPool:
 
 
 def _outcome(future: Any) -> Record | RunFailure:
-    """What became of a task: its own word, or that its process died too often."""
+    """Return a task's result, or a `RunFailure` if its worker process died."""
     try:
         result: Record | RunFailure = future.result(timeout=CONNECT_SECONDS)
     except Exception as error:
@@ -227,7 +240,7 @@ def _outcome(future: Any) -> Record | RunFailure:
 
 
 def _security(options: SweepOptions) -> Any:
-    """The TLS files of a tls:// scheduler; None for tcp://."""
+    """Return Dask's TLS settings for a tls:// scheduler; None for tcp://."""
     from distributed.security import Security
 
     if not str(options.scheduler).startswith("tls://"):
@@ -241,7 +254,7 @@ def _security(options: SweepOptions) -> Any:
 
 
 def make_pool(options: SweepOptions, runs: int) -> WorkerPool:
-    """Return the workers for so many runs: this process, processes of this machine, or a cluster that runs already."""
+    """Return the workers for `runs` runs: this process, new processes on this machine, or an existing Dask cluster."""
     if options.workers == 0 and options.scheduler is None:
         return InlinePool()
     count = cores() if options.workers is None else options.workers

@@ -1,1 +1,1 @@
-"""Results to MLflow and back. The only room that imports mlflow."""
+"""Writes results to MLflow and reads them back. No other room imports mlflow."""

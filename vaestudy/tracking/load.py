@@ -1,4 +1,4 @@
-"""The trained model of a tracked run."""
+"""Loads the trained model of a tracked run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load(run: str, tracking_uri: str | None = None) -> VAE:
 
     Args:
         run: the run's id, or the path of a `.safetensors` file.
-        tracking_uri: where the run is tracked [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db].
+        tracking_uri: the address of the tracker [default: MLFLOW_TRACKING_URI, else mlruns/mlflow.db].
 
     Raises:
         BadInput: there is no such run, or its weights cannot be read.

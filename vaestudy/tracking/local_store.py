@@ -1,4 +1,9 @@
-"""TODO"""
+"""The tracker's SQLite database on this machine: creating it, and repairing it after its folder was moved or copied.
+
+MLflow creates and migrates its database itself, but not safely when a process is killed or when several start at once.
+MLflow also stores absolute addresses of artifacts, which are wrong after a move. `Tracker` calls the functions of this
+file under a file lock, before it uses a database.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +18,25 @@ from vaestudy.runtime.paths import database_uri
 
 
 def make_database(path: Path) -> None:
-    """Make and migrate a database under another name first: a kill in the midst leaves nothing half made."""
+    """Create an MLflow database at `path`.
+
+    The database is created and migrated under a temporary name, then renamed. So a kill never leaves an incomplete
+    database at `path`.
+    """
     scratch = path.with_suffix(".new")
     scratch.unlink(missing_ok=True)
     MlflowClient(database_uri(scratch)).search_experiments(max_results=1)
     scratch.replace(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not block each other
 
 
 def update_artifact_addresses(database: Path) -> None:
-    """Where a database was moved or copied, point its records at the artifacts that came along.
+    """Correct the artifact addresses in a database that was moved or copied together with its artifacts.
 
-    MLflow keeps absolute addresses and has no call that changes them; left alone, runs in a copy of a project would
-    write into the original. Artifacts that are not beside the database stay where the records say.
+    MLflow stores absolute addresses and has no call that changes them. Without this correction, runs in a copy of a
+    project would write into the original. Only experiments whose folder exists in `artifacts/` beside the database are
+    changed; all other addresses stay as they are.
     """
     artifacts = database.parent / "artifacts"
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -1,6 +1,6 @@
-"""The only importer of mlflow: records go in here, and come out again as data frames.
+"""Writes runs to MLflow, and reads them back as data frames.
 
-Every run is addressed by its id through one client, so nothing depends on a current run or a current directory.
+One client addresses every run by its id. So nothing depends on MLflow's "active run" or on the current directory.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from vaestudy.tracking.local_store import make_database, update_artifact_addresses
 
-# Before the import: no telemetry, no chatter, no progress bars for files of a kilobyte.
+# Set before mlflow is imported: no telemetry, only warnings, no progress bars for files of a kilobyte.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default is minutes; results are spooled instead
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes; results wait in the outbox
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import pandas as pd
@@ -37,11 +37,11 @@ from vaestudy.run.record import Record
 from vaestudy.runtime.paths import database_file, mlruns, slug
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
-for chatty in ("mlflow.store", "urllib3"):  # what they say of a tracker out of reach, we say in one line
+for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachable tracker in one line
     logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
-FLUSH_SECONDS = 2.0  # epochs are sent in batches, as a write costs milliseconds whatever its size
-BATCH = 900  # metrics in one request; the tracker takes up to 1000
+FLUSH_SECONDS = 2.0  # epochs are sent in batches: one write costs milliseconds, whatever its size
+BATCH = 900  # metrics in one request; MLflow accepts at most 1000
 TAG = "vaestudy."
 PARENT = "mlflow.parentRunId"
 DESCRIPTION = "mlflow.note.content"
@@ -52,11 +52,11 @@ T = TypeVar("T")
 
 
 class TrackerUnavailable(Exception):
-    """The tracking store cannot be used now: no server answers, the database is locked, the disk is full."""
+    """The tracker cannot be used now: the server does not answer, the database is locked, or the disk is full."""
 
 
 def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn what mlflow raises where its store cannot be used into `TrackerUnavailable`, with the first line of why."""
+    """Decorate a method so that errors of MLflow's store become `TrackerUnavailable` with the error's first line."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -69,9 +69,10 @@ def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class Tracker:
-    """A tracking store: the SQLite file under mlruns/ or a server.
+    """A tracker: MLflow's store in a SQLite file, in another database, or behind a server.
 
-    Every public method raises `TrackerUnavailable` where the store cannot be used.
+    Raises:
+        TrackerUnavailable: by every method that reads or writes, if the tracker cannot be used.
     """
 
     @reaching_tracker
@@ -86,7 +87,7 @@ class Tracker:
             except OSError as error:
                 raise BadInput(f"tracking path {uri}: {path.parent} cannot be made: {error.strerror}") from None
             self._artifacts = path.parent / "artifacts"
-            with FileLock(f"{path}.setup.lock"):  # two processes that migrate one fresh database both fail
+            with FileLock(f"{path}.setup.lock"):  # two processes that migrate the same new database both fail
                 if not path.exists():
                     make_database(path)
                 self.client = MlflowClient(uri)
@@ -97,7 +98,14 @@ class Tracker:
 
     @reaching_tracker
     def experiment(self, name: str, note: str = "") -> str:
-        """The id of the experiment called `name`, made if need be; its artifacts lie beside the database."""
+        """Return the id of the experiment `name`; create it if it does not exist.
+
+        The artifacts of a new experiment are stored beside a SQLite file, for any other database under mlruns/. A
+        server chooses the folder itself.
+
+        Raises:
+            BadInput: the experiment was deleted in MLflow and is still in its trash.
+        """
         if (found := self.client.get_experiment_by_name(name)) is not None:
             if found.lifecycle_stage != "active":
                 raise BadInput(f"experiment {name!r} is in MLflow's trash; restore it, or delete it for good")
@@ -108,7 +116,7 @@ class Tracker:
 
     @reaching_tracker
     def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
-        """A new run, RUNNING; its id."""
+        """Create a run with the status RUNNING; return its id."""
         everything = {TAG + key: value for key, value in tags.items() if value} | SOURCE
         if commit := tags.get("code.revision"):
             everything["mlflow.source.git.commit"] = commit
@@ -118,21 +126,24 @@ class Tracker:
 
     @reaching_tracker
     def reopen(self, run_id: str) -> None:
+        """Set a run's status back to RUNNING."""
         self.client.update_run(run_id, status="RUNNING")
 
     @reaching_tracker
     def params(self, run_id: str, values: Mapping[str, Any]) -> None:
+        """Log parameters."""
         self.client.log_batch(run_id, params=[Param(k, param_text(v)) for k, v in values.items()])
 
     @reaching_tracker
     def tag(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Set tags; all but MLflow's description get the prefix `TAG`."""
         self.client.log_batch(run_id, tags=[RunTag(k if k == DESCRIPTION else TAG + k, v) for k, v in values.items()])
 
     @reaching_tracker
     def epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Metrics of one epoch, sent now and then; `finish` and `fail` send what is left."""
+        """Log the metrics of one epoch. They are sent in batches; `finish`, `fail` and `close` send the rest."""
         if epoch <= self._last_epoch.get(run_id, 0):
-            return  # a worker was lost, and the next tells again what its checkpoint brought back
+            return  # already logged: a run that resumes from a checkpoint reports its earlier epochs again
         self._last_epoch[run_id] = epoch
         now = time.time()
         pending = self._pending.setdefault(run_id, [])
@@ -141,6 +152,7 @@ class Tracker:
             self._flush(run_id)
 
     def _flush(self, run_id: str) -> None:
+        """Send the metrics of a run that are not sent yet."""
         pending = self._pending.pop(run_id, [])
         self._flushed[run_id] = time.time()
         for start in range(0, len(pending), BATCH):
@@ -148,7 +160,7 @@ class Tracker:
 
     @reaching_tracker
     def metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
-        """Final metrics. One that is nan is left out: a tracker's search would take it for a small number."""
+        """Log final metrics. A metric that is nan is left out: MLflow's search would treat it as a small number."""
         now = int(time.time() * 1000)
         known = [Metric(name, value, now, step) for name, value in values.items() if value == value]
         for start in range(0, len(known), BATCH):
@@ -156,17 +168,17 @@ class Tracker:
 
     @reaching_tracker
     def series(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
-        """One metric over whole-numbered steps that are no epochs: a latent dimension, a value of D.
+        """Log one metric over integer steps that are not epochs, for example over the values of D.
 
-        Points that the run already holds are not logged twice.
+        Points that the run already has are not logged again.
         """
-        now, held = int(time.time() * 1000), {m.step: m.value for m in self.client.get_metric_history(run_id, name)}
-        new = [Metric(name, value, now, step) for step, value in values.items() if held.get(step) != value]
+        now, logged = int(time.time() * 1000), {m.step: m.value for m in self.client.get_metric_history(run_id, name)}
+        new = [Metric(name, value, now, step) for step, value in values.items() if logged.get(step) != value]
         self.client.log_batch(run_id, metrics=new)
 
     @reaching_tracker
     def files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Files at paths within the run."""
+        """Attach files to a run: path within the run -> content."""
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in files.items():
                 path = Path(scratch) / name
@@ -176,25 +188,31 @@ class Tracker:
 
     @reaching_tracker
     def dataset(self, run_id: str, data: Mapping[str, str]) -> None:
+        """Log the run's data set: its name, its fingerprint and the sizes of its splits."""
         profile = json.dumps({k: int(data[k]) for k in ("train", "valid", "test")})
         entity = Dataset(data["name"], data["fingerprint"][:32], "local", data["name"], profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
 
     @reaching_tracker
     def finish(self, run_id: str, record: Record, files: Path | None = None) -> None:
-        """Log a record, and only then mark the run FINISHED: a finished run is a whole one.
+        """Log everything of a record, and mark the run FINISHED as the last step.
 
-        `files` is a folder that holds the record's files already, so that they need not be written once more.
+        So a FINISHED run is always complete.
+
+        Args:
+            run_id: the run, which is RUNNING.
+            record: what is logged.
+            files: a folder that contains the record's files already; they are then not written to disk a second time.
         """
         now = int(time.time() * 1000)
         metrics = self._pending.pop(run_id, [])
         for epoch, values in enumerate(record.history, start=1):
-            if epoch > self._last_epoch.get(run_id, 0):  # those that came too late, or were lost with their worker
+            if epoch > self._last_epoch.get(run_id, 0):  # epochs that `epoch` never got, e.g. from a lost worker
                 metrics += [Metric(name, value, now, epoch) for name, value in values.items()]
-        # A metric that is nan is left out: a tracker's search would take it for a small number.
+        # A metric that is nan is left out: MLflow's search would treat it as a small number.
         metrics += [Metric(name, value, now, 0) for name, value in record.metrics.items() if value == value]
         metrics += [Metric("test/kl_per_dimension", v, now, d) for d, v in enumerate(record.kl_per_dimension)]
-        # In as few requests as may be, as each costs milliseconds whatever it holds.
+        # As few requests as possible: each costs milliseconds, whatever its size.
         self.client.log_batch(run_id, metrics[:BATCH], tags=[RunTag(TAG + k, v) for k, v in record.facts.items()])
         for start in range(BATCH, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics[start : start + BATCH])
@@ -207,31 +225,43 @@ class Tracker:
 
     @reaching_tracker
     def close(self, run_id: str, status: str = "FINISHED") -> None:
+        """Send the metrics that are not sent yet, then end a run with `status`."""
         self._flush(run_id)
         self.client.set_terminated(run_id, status)
 
     @reaching_tracker
     def fail(self, run_id: str, reason: str, traceback: str) -> None:
-        """Mark a run FAILED, with why."""
+        """Mark a run FAILED; log the reason as a tag and the traceback as a file."""
         self.tag(run_id, {"failure": reason[:4000]})
         self.files(run_id, {"traceback.txt": traceback.encode()})
         self.close(run_id, "FAILED")
 
     @reaching_tracker
     def experiments(self) -> dict[str, str]:
-        """Name -> id of each active experiment."""
+        """Return the active experiments: name -> id."""
         found = self.client.search_experiments()
         return {e.name: str(e.experiment_id) for e in found}
 
     @reaching_tracker
     def runs(self, experiment: str, tags: Mapping[str, str] | None = None, parent: str | None = None) -> pd.DataFrame:
-        """Runs of an experiment, newest first: run_id, status, start_time, and params.*, metrics.*, tags.* columns."""
+        """Return runs of an experiment, newest first, one row each.
+
+        Args:
+            experiment: the experiment's id.
+            tags: only runs that have these tags.
+            parent: only runs that are nested under the run with this id.
+
+        Returns:
+            the columns run_id, name, experiment, status, start_time, params.*, metrics.* and tags.*; an empty frame
+            without columns if there is no run.
+        """
         wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
         clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items()]
         rows = [_row(run) for run in self._search(experiment, " AND ".join(clauses))]
         return pd.DataFrame(rows)
 
     def _search(self, experiment: str, query: str) -> Iterator[Run]:
+        """Yield all runs that match, page by page."""
         token: str | None = None
         while token != "":
             page = self.client.search_runs([experiment], query, max_results=1000, page_token=token)
@@ -240,7 +270,7 @@ class Tracker:
 
     @reaching_tracker
     def get(self, run_id: str) -> dict[str, Any]:
-        """One run as a row of `runs`.
+        """Return one run in the form of a row of `runs`.
 
         Raises:
             BadInput: there is no such run.
@@ -252,7 +282,7 @@ class Tracker:
 
     @reaching_tracker
     def read_file(self, run_id: str, name: str) -> bytes:
-        """The content of one of a run's files.
+        """Return the content of one of a run's files.
 
         Raises:
             BadInput: the run has no such file.
@@ -268,13 +298,13 @@ class Tracker:
         return self.uri.startswith("http")
 
     def link(self, experiment: str, run_id: str) -> str:
-        """Where the UI shows a run; with no server, the address at which `vaestudy ui` will serve it."""
+        """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
         base = self.uri if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
 def param_text(value: Any) -> str:
-    """A configuration's value as a run's parameter."""
+    """Return a configuration's value as the text of an MLflow parameter."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

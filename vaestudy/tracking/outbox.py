@@ -1,7 +1,20 @@
-"""Results that are safe on disk before anybody tracks them.
+"""The outbox: finished records on disk that wait for the tracker.
 
-A record is written here whole, then delivered to the tracker, then dropped; so a tracking server that is down, a locked
-database or a kill between the two loses nothing. `vaestudy sync`, or the next run of the study, delivers what is left.
+Every record passes through the outbox, also while the tracker works:
+
+1. `save_entry` writes the record into a folder of its own. It writes to `NAME.part` and renames that to `NAME`, so a
+   folder with that name was written completely.
+2. The publisher sends the record to the tracker, which marks the run FINISHED as the last step.
+3. `remove_entry` deletes the folder.
+
+If the process is killed, the server is down or the database is locked before step 3, the entry stays on disk and is
+published later, by `vaestudy sync` or by the next run of the study. If the run is FINISHED already, the publisher only
+deletes the entry, so nothing is published twice.
+
+An entry contains everything that publishing needs, so `vaestudy sync` works without the study's file:
+
+    <root>/<study>-<sweep>-<key of the configuration>/entry.json    names, declaration, configuration, scores, curves
+    <root>/<study>-<sweep>-<key of the configuration>/files/...     weights, figures and the record's other files
 """
 
 from __future__ import annotations
@@ -27,44 +40,53 @@ from vaestudy.study.declaration import Study
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """A finished run and all that is needed to track it: its sweep's name and declaration, its own name and record."""
+    """A record, with everything that the publisher needs to publish it later."""
 
     uri: str
+    """The address of the tracker that the record is for."""
     sweep: str
+    """The sweep's name; empty for a run that belongs to no sweep."""
     cell: str
+    """The run's name."""
     study: Study
     base: RunConfig
+    """The sweep's base configuration."""
     quick: bool
     note: str | None
     record: Record
 
     @property
     def key(self) -> str:
+        """Return the key of the run's configuration."""
         return self.record.config.key
 
 
 def roots() -> list[Path]:
-    """Return the folders for waiting results: under mlruns/, and one of the system's where that cannot be written."""
+    """Return the folders for new entries, in the order in which they are tried.
+
+    The first is under mlruns/. The second is in the system's folder for temporary files and is used if the first
+    cannot be written, for example because its disk is full.
+    """
     return [mlruns() / "outbox", _temporary("outbox")]
 
 
 def former_roots() -> list[Path]:
-    """Return the folders that earlier revisions used; what waits there is still read, and nothing new is written."""
+    """Return the folders of earlier revisions. Their entries are still read; new entries are not written there."""
     return [mlruns() / "spool", _temporary("spool")]
 
 
 def _temporary(name: str) -> Path:
-    """Return this user's path of that name in the system's folder for temporary files."""
+    """Return a path for this user in the system's folder for temporary files."""
     return Path(tempfile.gettempdir()) / f"vaestudy-{name}-{slug(getpass.getuser())}"
 
 
 def save_entry(entry: OutboxEntry) -> Path:
-    """Write an entry, whole or not at all; its folder.
+    """Write an entry completely or not at all; return its folder.
 
     Raises:
         OSError: none of the roots can be written to.
     """
-    trouble: OSError | None = None
+    last_error: OSError | None = None
     for root in roots():
         folder = root / slug(f"{entry.study.name}-{entry.sweep}-{entry.key}")
         scratch = folder.with_name(folder.name + ".part")
@@ -75,23 +97,23 @@ def save_entry(entry: OutboxEntry) -> Path:
             scratch.replace(folder)
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
-            trouble = error
+            last_error = error
             continue
         return folder
-    raise trouble or OSError("no place to keep a result")
+    raise last_error or OSError("no place to keep a result")
 
 
 def waiting_entries(
     uri: str | None = None, sweep: str | None = None, study: str | None = None
 ) -> list[tuple[Path, OutboxEntry]]:
-    """The entries kept, of one tracker, sweep and study if those are named."""
+    """Return the entries that wait and their folders; only those of one tracker, sweep or study if these are given."""
     found = []
     for root in (*roots(), *former_roots()):
         for folder in sorted(root.glob("*")) if root.is_dir() else []:
             if folder.suffix != ".part":
                 entry = _read(folder)
-                asked = {"uri": uri, "sweep": sweep}
-                if all(value in (None, getattr(entry, name)) for name, value in asked.items()) and (
+                wanted = {"uri": uri, "sweep": sweep}
+                if all(value in (None, getattr(entry, name)) for name, value in wanted.items()) and (
                     study in (None, entry.study.name)
                 ):
                     found.append((folder, entry))
@@ -100,22 +122,23 @@ def waiting_entries(
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Hold the outbox, so that one process at a time publishes its entries."""
+    """Lock the outbox while the block runs, so that only one process at a time publishes waiting entries."""
     with FileLock(_temporary("outbox").with_suffix(".lock")):
         yield
 
 
 def files_folder(folder: Path) -> Path:
-    """The folder of an entry's files."""
+    """Return the folder of an entry's files."""
     return folder / "files"
 
 
 def remove_entry(folder: Path) -> None:
-    """Forget an entry: it is tracked."""
+    """Delete an entry; call this only when its record is in the tracker."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(folder: Path, entry: OutboxEntry) -> None:
+    """Write an entry's files, and entry.json last."""
     for name, content in entry.record.files.items():
         path = files_folder(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +162,7 @@ def _write(folder: Path, entry: OutboxEntry) -> None:
 
 
 def _read(folder: Path) -> OutboxEntry:
+    """Read the entry that `_write` wrote."""
     body = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
     stored = body["record"]
     contents = {name: (files_folder(folder) / name).read_bytes() for name in stored["files"]}

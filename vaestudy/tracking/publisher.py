@@ -1,7 +1,19 @@
-"""The way of a sweep's runs to the tracker. While that is out of reach, results wait in the spool and nothing stops.
+"""Publishes the runs of a sweep: opens them in MLflow, sends their curves and records, and closes them.
 
-The order is what makes it safe to be killed anywhere: a record is in the spool before delivery begins; its run is
-marked FINISHED last of all; then the spool's copy goes. Whoever comes next sees a finished run or a spooled record.
+While the tracker is out of reach, the runs go on and their records wait in the outbox (`tracking/outbox.py`).
+
+The order of writes makes a kill at any moment safe. For each record, `Publisher.finish`
+
+1. saves the record in the outbox,
+2. sends the record to MLflow,
+3. marks the run FINISHED in MLflow,
+4. deletes the record from the outbox.
+
+A kill before 1 loses no finished record: the cell has none yet and is run again, from its last checkpoint. After a kill
+between 1 and 3 the record is in the outbox and is published into a new run; the incomplete run is marked KILLED. After
+a kill between 3 and 4 the run is FINISHED; the copy in the outbox is deleted without publishing it again.
+
+A sweep has a run of its own in MLflow, the sweep run. The runs of its cells are nested under it.
 """
 
 from __future__ import annotations
@@ -23,43 +35,51 @@ from vaestudy.study.sweep import Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker, TrackerUnavailable, param_text
 
-NO_SWEEP = ""  # in place of a sweep's name: runs on their own, under no sweep's run
-CELLS_NAMED = 4  # in a message
+NO_SWEEP = ""  # used as the sweep's name for single runs, which have no sweep run
+CELLS_NAMED = 4  # at most, in one message
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a sweep's runs go."""
+    """The tracker, experiment and sweep run under which a sweep's runs are recorded."""
 
     tracker: Tracker
     experiment: str
     """The experiment's id."""
     sweep_run: str
-    """The id of the sweep's own run, under which its runs are nested; empty for single runs."""
+    """The id of the sweep run, under which the runs of the cells are nested; empty for single runs."""
 
 
 @dataclass(frozen=True)
 class RecordedCells:
-    """What the tracker holds of a sweep, by the keys of the runs' configurations."""
+    """The cells of a sweep that have an outcome in MLflow, by the key of their configuration."""
 
     objectives: dict[str, float] = field(default_factory=dict)
-    """The value that Optuna is told of each finished run; nan where the run has none."""
+    """Key of each FINISHED run -> the value to report to Optuna; nan if the run has no such metric."""
     diverged: set[str] = field(default_factory=set)
+    """Keys of runs that diverged. They would diverge again."""
     known: bool = True
-    """Whether the tracker could be asked."""
+    """False if the tracker is out of reach; the other fields are then empty."""
 
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run under way."""
+    """A run that has begun and not ended."""
 
     name: str
     run_id: str | None
-    """None while the tracker cannot be used."""
+    """None if the tracker was out of reach when the run began."""
 
 
 class Publisher:
-    """One sweep's runs, from their begin to their end, in MLflow."""
+    """The connection between one sweep and MLflow: opens, updates and closes the sweep's runs.
+
+    Args:
+        uri: the address of the tracker.
+        sweep: the sweep.
+        name: the name of the sweep's generation, or `NO_SWEEP` for single runs.
+        report: receives messages for the user, one line each.
+    """
 
     def __init__(self, uri: str, sweep: Sweep, name: str, report: Callable[[str], None]) -> None:
         self.uri, self.sweep, self.name, self._report = uri, sweep, name, report
@@ -68,11 +88,11 @@ class Publisher:
         self._up = True
 
     def destination(self) -> Destination:
-        """Return where the runs go; the experiment and the sweep's run are made at the first call.
+        """Return where the runs are recorded. The first call creates the experiment and opens the sweep run.
 
         Raises:
             TrackerUnavailable: the tracker is out of reach.
-            BadInput: runs of the sweep were made under another declaration.
+            BadInput: runs of the sweep were made under another declaration of the study.
         """
         if self._destination is None:
             tracker = Tracker(self.uri)
@@ -82,9 +102,10 @@ class Publisher:
         return self._destination
 
     def recorded_cells(self) -> RecordedCells:
-        """Return what the tracker holds of the sweep.
+        """Publish the records that wait in the outbox, then return the cells that have an outcome in MLflow.
 
-        Runs that a driver left RUNNING are marked KILLED: the caller holds the sweep, so that driver is gone.
+        Runs that are still RUNNING are marked KILLED. The caller must have the sweep's lock: then no other driver works
+        on the sweep, and the driver that began those runs has died.
         """
         try:
             self.publish_waiting()
@@ -105,7 +126,7 @@ class Publisher:
         return RecordedCells(values, set(failed["tags.config.key"]))
 
     def begin(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str | None:
-        """Open a run; None while the tracker is out of reach."""
+        """Open a run in MLflow; return its id, or None if the tracker is out of reach."""
         run_id = None
         try:
             run_id = self._start(name, config, tags)
@@ -115,6 +136,7 @@ class Publisher:
         return run_id
 
     def _start(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str:
+        """Create a run in MLflow with its tags and parameters; return its id."""
         to = self.destination()
         role = "trial" if to.sweep_run else "train"
         about = {"role": role, "sweep": self.name, "config.key": config.key} | dict(tags)
@@ -123,7 +145,10 @@ class Publisher:
         return run_id
 
     def epoch(self, event: EpochEnd) -> None:
-        """Live curves: let go while the tracker is out of reach, as the record holds them too."""
+        """Send an epoch's metrics to MLflow.
+
+        While the tracker is out of reach they are skipped: the record contains them too.
+        """
         run_id = self._open[event.key].run_id
         if run_id is not None and self._up:
             try:
@@ -132,10 +157,13 @@ class Publisher:
                 self._report_unavailable(error)
 
     def finish(self, key: str, record: Record) -> str | None:
-        """Keep a record, deliver it, drop what was kept; its run's id, or None if it waits in the spool.
+        """Save a record in the outbox, publish it, and delete it from the outbox.
+
+        Returns:
+            the run's id, or None if the record waits in the outbox.
 
         Raises:
-            TrackerUnavailable: neither a disk nor the tracker takes it.
+            TrackerUnavailable: the record could neither be saved in the outbox nor be published.
         """
         run, sweep = self._open.pop(key), self.sweep
         run_id = run.run_id
@@ -143,25 +171,29 @@ class Publisher:
             self.uri, self.name, run.name, sweep.study, sweep.base, sweep.quick, sweep.note, record
         )
         try:
-            kept: Path | None = outbox.save_entry(entry)
+            saved: Path | None = outbox.save_entry(entry)
         except OSError:
-            kept = None  # no disk takes it: the tracker must, or the driver stops
+            saved = None  # no disk has room: if the tracker fails as well, the driver stops
         try:
             if run_id is None:
                 run_id = self._start(run.name, record.config, {})
-            self.destination().tracker.finish(run_id, record, outbox.files_folder(kept) if kept else None)
+            self.destination().tracker.finish(run_id, record, outbox.files_folder(saved) if saved else None)
         except TrackerUnavailable as error:
-            if kept is None:
+            if saved is None:
                 raise
             self._report_unavailable(error)
             return None
         self._up = True
-        if kept is not None:
-            outbox.remove_entry(kept)
+        if saved is not None:
+            outbox.remove_entry(saved)
         return run_id
 
     def fail(self, key: str, failure: RunFailure) -> str | None:
-        """Mark a run FAILED, with why; its id. A failure that cannot be tracked is not kept: its cell is run again."""
+        """Mark a run FAILED, with the reason; return its id.
+
+        A failure is not saved in the outbox. If the tracker is out of reach, the next run of the study runs the cell
+        again.
+        """
         run_id = self._open.pop(key).run_id
         if run_id is not None:
             try:
@@ -172,7 +204,7 @@ class Publisher:
         return run_id
 
     def close(self, status: str) -> None:
-        """Deliver what still waits if the work is done, then close what is open, as KILLED, and the sweep's own run."""
+        """Mark open runs KILLED and end the sweep run with `status`; if that is FINISHED, publish the outbox first."""
         try:
             if status == "FINISHED":
                 self.publish_waiting()
@@ -186,12 +218,12 @@ class Publisher:
         self._open.clear()
 
     def publish_waiting(self) -> int:
-        """Deliver this sweep's waiting results; how many there were.
+        """Publish this sweep's records in the outbox; return how many there were.
 
         Raises:
             TrackerUnavailable: the tracker is out of reach.
         """
-        with outbox.locked():  # a sync and a driver, or two syncs, deliver one after the other
+        with outbox.locked():  # `vaestudy sync` and drivers do this one after another
             waiting = outbox.waiting_entries(self.uri, self.name, self.sweep.study.name)
             if not waiting:
                 return 0
@@ -201,7 +233,7 @@ class Publisher:
                 mine = runs[runs["tags.config.key"] == entry.key] if len(runs) else runs
                 if not len(mine) or "FINISHED" not in set(mine["status"]):
                     for stale in mine.loc[mine["status"] == "RUNNING", "run_id"] if len(mine) else ():
-                        to.tracker.close(stale, "KILLED")  # begun before the tracker went out of reach
+                        to.tracker.close(stale, "KILLED")  # the run began before the tracker went out of reach
                     to.tracker.finish(
                         self._start(entry.cell, entry.record.config, {}), entry.record, outbox.files_folder(folder)
                     )
@@ -210,24 +242,25 @@ class Publisher:
         return len(waiting)
 
     def waiting_objectives(self) -> dict[str, float]:
-        """What Optuna is to be told of each cell whose result waits."""
+        """Return key -> the value to report to Optuna, for each cell whose record waits in the outbox."""
         waiting = outbox.waiting_entries(self.uri, self.name, self.sweep.study.name)
         return {entry.key: entry.record.history[-1][self.sweep.objective] for _, entry in waiting}
 
     def _report_unavailable(self, error: TrackerUnavailable) -> None:
+        """Report that the tracker is out of reach, once until it works again."""
         if self._up:
             self._report(
-                f"tracking is out of reach ({error}); results are kept on disk, and `vaestudy sync` "
-                "or the next run of the study delivers them"
+                f"tracking is out of reach ({error}); results are kept on disk; `vaestudy sync` "
+                "or the next run of the study sends them to the tracker"
             )
         self._up = False
 
 
 def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str:
-    """The run of the whole sweep, begun or taken up again.
+    """Return the id of the sweep run; create it, or set an existing one back to RUNNING.
 
     Raises:
-        BadInput: runs of the sweep were made under another declaration.
+        BadInput: runs of the sweep were made under another declaration of the study.
     """
     base, factors = sweep.base.model_dump(mode="json"), sorted(sweep.study.factors)
     declared = {"base": json.dumps(base), "factors": json.dumps(factors)}
@@ -254,20 +287,25 @@ def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str
 
 
 def _refuse_mixture(tracker: Tracker, experiment: str, parent: str, sweep: Sweep) -> None:
-    """Refuse a sweep some of whose runs differ from what is declared now in more than a factor or the seed.
+    """Raise if finished or failed runs of the sweep differ from the current declaration.
+
+    Only fields that are neither a factor of the study nor the seed are compared.
 
     Raises:
-        BadInput: there are such runs; the message says which, and in what.
+        BadInput: there are such runs; the message names them and the fields that differ.
     """
     fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, "seed"})
-    defaults = RunConfig().model_dump(mode="json")  # what a run has of a field that came after it
+    # A run that is older than a field has no value of it; it was made with what is now the field's default.
+    defaults = RunConfig().model_dump(mode="json")
     differing: dict[str, list[str]] = {}
     runs = tracker.runs(experiment, parent=parent).to_dict("records")
     counted = [row for row in runs if row["status"] in ("FINISHED", "FAILED")]
     for row in counted:
-        held = {name: row.get(f"params.{name}") for name in fixed}
-        held = {name: param_text(defaults[name]) if pd.isna(value) else value for name, value in held.items()}
-        changes = [f"{k} (was {held[k]}, is {param_text(v)})" for k, v in fixed.items() if held[k] != param_text(v)]
+        recorded = {name: row.get(f"params.{name}") for name in fixed}
+        recorded = {name: param_text(defaults[name]) if pd.isna(value) else value for name, value in recorded.items()}
+        changes = [
+            f"{k} (was {recorded[k]}, is {param_text(v)})" for k, v in fixed.items() if recorded[k] != param_text(v)
+        ]
         if changes:
             differing.setdefault(", ".join(changes), []).append(str(row["name"]))
     if differing:
@@ -280,28 +318,37 @@ def _refuse_mixture(tracker: Tracker, experiment: str, parent: str, sweep: Sweep
 
 
 def _some(names: list[str]) -> str:
+    """Return the first names as text, and the number of the others."""
     more = f" and {len(names) - CELLS_NAMED} more" if len(names) > CELLS_NAMED else ""
     return " | ".join(names[:CELLS_NAMED]) + more
 
 
 def experiment_description(study: Study) -> str:
-    """What MLflow shows above a study's runs."""
+    """Return the text that MLflow shows above a study's runs, in Markdown."""
     body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
     return f"**{study.question}**\n\n`make study-{study.name}`\n\n{body}"
 
 
 def sync(uri: str | None, report: Callable[[str], None]) -> tuple[int, int]:
-    """Deliver every waiting result, or one tracker's: (delivered, still waiting). Doing it twice does no more."""
+    """Publish the records that wait in the outbox. A second call publishes nothing twice.
+
+    Args:
+        uri: the address of the tracker whose records are published; None for all trackers.
+        report: receives messages for the user, one line each.
+
+    Returns:
+        (the number of records published, the number that still wait).
+    """
     groups: dict[tuple[str, str, str], outbox.OutboxEntry] = {}
     for _, entry in outbox.waiting_entries(uri):
         groups.setdefault((entry.uri, entry.study.name, entry.sweep), entry)
-    delivered = 0
+    published = 0
     for entry in groups.values():
         sweep = Sweep(entry.study, entry.base, {}, entry.quick, entry.note)
         publisher = Publisher(entry.uri, sweep, entry.sweep, report)
         try:
-            delivered += publisher.publish_waiting()
+            published += publisher.publish_waiting()
             publisher.close("FINISHED")
         except TrackerUnavailable as error:
             report(f"{entry.uri} is out of reach: {error}")
-    return delivered, len(outbox.waiting_entries(uri))
+    return published, len(outbox.waiting_entries(uri))

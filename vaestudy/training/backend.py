@@ -1,13 +1,18 @@
-"""How torch computes: threads, and which library multiplies float32 matrices. Decided by rule, checked, recorded.
+"""How torch computes: the number of threads, the library that multiplies float32 matrices, and the reuse of memory.
 
-Time in a step is mostly matrix products. torch gives float32 ones to MKL, which on AMD processors runs at half of what
-oneDNN reaches on the same core. A public switch sends them to oneDNN, but it also *allows* bfloat16 inside, which some
-processors would use. So: on AMD, switch, multiply matrices of the run's own shapes, compare with float64, and switch
-back unless the error is float32's. The rule depends on the processor and on the configuration alone, never on a timing,
-so the same configuration on the same processor gives the same bits.
+Most of the time of a step is spent on matrix products. By default torch uses MKL for float32 products. On AMD
+processors MKL reaches half the speed of oneDNN on the same core. A public switch of torch selects oneDNN, but it also
+*allows* bfloat16 inside, and some processors would use it. So `configure` follows a rule. On an AMD processor:
 
-Memory that is freed stays with the process: glibc gives large blocks back to the system at once, and a step that asks
-for them again spends its time on page faults (measured: 25 % of a step at L=50).
+    1. switch to oneDNN,
+    2. multiply matrices of the run's own shapes and compare with float64,
+    3. switch back unless the error is that of float32.
+
+The rule depends only on the processor and on the configuration, never on a timing. So the same configuration on the
+same processor gives the same bits. The choice is part of the run's record.
+
+Freed memory stays with the process. By default glibc returns large blocks to the system at once, and a step that
+allocates them again spends time on page faults (measured: 25 % of a step at L=50).
 """
 
 from __future__ import annotations
@@ -26,14 +31,14 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import PIXEL_COUNT
 
-FLOAT32_ERROR = 2e-6  # measured: 3e-7 to 6e-7; with bfloat16 inside it is above 1e-3
-DEFAULT, ONEDNN = "none", "bf16"
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+FLOAT32_ERROR = 2e-6  # measured: 3e-7 to 6e-7 in float32, above 1e-3 with bfloat16 inside
+DEFAULT, ONEDNN = "none", "bf16"  # values of torch's switch
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 KEPT_BYTES = 256 * 2**20
 
 
 def configure(config: RunConfig) -> str:
-    """Set torch up for a run; the words that its record keeps."""
+    """Set up torch for a run; return a description of the choice for the run's record."""
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
@@ -51,21 +56,26 @@ def configure(config: RunConfig) -> str:
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Have glibc's malloc reuse what is freed, up to KEPT_BYTES a block; False where the C library is another."""
+    """Make glibc's malloc reuse freed blocks of up to KEPT_BYTES each.
+
+    Returns:
+        True if glibc accepted both settings; False if it did not, or if the C library is not glibc.
+    """
     if not sys.platform.startswith("linux") or not hasattr(library := ctypes.CDLL(None), "gnu_get_libc_version"):
         return False
-    taken = [library.mallopt(name, KEPT_BYTES) for name in (TRIM_THRESHOLD, MMAP_THRESHOLD)]
-    return all(taken)  # of a list: where one is refused the other still helps
+    accepted = [library.mallopt(name, KEPT_BYTES) for name in (TRIM_THRESHOLD, MMAP_THRESHOLD)]
+    return all(accepted)  # a list, so that both calls are made: one setting helps even if the other is refused
 
 
 @functools.cache
 def _is_amd() -> bool:
+    """Return whether the processor is made by AMD; False where /proc/cpuinfo does not exist."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and "AuthenticAMD" in cpuinfo.read_text()
 
 
 def _switch(precision: str) -> bool:
-    """Set the public switch; False where this torch has none, or no oneDNN."""
+    """Set torch's public switch; return False if this torch has no such switch or no oneDNN."""
     mkldnn: Any = torch.backends.mkldnn
     if not mkldnn.is_available() or not hasattr(getattr(mkldnn, "matmul", None), "fp32_precision"):
         return False
@@ -75,7 +85,7 @@ def _switch(precision: str) -> bool:
 
 @functools.cache
 def _error(rows: int, width_in: int, width_out: int, threads: int) -> float:
-    """The largest relative error, in Frobenius norm, of a layer's forward product and its two backward ones."""
+    """Return the largest relative error (Frobenius norm) of a layer's forward product and its two backward products."""
     generator = torch.Generator().manual_seed(0)
     x, w, g = (
         torch.randn(shape, generator=generator)
@@ -85,5 +95,6 @@ def _error(rows: int, width_in: int, width_out: int, threads: int) -> float:
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
+    """Return the error of the product a b relative to float64, in Frobenius norm."""
     exact = a.double() @ b.double()
     return float((a @ b - exact).norm() / exact.norm())

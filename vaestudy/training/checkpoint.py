@@ -1,7 +1,11 @@
-"""A run under way, on disk: weights, optimiser, position. A run that is killed goes on from its last epoch.
+"""Checkpoints: weights, optimiser state and epoch of a run under way, on disk.
 
-Nothing else is needed for a bit-identical trajectory, since all noise of an epoch is named by seed and epoch
-(`noise.py`). A file is safetensors (no pickle) followed by its SHA-256: a torn one is seen, and the one before it used.
+A run that was killed continues from its last checkpoint, with the same bits as without the interruption. No state of
+random generators is needed, because the noise of an epoch depends only on the seed and the epoch
+(`runtime/random_streams.py`).
+
+A file is a safetensors file (no pickle) followed by its SHA-256. If a file is incomplete or damaged, the digest does
+not match, and the checkpoint before it is used.
 """
 
 from __future__ import annotations
@@ -23,23 +27,24 @@ from torch import Tensor, nn, optim
 
 SECONDS_VARIABLE = "VAESTUDY_CHECKPOINT_SECONDS"
 DEFAULT_SECONDS = 10.0
-KEPT = 2  # of one run: the newest, and one more in case that is torn
-RUNS = 100  # folders of runs under way kept on one machine; the oldest go first
+KEPT = 2  # checkpoints of one run: the newest, and one more in case the newest is damaged
+RUNS = 100  # folders of runs under way on one machine; when there are more, the oldest are deleted
 DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stood after an epoch."""
+    """The state of a run after an epoch."""
 
     epoch: int
     tensors: dict[str, Tensor]
+    """Weights and optimiser state, as `state_tensors` returns them."""
     extra: dict[str, Any]
-    """History and clocks: what JSON can hold."""
+    """The rest of the state, stored as JSON: history, training seconds and metrics so far."""
 
 
 class CheckpointStore:
-    """Keeps the states of one run in a folder of its own."""
+    """A run's checkpoints in one folder."""
 
     def __init__(self, root: Path, key: str) -> None:
         self.folder = root / key
@@ -48,12 +53,12 @@ class CheckpointStore:
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time to save again; how often is a matter of cost and changes no result."""
+        """Return whether the interval since the last save has passed. The interval affects the cost, never a result."""
         return time.monotonic() - self._last >= self.interval
 
     def save(self, state: Checkpoint) -> None:
-        """Write a state whole or not at all, and drop all but the newest KEPT."""
-        self._make_room()
+        """Write a checkpoint atomically (completely or not at all), and delete all but the newest KEPT."""
+        self._create_folder()
         meta = {"epoch": str(state.epoch), "extra": json.dumps(state.extra)}
         content = save_tensors(state.tensors, metadata=meta)
         path = self.folder / f"epoch-{state.epoch:08d}.ckpt"
@@ -68,7 +73,10 @@ class CheckpointStore:
         self._last = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """The newest state that is whole; torn ones are passed over with a remark."""
+        """Return the newest checkpoint that is intact, or None if there is none.
+
+        A damaged or unreadable file is skipped, and a line about it is added to `warnings`.
+        """
         for path in self._files():
             content = path.read_bytes()
             body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
@@ -84,13 +92,15 @@ class CheckpointStore:
         return None
 
     def clear(self) -> None:
-        """Forget the run: it is recorded elsewhere."""
+        """Delete the run's checkpoints. Call this when the run's record is stored elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
+        """Return the run's checkpoint files, newest first."""
         return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
 
-    def _make_room(self) -> None:
+    def _create_folder(self) -> None:
+        """Create the run's folder if it does not exist; then delete the oldest folders beyond RUNS."""
         if not self.folder.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             folders = sorted(self.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -99,7 +109,7 @@ class CheckpointStore:
 
 
 def state_tensors(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and the optimiser's moments by name."""
+    """Return the weights and the optimiser's state (moments, counters) by name."""
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
@@ -107,7 +117,7 @@ def state_tensors(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Ten
 
 
 def load_state_tensors(tensors: dict[str, Tensor], model: nn.Module, optimizer: optim.Optimizer) -> None:
-    """Put back what `gather` took."""
+    """Load the tensors that `state_tensors` returned into the model and the optimiser."""
     weights = {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
     model.load_state_dict(weights)
     state: dict[int, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""TODO"""
+"""When a run counts as diverged: the exceptions, and the check of the bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 from vaestudy.scoring.bounds import Metrics
 
-LOWEST_BOUND = -1e6  # nats per image; a coin per pixel gives -543, a uniform density 0
+# Nats per image. For comparison: p = 1/2 for each pixel gives -543, a uniform density gives 0.
+LOWEST_BOUND = -1e6
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -20,7 +21,7 @@ class NonFiniteLoss(ArithmeticError):
 
 
 class ExplodedBound(NonFiniteLoss):
-    """The bound is finite no more, or so low that the run means nothing: it has diverged and has no result."""
+    """A bound is not finite, or so low that it has no meaning: the run has diverged and has no result."""
 
     def __init__(self, name: str, value: float, epoch: int) -> None:
         self.epoch = epoch
@@ -28,10 +29,12 @@ class ExplodedBound(NonFiniteLoss):
 
 
 def raise_if_diverged(metrics: Metrics, epoch: int) -> None:
-    """Refuse to go on from a bound that is not finite, or that has exploded; a wild first epoch is no divergence.
+    """Raise unless the bounds in `metrics` are finite and, after the first epoch, not below LOWEST_BOUND.
+
+    A very low bound in the first epoch is not counted as a divergence.
 
     Raises:
-        ExplodedBound: so it is.
+        ExplodedBound: a bound is not finite, or it is below LOWEST_BOUND after the first epoch.
     """
     for name in {"train/elbo", "valid/elbo", "test/elbo"} & metrics.keys():
         value = metrics[name]

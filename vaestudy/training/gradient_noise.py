@@ -1,29 +1,33 @@
-"""How noisy the gradient is at fixed weights, and where the noise comes from.
+"""Gradient noise: the variance of the minibatch gradient at fixed weights, split into its two sources.
 
-Shapes: N images, R repeats, L samples, M minibatch, P pixels; h [.., in] and delta [.., out] of a layer's rows.
+Shapes: N images, R repeats, L samples, M minibatch, P pixels. A layer's input h is [.., in], and the gradient delta of
+its output is [.., out].
 
-g(x, eps) is the gradient of the objective of one image x with L draws eps. The minibatch gradient is the mean of M of
-them with independent noise, so the trace of its covariance is
+g(x, eps) is the gradient of the objective of one image x with L draws eps. The minibatch gradient is the mean of M such
+gradients with independent noise, so the trace of its covariance is
 
     Var = (Var_x + Var_eps) / M     Var_x    tr Cov_x(E_eps g): images differ
                                     Var_eps  E_x tr Cov_eps(g): draws differ
 
-Where the objective is a mean over draws (all estimators but iwae, dreg and score-function-loo) Var_eps is 1/L of its
-value at L=1, and Var = (Var_x + Var_eps(1) / L) / M. Names of what is measured, each for a group of parameters:
+If the objective is a mean over draws (all but iwae, dreg and score-function-loo), Var_eps is 1/L of its value at L=1,
+and Var = (Var_x + Var_eps(1) / L) / M. These quantities are measured for each group of parameters:
 
-    var_x, var_eps  as above, nats^2 a squared unit of the weights
+    var_x, var_eps  as above, in nats^2 per squared unit of the weights
     variance        (var_x + var_eps) / M with the run's M and L
-    signal          ||E g||^2, the squared length of the gradient without noise; where it is small the estimate,
-                    which is unbiased, may be negative
-    snr             sqrt(signal / variance) of the run's minibatch gradient, 0 where signal is not positive
-    snr_draws       sqrt(E_x ||E_eps g||^2 / var_eps), against the noise of the draws alone, for one image
+    signal          ||E g||^2, the squared length of the gradient without noise; the estimate is unbiased, so it may be
+                    negative where the signal is small
+    snr             sqrt(signal / variance) of the run's minibatch gradient; 0 where signal is not positive
+    snr_draws       sqrt(E_x ||E_eps g||^2 / var_eps): for one image, against the noise of the draws only
     X_se            the standard error of X, by a jackknife over blocks of images
 
-The group `value` is the objective itself in place of its gradient; `all` is all parameters.
+Two groups are special. `all` contains all parameters. `value` stands for the objective's value in place of its
+gradient.
 
-Estimated without bias from R repeated draws for each image: with gbar_i the mean over i's repeats, Var_eps is the mean
-of the variances within images, and the variance between the gbar_i is Var_x + Var_eps / R. No gradient of one image is
-ever formed: in a layer it is sum_l delta_l h_l^T, so inner products of two are sums of (delta . delta') (h . h' + 1).
+The estimates are unbiased. For each image i there are R gradients with fresh draws; gbar_i is their mean. Var_eps is
+the mean of the variances within images, and the variance between the gbar_i is Var_x + Var_eps / R.
+
+The gradient of a single image is never formed. In a layer it is sum_l delta_l h_l^T (and sum_l delta_l for the bias),
+so the inner product of two such gradients is a sum of (delta . delta') (h . h' + 1).
 """
 
 from __future__ import annotations
@@ -43,20 +47,21 @@ from vaestudy.model.vae import VAE, Affine
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training.memory import REPEATS
 
-BLOCKS = 10  # of images, for the jackknife
+BLOCKS = 10  # number of blocks of images, for the jackknife
 STAGES = ("start", "epoch_1", "end")
 GROUPS = ("encoder", "mu_head", "sigma_head", "decoder", "all", "value")
 
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """What is known of one group's gradient, for one image with L draws; see the head of this file."""
+    """The three basic estimates for one group of parameters, for one image with L draws: see the module's docstring."""
 
     var_x: float
     var_eps: float
     signal: float
 
     def metrics(self, M: int) -> dict[str, float]:
+        """Return the quantities of the module's docstring for minibatches of M images, without standard errors."""
         variance = (self.var_x + self.var_eps) / M
         per_image = self.var_x + self.signal  # E_x ||E_eps g||^2
         return {
@@ -71,19 +76,19 @@ class VarianceComponents:
 
 @dataclass
 class BlockSums:
-    """Sums over the images of each block for one group: `within` and `squares` [BLOCKS], `products` [BLOCKS, BLOCKS].
-
-    within: the variance of an image's R gradients; squares: ||gbar_i||^2; products: of the blocks' summed gbar_i.
-    """
+    """Sums over the images of each block for one group of parameters, float64."""
 
     within: Tensor
+    """[BLOCKS]: the sum of the variances of each image's R gradients."""
     squares: Tensor
+    """[BLOCKS]: the sum of ||gbar_i||^2."""
     products: Tensor
+    """[BLOCKS, BLOCKS]: the inner products of the blocks' summed gbar_i."""
     images: int
-    """In each block."""
+    """Number of images in each block."""
 
     def components(self, kept: Tensor) -> VarianceComponents:
-        """By the blocks `kept`, their indices."""
+        """Return the estimates from the blocks whose indices are `kept`."""
         n = len(kept) * self.images
         total = self.products[kept][:, kept].sum().item()  # ||sum_i gbar_i||^2
         var_eps = self.within[kept].sum().item() / n
@@ -91,7 +96,7 @@ class BlockSums:
         return VarianceComponents(between - var_eps / REPEATS, var_eps, total / n**2 - between / n)
 
     def metrics(self, M: int) -> dict[str, float]:
-        """Everything measured of the group, each with its standard error."""
+        """Return all quantities of the group for minibatches of M images, each with its standard error."""
         blocks = torch.arange(len(self.within))
         left_out = [self.components(blocks[blocks != b]).metrics(M) for b in blocks]
         found: dict[str, float] = {}
@@ -103,22 +108,27 @@ class BlockSums:
 
 
 def measure_gradient_noise(model: VAE, images: Tensor, stage: str) -> dict[str, float]:
-    """The metrics `gradient/<stage>/<group>/...` of a model, on up to `gradient_images` of the images [N, P].
+    """Return the metrics `gradient/<stage>/<group>/...` of a model, measured on up to `gradient_images` images.
 
-    Those of `gradient_estimators`, by the same images and draws, are `gradient/<stage>/<estimator>/<group>/...`;
-    one that is not defined at the run's L is left out.
+    The objectives in the configuration's `gradient_estimators` are measured too, on the same images and draws. Their
+    metrics are `gradient/<stage>/<estimator>/<group>/...`. An objective that is not defined at the run's L is left out.
+
+    Args:
+        model: the model; its configuration decides what is measured.
+        images: the train images [N, P], grey values.
+        stage: one of STAGES.
     """
     config = model.config
     generator = stream(config.seed, "gradients", stage, device=images.device)
     rows = torch.randperm(len(images), generator=generator, device=images.device)[: config.gradient_images]
     x = PIXELS.load(config.pixels)(images.index_select(0, rows), generator)
     metrics: dict[str, float] = {}
-    for beside in ("", *config.gradient_estimators):
-        if config.samples >= OBJECTIVES[beside or config.estimator].min_samples:
+    for other in ("", *config.gradient_estimators):
+        if config.samples >= OBJECTIVES[other or config.estimator].min_samples:
             draws = stream(config.seed, "gradients", stage, "draws", device=images.device)
-            found = block_sums(model, x, beside or config.estimator, config.samples, draws, config.log_guard)
+            found = block_sums(model, x, other or config.estimator, config.samples, draws, config.log_guard)
             for group in GROUPS:
-                head = "/".join(filter(None, ("gradient", stage, beside, group)))
+                head = "/".join(filter(None, ("gradient", stage, other, group)))
                 metrics |= {f"{head}/{name}": value for name, value in found[group].metrics(config.minibatch).items()}
     return metrics
 
@@ -126,7 +136,16 @@ def measure_gradient_noise(model: VAE, images: Tensor, stage: str) -> dict[str, 
 def block_sums(
     model: VAE, x: Tensor, estimator: str, samples: int, generator: torch.Generator, log_guard: float = 0.0
 ) -> dict[str, BlockSums]:
-    """Group -> what is to be known of its gradient on x [N, P]; images beyond a multiple of BLOCKS are left out."""
+    """Return group -> the sums of its gradient over x.
+
+    Args:
+        model: the model; its parameters' `grad` is not changed.
+        x: pixels [N, P]. Images beyond a multiple of BLOCKS are left out.
+        estimator: name of the objective.
+        samples: L, draws of z per image and repeat.
+        generator: the source of the draws.
+        log_guard: as in the configuration.
+    """
     layers = parameter_groups(model)
     blocks = x[: len(x) // BLOCKS * BLOCKS].unflatten(0, (BLOCKS, -1))
     names, n = (*layers, "value"), blocks.shape[1]
@@ -134,36 +153,39 @@ def block_sums(
     found: dict[str, BlockSums] = {name: BlockSums(zeros.clone(), zeros.clone(), zeros, n) for name in names}
     totals: dict[str, list[Tensor]] = {name: [] for name in names}
     for b, block in enumerate(blocks):
-        summed_log_prob = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
+        summed_gradient = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
         for xs in block.split(max(1, chunking.max_rows(model.likelihood.heads) // (REPEATS * samples))):
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
-            with _rows(layers) as rows:
+            with _collect_rows(layers) as rows:
                 objective = OBJECTIVES.load(estimator)(terms(model, xs.repeat(REPEATS, 1), eps, log_guard)).objective
                 parameters = [p for group in layers.values() for layer in group for p in layer.parameters()]
                 gradients = iter(torch.autograd.grad(objective.sum(), parameters))
             values = objective.detach().double().cpu().unflatten(0, (REPEATS, -1)).T  # [n, R]
             inner = {"value": values.unsqueeze(2) * values.unsqueeze(1)}
-            summed_log_prob["value"] += values.sum() / REPEATS
+            summed_gradient["value"] += values.sum() / REPEATS
             for name, group in layers.items():
                 inner[name] = torch.stack([_inner(layer, *rows[layer]) for layer in group]).sum(0)
                 flat = [next(gradients).flatten() for layer in group for _ in layer.parameters()]
-                summed_log_prob[name] += torch.cat(flat).double().cpu() / REPEATS
+                summed_gradient[name] += torch.cat(flat).double().cpu() / REPEATS
             for name, products in inner.items():  # [n, R, R]
                 mean = products.sum((1, 2)) / REPEATS**2
                 squares = products.diagonal(dim1=1, dim2=2).sum(1)
                 found[name].within[b] += ((squares - REPEATS * mean) / (REPEATS - 1)).sum()
                 found[name].squares[b] += mean.sum()
         for name in names:
-            totals[name].append(summed_log_prob[name])
+            totals[name].append(summed_gradient[name])
     for name in names:
         stacked = torch.stack(totals[name])
         found[name].products = stacked @ stacked.T
-    return found | {"all": _together([found[name] for name in layers])}
+    return found | {"all": _combine([found[name] for name in layers])}
 
 
-def _together(parts: list[BlockSums]) -> BlockSums:
-    """Of all parameters: squared lengths and products of groups without common parameters add up."""
+def _combine(parts: list[BlockSums]) -> BlockSums:
+    """Return the sums for all parameters.
+
+    The groups have no parameters in common, so their squared lengths and inner products can be added.
+    """
     within, squares, products = (
         torch.stack([getattr(part, name) for part in parts]).sum(0) for name in ("within", "squares", "products")
     )
@@ -171,7 +193,7 @@ def _together(parts: list[BlockSums]) -> BlockSums:
 
 
 def parameter_groups(model: VAE) -> dict[str, list[Affine]]:
-    """The layers of each group of parameters; one without layers is left out."""
+    """Return group -> its layers; a group without layers is left out."""
     layers: dict[str, list[Affine]] = {
         "encoder": list(model.encoder),  # type: ignore[arg-type]
         "mu_head": [model.mu],
@@ -182,10 +204,17 @@ def parameter_groups(model: VAE) -> dict[str, list[Affine]]:
 
 
 def best_samples(per_image: float, per_draw: float, var_x: float, var_eps: float) -> float:
-    """The L with the least gradient variance for a given time, where a step takes M (per_image + per_draw L).
+    """Return the L that gives the least gradient variance for a given time; nan if an argument is not positive.
 
-    In a given time the variance is proportional to (var_x + var_eps / L) (per_image + per_draw L), with var_eps at
-    L=1; its minimum is at L = sqrt(per_image var_eps / (per_draw var_x)). Below 1 means that one draw is best.
+    A step takes the time M (per_image + per_draw L). For a given time the variance is proportional to
+    (var_x + var_eps / L) (per_image + per_draw L). Its minimum is at L = sqrt(per_image var_eps / (per_draw var_x)).
+    A result below 1 means that one draw is best.
+
+    Args:
+        per_image: time per image that does not depend on L.
+        per_draw: time per image and draw.
+        var_x: variance due to the images.
+        var_eps: variance due to the draws at L=1.
     """
     if min(per_image, per_draw, var_x, var_eps) <= 0:
         return math.nan
@@ -193,16 +222,16 @@ def best_samples(per_image: float, per_draw: float, var_x: float, var_eps: float
 
 
 @contextmanager
-def _rows(layers: dict[str, list[Affine]]) -> Iterator[dict[Affine, tuple[Tensor, Tensor]]]:
-    """Collects the input h and the gradient delta of the output of each layer in a pass and its backward one."""
+def _collect_rows(layers: dict[str, list[Affine]]) -> Iterator[dict[Affine, tuple[Tensor, Tensor]]]:
+    """Collect each layer's input h in the forward pass and the gradient delta of its output in the backward pass."""
     rows: dict[Affine, tuple[Tensor, Tensor]] = {}
 
-    def watch(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def collect(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         assert isinstance(layer, Affine)
         h = inputs[0].detach()
         output.register_hook(lambda delta: rows.update({layer: (h, delta)}))
 
-    handles = [layer.register_forward_hook(watch) for group in layers.values() for layer in group]
+    handles = [layer.register_forward_hook(collect) for group in layers.values() for layer in group]
     try:
         yield rows
     finally:
@@ -211,9 +240,12 @@ def _rows(layers: dict[str, list[Affine]]) -> Iterator[dict[Affine, tuple[Tensor
 
 
 def _inner(layer: Affine, h: Tensor, delta: Tensor) -> Tensor:
-    """Inner products of the R gradients of each image in one layer: rows of [.., R n, width] -> [n, R, R], float64."""
+    """Return the inner products of each image's R gradients in one layer.
+
+    Shapes: h and delta are [.., R n, width]; the result is [n, R, R], float64.
+    """
     h, delta = (rows.reshape(-1, REPEATS, rows.shape[-2] // REPEATS, rows.shape[-1]) for rows in (h, delta))
-    draws = len(h)  # L behind z, 1 before it
+    draws = len(h)  # L in the decoder, 1 in the encoder and its heads
     h, delta = (rows.permute(2, 1, 0, 3).flatten(1, 2) for rows in (h, delta))  # [n, R draws, width]
     biases = 1 if layer.second_bias is None else 2
     products: Tensor = (delta @ delta.mT) * (h @ h.mT + biases)
@@ -222,5 +254,5 @@ def _inner(layer: Affine, h: Tensor, delta: Tensor) -> Tensor:
 
 
 def _size(group: list[Affine] | None) -> int:
-    """Of a group's gradient; the value has one component."""
+    """Return the number of components of a group's gradient; 1 for the objective's value (None)."""
     return 1 if group is None else sum(p.numel() for layer in group for p in layer.parameters())

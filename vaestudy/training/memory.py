@@ -1,7 +1,10 @@
-"""How much memory a run takes and how much there is: known before torch is imported, so that nothing is killed midway.
+"""How much memory a run needs and how much is available.
 
-Shapes: L samples, M minibatch, D latent dimensions, P = 784 pixels. The decoder's activations would be by far the most,
-so a step keeps those of `rows` of its L M draws at once (`estimators.terms`); what is left grows slowly with L and M.
+Both are known before torch is imported, so that a run that does not fit is refused at once and is not killed midway.
+
+Shapes: L samples, M minibatch, D latent dimensions, P = 784 pixels. The decoder's activations would take by far the
+most memory. So a step keeps the activations of at most `max_rows` of its L M draws at a time (`model/chunking.py`,
+`model/terms.py`). The rest grows slowly with L and M.
 """
 
 from __future__ import annotations
@@ -18,21 +21,25 @@ from vaestudy.errors import BadInput
 from vaestudy.model.chunking import max_rows
 
 REPEATS = 4
-"""Gradients of one image with fresh draws, where variances are measured."""
+"""Number of gradients per image, each with fresh draws, when gradient noise is measured (`gradient_noise.py`)."""
 
-FLOAT = 4
+FLOAT = 4  # bytes
 PIXELS = 784
-PROCESS = 800 * 2**20  # torch, and a data set while its bytes are fingerprinted
+PROCESS = 800 * 2**20  # bytes for torch, and for a data set while its fingerprint is computed
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def most_heads(config: RunConfig) -> int:
-    """The most outputs per pixel that the likelihood may have: as declared, else HEADS."""
+    """Return the largest number of decoder outputs per pixel that the likelihood declares."""
     return LIKELIHOODS[config.likelihood].most_heads
 
 
 def estimate_bytes(config: RunConfig) -> dict[str, int]:
-    """Bytes that a run takes, by the flags that decide each part; "" is what every run takes."""
+    """Return the bytes that a run needs, in parts.
+
+    Returns:
+        flags that determine a part -> bytes of the part. The key "" is the part that every run needs.
+    """
     H, D, L, heads = config.hidden, config.latent_dim, config.samples, most_heads(config)
     M = min(config.minibatch, DATASETS[config.dataset].train_size if config.dataset != "auto" else 60_000)
     encoder, decoder = (PIXELS, *H, 2 * D), (D, *H[::-1], heads * PIXELS)
@@ -41,11 +48,10 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
     row = FLOAT * (4 * heads * PIXELS + 3 * sum(H))
     batch, draws = f"--minibatch {config.minibatch}", f"--samples {L}"
     parts = {
-        # A second time where chunks are computed again.
+        # Twice if the draws are computed in chunks: the backward pass computes each chunk again.
         "": PROCESS + kept * row * (2 if max_rows(heads) < L * M else 1),
-        f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6
-        * FLOAT
-        * weights,  # with gradients, two moments and copies
+        # The factor 6: weights, gradients, two moments, and copies.
+        f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6 * FLOAT * weights,
         batch: M * FLOAT * (3 * PIXELS + 3 * sum(H)),
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
     }
@@ -57,32 +63,36 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
 
 
 def available() -> int:
-    """Bytes that this process and its children may still take."""
+    """Return the bytes that this process and its children may still allocate."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
-    with contextlib.suppress(OSError, ValueError):  # no such group, or it has no limit ("max")
+    with contextlib.suppress(OSError, ValueError):  # no control group, or a group without a limit ("max")
         limit = int((CGROUP / "memory.max").read_text())
         found.append(limit - int((CGROUP / "memory.current").read_text()))
     return min(found) if found else 2**63
 
 
 def require_memory(configs: Iterable[RunConfig], at_once: int = 1) -> None:
-    """Refuse runs that this machine's memory does not hold, `at_once` of them beside each other.
+    """Raise unless the runs fit into this machine's memory.
+
+    Args:
+        configs: the configurations; the one that needs the most memory is checked.
+        at_once: number of runs that execute at the same time.
 
     Raises:
-        BadInput: the largest would not fit.
+        BadInput: `at_once` runs of the largest configuration do not fit.
     """
     parts = max((estimate_bytes(config) for config in configs), key=lambda parts: sum(parts.values()))
-    need, there = sum(parts.values()) * at_once, available()
-    if need <= there:
+    needed, free = sum(parts.values()) * at_once, available()
+    if needed <= free:
         return
     flags = max((name for name in parts if name), key=lambda name: parts[name])
     several = f" ({at_once} at once)" if at_once > 1 else ""
     raise BadInput(
-        f"{flags}: a run{several} would take about {_gib(need)}, {_gib(parts[flags] * at_once)} of it by these, "
-        f"and {_gib(there)} are available"
+        f"{flags}: a run{several} would take about {_gib(needed)}, {_gib(parts[flags] * at_once)} of it by these, "
+        f"and {_gib(free)} are available"
     )
 
 

@@ -1,21 +1,30 @@
-"""ESTIMATORS: the objectives, written to read like their formulas.
+"""OBJECTIVES: what a training step maximises. Each function is written like its formula.
 
 Shapes: L samples, M minibatch, D latent dimensions, P pixels.
     log_px_z, log_pz, log_qz_x: [L, M]      log p(x|z), log p(z), log q(z|x) of each draw
+    log_w:                      [L, M]      log p(x|z) + log p(z) - log q(z|x), the log-weight of each draw
     Estimate's fields:          [M]         per image, nats
 
-An estimator takes the unsummed `Terms` of a minibatch and returns an `Estimate`; `loss` alone turns that into the
-number that is minimised. What is trained and what is reported are kept apart: `evaluate.py` scores every run alike,
-and an `Estimate` holds the ELBO's two parts whatever its objective is. Where a gradient is not the derivative of the
-objective (score-function, dreg), a surrogate lends its gradient and nothing else: see `lend`.
+An objective is a function of one argument: the `Terms` of a minibatch, which are not yet summed over draws or images.
+It returns an `Estimate`: one value of the objective per image, and the ELBO's two parts for the record. Only `loss`
+turns an `Estimate` into the scalar that the optimiser minimises.
 
-L, the draws of z per image in a step, is one thing everywhere and does another in each:
+Training and scoring are separate. `scoring/score.py` scores every run in the same way, and an `Estimate` contains the
+ELBO's two parts whatever the objective is.
 
-    sgvb-a, sgvb-b        the mean of L draws estimates the ELBO: the same objective, its noise divided by L
-    stl                   the same with a gradient that has no noise where q is the posterior
-    score-function        the same; no gradient goes through z
-    score-function-loo    the same, each draw compared with the other L - 1, so there must be two at least
-    iwae, dreg            the bound L_L itself: more draws are another, tighter objective
+The gradient of score-function, score-function-loo and dreg is not the derivative of the objective's value. For these,
+a surrogate supplies the gradient and has no effect on the value: see `with_gradient_of`. They also register a hook on
+the `z` of their `Terms`, so do not use these `Terms` for another objective. stl needs no surrogate: it detaches the
+parameters of the density q(z|x).
+
+L is the number of draws of z per image in a step. Its meaning depends on the objective:
+
+    sgvb-a, sgvb-b        the mean of L draws estimates the ELBO: the same objective for every L, its noise variance
+                          divided by L
+    stl                   as sgvb-a, but the encoder's gradient has no noise where q is the exact posterior
+    score-function        as sgvb-a, but no gradient goes through z
+    score-function-loo    as score-function, but each draw is compared with the other L - 1, so L must be at least 2
+    iwae, dreg            the objective is the bound L_L: a larger L is another objective, with a tighter bound
 """
 
 from __future__ import annotations
@@ -31,15 +40,21 @@ from vaestudy.model.terms import Terms
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an estimator says of each image: the objective to raise, and the ELBO's two parts by the same draws."""
+    """The result of an objective for each image of a minibatch: three tensors [M], in nats."""
 
     objective: Tensor
+    """The value to maximise. Only this field is used for training."""
     log_likelihood: Tensor
+    """The mean of log p(x|z) over the same L draws."""
     kl: Tensor
+    """KL(q(z|x) || p(z)): in closed form for sgvb-b, else the mean of log q(z|x) - log p(z) over the same L draws."""
 
 
 def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
-    """The value of one with the gradient of the other, exactly: surrogate - surrogate is 0 (nan if not finite)."""
+    """Return a tensor with the value of `value` and the gradient of `surrogate`.
+
+    The value is exact, because surrogate - surrogate is 0 (nan if the surrogate is not finite).
+    """
     return value.detach() + (surrogate - surrogate.detach())
 
 
@@ -55,19 +70,20 @@ def sgvb_b(t: Terms) -> Estimate:
 
 
 def score_function(t: Terms) -> Estimate:
-    """1/L sum_l log w_l, its gradient in the encoder 1/L sum_l log w_l grad log q(z_l|x), none through z_l.
+    """1/L sum_l log w_l. The encoder's gradient is 1/L sum_l log w_l grad log q(z_l|x); none goes through z_l.
 
-    REINFORCE, or the naive Monte Carlo gradient of Kingma & Welling 2013, section 2.2; the term -grad log q(z|x) of
-    log w is left out, as its mean is 0. The decoder's gradient is the usual one.
+    This is REINFORCE, the naive Monte Carlo gradient of Kingma & Welling 2013, section 2.2. The derivative of log w
+    also has the term -grad log q(z|x). It is omitted because its mean is 0. The decoder's gradient is that of sgvb-a.
     """
     return _score(t, t.log_w.detach())
 
 
 def score_function_loo(t: Terms) -> Estimate:
-    """The same with log w_l - 1/(L-1) sum_{j != l} log w_j before the score: Kool et al. 2019.
+    """1/L sum_l log w_l. As `score_function`, with a baseline for each draw. Kool et al. 2019.
 
-    The baseline of a draw is made of the others, hence independent of it, and moves no mean. Without others, at L=1,
-    there is none: the configuration refuses that.
+    The encoder's gradient is 1/L sum_l (log w_l - 1/(L-1) sum_{j != l} log w_j) grad log q(z_l|x). The baseline of a
+    draw is the mean of the other draws. It is independent of the draw, so it does not change the gradient's mean.
+    At L=1 there are no other draws: the configuration refuses that.
     """
     L, log_w = len(t.z), t.log_w.detach()
     others = (log_w.sum(0) - log_w) / (L - 1)
@@ -75,19 +91,24 @@ def score_function_loo(t: Terms) -> Estimate:
 
 
 def iwae(t: Terms) -> Estimate:
-    """L_L = log 1/L sum_l w_l. Burda et al. 2015, equation 8; its gradient weighs draw l by w_l / sum w."""
+    """L_L = log 1/L sum_l w_l. Burda et al. 2015, equation 8. Its gradient weights draw l by w_l / sum w."""
     return _sampled(t, _log_mean_exp(t.log_w))
 
 
 def stl(t: Terms) -> Estimate:
-    """L^A with its gradient through the z_l alone, q(z|x) held fixed. Roeder et al. 2017, «sticking the landing»."""
+    """L^A. The encoder's gradient goes through the z_l only. Roeder et al. 2017, «sticking the landing».
+
+    The density q(z|x) is evaluated at z_l with its parameters detached, so no gradient goes through them. The decoder's
+    gradient is that of sgvb-a.
+    """
     return _sampled(t, t.log_w_path.mean(0))
 
 
 def dreg(t: Terms) -> Estimate:
-    """L_L, its gradient sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi) in the encoder, v_l = w_l / sum w.
+    """L_L. The encoder's gradient is sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi) with v_l = w_l / sum w.
 
-    Doubly reparameterised: Tucker et al. 2018. The decoder's gradient is the one of `iwae`.
+    This is the doubly reparameterised gradient of Tucker et al. 2018. The decoder's gradient is that of `iwae`.
+    One factor v_l is in the surrogate. `scale_path` multiplies the gradient that goes through z_l by the other one.
     """
     v = t.log_w.detach().softmax(0)
     t.scale_path(v)
@@ -95,22 +116,32 @@ def dreg(t: Terms) -> Estimate:
 
 
 def _score(t: Terms, signal: Tensor) -> Estimate:
-    """log w's mean, with the gradient of mean_l signal_l log q(z_l|x) + log p(x|z_l) and none through z_l."""
+    """Return an `Estimate` with the value mean_l log w_l and a score-function gradient.
+
+    The gradient is that of mean_l (signal_l log q(z_l|x) + log p(x|z_l)), where no gradient goes through z_l.
+    `signal` [L, M] has no gradient itself.
+    """
     t.scale_path(0.0)
     surrogate = signal * t.q.log_prob(t.z.detach()) + t.log_px_z
     return _sampled(t, with_gradient_of(t.log_w.mean(0), surrogate.mean(0)))
 
 
 def _sampled(t: Terms, objective: Tensor) -> Estimate:
-    """An objective beside the ELBO's parts, both by the draws."""
+    """Return an `Estimate` of `objective` [M]; compute the ELBO's two parts as means over the draws."""
     with torch.no_grad():
         return Estimate(objective, log_likelihood=t.log_px_z.mean(0), kl=(t.log_qz_x - t.log_pz).mean(0))
 
 
 def _log_mean_exp(log_w: Tensor) -> Tensor:
+    """Return log 1/L sum_l w_l: [L, M] -> [M]."""
     return log_w.logsumexp(0) - math.log(len(log_w))
 
 
 def loss(estimate: Estimate, reduction: str) -> Tensor:
-    """Minus the objective, its mean (or the article's sum) over the minibatch: a scalar, nats."""
+    """Return the scalar to minimise, in nats: minus the objective's mean or sum over the minibatch.
+
+    Args:
+        estimate: the result of an objective for one minibatch.
+        reduction: "mean", or "sum" as in the article.
+    """
     return -(estimate.objective.mean() if reduction == "mean" else estimate.objective.sum())

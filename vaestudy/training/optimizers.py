@@ -1,6 +1,7 @@
-"""OPTIMIZERS: name -> the optimiser of a model's weights.
+"""OPTIMIZERS: the optimisers of a model's weights.
 
-A member takes the model, the configuration and the number of train images, and returns a `torch.optim.Optimizer`.
+A member is a function that takes the model, the configuration and the number of train images. It returns a
+`torch.optim.Optimizer`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from torch import Tensor, nn, optim
 
 from vaestudy.config.run_config import RunConfig
 
+# Parameters, means and squares of their gradients, step counters: one tensor of each per parameter.
 State = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
 
 
 class DirectAdam(optim.Adam):
-    """`optim.Adam(fused=True)` on a CPU, to the bit, without what it spends around the arithmetic.
+    """`optim.Adam(fused=True)` on a CPU with less overhead: the results are the same bits.
 
-    A step of a small model is 0.2 ms of arithmetic; hooks, grouping by device and a counter for each tensor take
-    0.15 ms more. `torch._fused_adam_` is what `optim.Adam` calls in the end. It is no public name, hence `agrees`.
+    The arithmetic of a step of a small model takes 0.2 ms. In `optim.Adam`, hooks, grouping by device and a counter for
+    each tensor take 0.15 ms more. This class directly calls `torch._fused_adam_`, the function that `optim.Adam` calls
+    in the end. It is not a public name, so `agrees` compares the two optimisers before this class is used.
     Hooks registered on `step` are not called.
     """
 
@@ -33,11 +36,14 @@ class DirectAdam(optim.Adam):
 
     @staticmethod
     def kernel() -> Any:
-        """What `optim.Adam` calls; None where this torch has no such name."""
+        """Return the function that `optim.Adam` calls, or None if this torch has no such name."""
         return getattr(torch, "_fused_adam_", None)
 
     def _direct_step(self, closure: Any = None) -> None:
-        """One update; every parameter must have its gradient, and there is one group of them."""
+        """Update the parameters once. All must have a gradient, and there must be one parameter group.
+
+        The first step is torch's own, which creates the state.
+        """
         if self._lists is None:
             super().step()
             self._lists = self._gather()
@@ -46,24 +52,26 @@ class DirectAdam(optim.Adam):
         (group,) = self.param_groups
         beta1, beta2 = group["betas"]
         with torch.no_grad():
-            counts[0].add_(1)  # the one counter of all
+            counts[0].add_(1)  # all entries are the same tensor
             self._kernel(
                 params, [p.grad for p in params], means, squares, [], counts, amsgrad=False, maximize=False,
                 lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"], eps=group["eps"],
             )  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state in the format of `optim.Adam`: copy the shared counter to each parameter's own one."""
         if self._lists is not None:
             for state in self.state.values():
                 state["step"].copy_(self._lists[-1][0])
         return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state of this class or of `optim.Adam`."""
         super().load_state_dict(state_dict)
         self._lists = self._gather() if self.state else None
 
     def _gather(self) -> State:
-        """The tensors of a step; one counter serves all parameters, which always step together."""
+        """Return the tensors of a step. All parameters share one counter, as each step updates all of them."""
         params = self.param_groups[0]["params"]
         means, squares = ([self.state[p][name] for p in params] for name in ("exp_avg", "exp_avg_sq"))
         return params, means, squares, [self.state[params[0]]["step"].clone()] * len(params)
@@ -71,7 +79,7 @@ class DirectAdam(optim.Adam):
 
 @functools.cache
 def agrees() -> bool:
-    """Whether `DirectAdam` steps as `optim.Adam` does in this torch, to the bit; else it is not used."""
+    """Return whether `DirectAdam` and `optim.Adam` give the same bits in this torch. If not, `adam` uses the latter."""
     ours, theirs = ([nn.Parameter(torch.linspace(-1, 1, n)) for n in (5, 40)] for _ in range(2))
     try:
         steppers = DirectAdam(ours, 0.1, 1e-8, 0.01), optim.Adam(theirs, 0.1, eps=1e-8, weight_decay=0.01, fused=True)
@@ -80,13 +88,17 @@ def agrees() -> bool:
                 p.grad = torch.linspace(-step, 2, len(p))
             for stepper in steppers:
                 stepper.step()
-    except (TypeError, RuntimeError):  # another signature, or none
+    except (TypeError, RuntimeError):  # another signature, or no such function
         return False
     return all(map(torch.equal, ours, theirs))
 
 
 def _decay(config: RunConfig, images: int) -> float:
-    """The gradient of -log N(theta; 0, I) / N is theta / N beside a mean over images, M times that beside a sum."""
+    """Return the weight decay of the prior N(theta; 0, I) of the weights, 0 without a prior.
+
+    With N train images, -log N(theta; 0, I) / N is added to a loss that is a mean over images: its gradient is
+    theta / N. To a loss that is a sum over a minibatch, M times as much is added.
+    """
     if not config.weight_prior:
         return 0.0
     return (config.minibatch if config.reduction == "sum" else 1) / images

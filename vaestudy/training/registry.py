@@ -1,4 +1,4 @@
-"""The parts of training: objectives, optimisers, schedules of the step size. Nothing slow is imported here."""
+"""The parts of training: objectives, optimisers, schedules and scalings of the step size. It imports nothing slow."""
 
 from __future__ import annotations
 

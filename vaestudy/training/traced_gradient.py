@@ -1,12 +1,13 @@
-"""A gradient without autograd's bookkeeping: written down once, replayed with the same bits.
+"""Traced gradients: the operations of a loss and its gradient, recorded once and replayed with the same bits.
 
-A fifth of a small training step is autograd building its graph and finding its way back through it. `make_fx`, on which
-`torch.export` is built, writes down every tensor operation of a function and of its gradient; replayed as plain calls
-they are the same operations on the same numbers in the same order.
+In a small training step autograd spends a fifth of the time on building its graph and on traversing it backwards.
+`make_fx`, on which `torch.export` is built, records every tensor operation of a function and of its gradient. When the
+trace is replayed as plain calls, the same operations run on the same numbers in the same order.
 
-What was written down holds for inputs of the same shapes, and for code whose path does not depend on their numbers. So
-each tape is held against autograd, to the bit, with numbers that it was not recorded from, before it is used. Where
-there is none, autograd does the work, and `Gradient.words` says why: the numbers are the same.
+A trace is valid only for inputs of the same shapes, and only if the code takes the same path for all input values. So
+each trace is compared with autograd, bit for bit, before it is used. The comparison includes values from which the
+trace was not recorded. If there is no valid trace, autograd computes the gradient, with the same numbers, and
+`TracedGradient.description` gives the reason.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from torch import Tensor, fx, nn
 
 try:
     from torch.fx.experimental.proxy_tensor import make_fx
-except ImportError:  # not a promised name
+except ImportError:  # not a stable name of torch
     make_fx = None  # type: ignore[assignment]
 
-Function = Callable[..., tuple[Tensor, Tensor]]
-Trace = Callable[..., tuple[Tensor, ...]]
+Function = Callable[..., tuple[Tensor, Tensor]]  # inputs -> (loss, extra)
+Trace = Callable[..., tuple[Tensor, ...]]  # inputs and parameters -> (loss, extra, gradients of the parameters)
 
 
 class _Bound(nn.Module):
-    """A function of inputs and of a module's parameters, as a module, so that others can be put in their place."""
+    """A function of inputs and of a module's parameters, wrapped as a module.
+
+    `torch.func.functional_call` needs a module: it calls it with other tensors in place of the parameters.
+    """
 
     def __init__(self, module: nn.Module, function: Function) -> None:
         super().__init__()
@@ -39,20 +43,29 @@ class _Bound(nn.Module):
 
 
 class TracedGradient:
-    """`function(*inputs) -> (loss, told)`: called, it returns both and leaves the loss's gradient in the parameters."""
+    """A function with the gradient of its loss, traced where that is possible.
+
+    A call `gradient(*inputs)` returns what `function(*inputs)` returns, (loss, extra), detached. It also writes the
+    loss's gradient to the `grad` of the module's parameters. There is one trace for each combination of input shapes.
+    """
 
     def __init__(self, module: nn.Module, function: Function, traced: bool = True) -> None:
-        """`function` may use nothing that changes from call to call but its inputs and the parameters of `module`, and
-        keep nothing but in buffers, written in place."""
+        """Args:
+        module: the module to whose parameters the gradient refers.
+        function: inputs -> (loss, extra). It must use nothing that changes from call to call except its inputs and the
+            parameters of `module`. It may store values only in buffers, and must write them in place.
+        traced: whether to try tracing at all; if not, autograd computes the gradient.
+        """
         self._bound = _Bound(module, function)
         self._names, parameters = zip(*self._bound.named_parameters(), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
         self._is_traced = traced
         self._traces: dict[tuple[torch.Size, ...], Trace | None] = {}
         self.description = "autograd"
-        """How gradients are had, for a run's record."""
+        """How the gradients are computed, for a run's record."""
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (loss, extra); write the loss's gradient to the parameters."""
         shapes = tuple(x.shape for x in inputs)
         if shapes not in self._traces:
             self._traces[shapes] = self._trace(inputs) if self._is_traced else None
@@ -64,11 +77,12 @@ class TracedGradient:
         return loss, extra
 
     def _by_autograd(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return (loss, extra, gradients of the parameters), computed by autograd."""
         loss, extra = self._bound(*inputs)
         return loss.detach(), extra.detach(), *torch.autograd.grad(loss, self._parameters)
 
     def _functional(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """The same of inputs and parameters."""
+        """Return the same as `_by_autograd`; `values` are the inputs followed by the parameters."""
         count = len(values) - len(self._parameters)
         inputs, parameters = values[:count], values[count:]
         named = dict(zip(self._names, parameters, strict=True))
@@ -76,30 +90,34 @@ class TracedGradient:
         return loss.detach(), extra.detach(), *torch.autograd.grad(loss, parameters)
 
     def _trace(self, inputs: tuple[Tensor, ...]) -> Trace | None:
-        """A tape for inputs of these shapes that agrees with autograd, or None."""
+        """Return a trace for inputs of these shapes that agrees with autograd, or None; set `description`."""
         others = [x / 2 for x in inputs]
         try:
             trace = _traced(self._functional, (*inputs, *self._parameters))
             agrees = all(self._agrees(trace, numbers) for numbers in (others, inputs))
-        except Exception as error:  # of whatever kind: a tape is a gain and no need
+        except Exception as error:  # tracing is optional: whatever fails, autograd computes the same gradient
             reason = (str(error).splitlines() or [""])[0]
-            self.description = f"autograd, as no tape can be made ({type(error).__name__}: {reason})"
+            self.description = f"autograd, as the step cannot be traced ({type(error).__name__}: {reason})"
             return None
         self.description = (
-            "autograd's operations, recorded" if agrees else "autograd, as a tape does not agree to the bit"
+            "autograd's operations, recorded" if agrees else "autograd, as the traced step does not agree to the bit"
         )
         return trace if agrees else None
 
     def _agrees(self, trace: Trace, inputs: Sequence[Tensor]) -> bool:
-        """Whether it returns what autograd finds, and leaves the module's buffers as that does."""
+        """Return whether the trace gives the same results and leaves the same buffers as autograd, bit for bit."""
         replayed = trace(*inputs, *self._parameters)
-        left = [buffer.clone() for buffer in self._bound.buffers()]
+        buffers = [buffer.clone() for buffer in self._bound.buffers()]
         found = self._by_autograd(*inputs)
-        return all(map(torch.equal, (*replayed, *left), (*found, *self._bound.buffers())))
+        return all(map(torch.equal, (*replayed, *buffers), (*found, *self._bound.buffers())))
 
 
 def _traced(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor, ...]) -> Trace:
-    """The tensor operations of a function as straight-line Python."""
+    """Return a trace: the function's tensor operations on inputs like `values`, as Python code without branches.
+
+    Raises:
+        NotImplementedError: this torch has no `make_fx`.
+    """
     if make_fx is None:
         raise NotImplementedError("this torch has no make_fx")
     module = make_fx(function)(*values)
@@ -110,17 +128,21 @@ def _traced(function: Callable[..., tuple[Tensor, ...]], values: tuple[Tensor, .
             node.replace_all_uses_with(node.args[0])
         elif node.target is aten.t.default and node.args[0].target is aten.t.default:
             node.replace_all_uses_with(node.args[0].args[0])
-    graph.eliminate_dead_code()  # while nodes still say which of them write in place
+    # Before the targets are replaced: only the original operations declare that they write in place (and must stay).
+    graph.eliminate_dead_code()
     for node in graph.nodes:
         if node.op == "call_function":
-            node.target = _public(node.target)
+            node.target = _c_function(node.target)
     module.recompile()
-    trace: Trace = torch.inference_mode()(module.forward)  # a no_grad that books nothing at all
+    trace: Trace = torch.inference_mode()(module.forward)  # as no_grad, with even less overhead
     return trace
 
 
-def _public(operation: Any) -> Any:
-    """torch's own function of that name where there is one in C: it is called in half the time."""
+def _c_function(operation: Any) -> Any:
+    """Return torch's own C function of the operation's name, or the operation itself if there is none.
+
+    A call of the C function takes half the time.
+    """
     name = getattr(operation, "overloadpacket", operation).__name__
     found = getattr(torch, name, None), getattr(Tensor, name, None)
     return next((f for f in found if isinstance(f, BuiltinFunctionType | MethodDescriptorType)), operation)

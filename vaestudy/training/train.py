@@ -1,6 +1,6 @@
-"""train(config, data) -> Result: the loop, top to bottom.
+"""The training loop: `train(config, data)` trains one VAE and returns a `TrainResult`.
 
-Shapes: L samples, M minibatch, D latent dimensions, P pixels.
+Shapes: L samples, M minibatch, D latent dimensions, P pixels, N train images.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from vaestudy.training.milestones import MilestoneRecorder
 from vaestudy.training.objectives import loss
 from vaestudy.training.traced_gradient import TracedGradient
 
-FIT_IMAGES = 1_000  # images in a pass where nothing is learned
+FIT_IMAGES = 1_000  # images per pass when the optimal scale is fitted
 
 OnEpoch = Callable[[int, Metrics], None]
 
 
 @dataclass
 class TrainResult:
-    """A trained model and how it came to be."""
+    """A trained model, and what was recorded during its training."""
 
     model: VAE
     history: list[Metrics] = field(default_factory=list)
-    """One entry an epoch: train/... averaged over its minibatches while the weights moved, valid/... at its end."""
+    """One entry per epoch: train/... averaged over its minibatches while the weights changed, valid/... at its end."""
     train_seconds: float = 0.0
-    """Time in training steps alone; the clock stands still during validation."""
+    """Time spent in training steps only, without validation."""
     milestones: Metrics = field(default_factory=dict)
-    """along/...: the bound on valid and the seconds at the milestones (`along.py`)."""
+    """along/...: the bound on valid, images and seconds at the milestones (`training/milestones.py`)."""
     gradients: Metrics = field(default_factory=dict)
-    """gradient/...: its variance at the stages of the run (`gradients.py`)."""
+    """gradient/...: the gradient's variance at the stages of the run (`training/gradient_noise.py`)."""
     backend: str = ""
-    """How torch was set up (`backend.py`)."""
+    """How torch was set up (`training/backend.py`)."""
     gradient_description: str = ""
-    """How a step's gradient was had (`replay.py`)."""
+    """How a step's gradient was computed: traced or by autograd (`training/traced_gradient.py`)."""
 
 
 def train(
@@ -61,11 +61,12 @@ def train(
     """Train a VAE.
 
     Args:
-        config: a resolved configuration (`data.resolve`).
-        data: its images; only train and valid are touched.
-        on_epoch: called after each epoch with its number, from 1, and its metrics, nats per image; epochs that a
-            checkpoint brings back are told again.
-        keeper: where the run under way is kept; what it holds is gone on from, with the same bits.
+        config: a resolved configuration (`vaestudy.data.datasets.resolve`).
+        data: the images of the configuration; only train and valid are used.
+        on_epoch: called after each epoch with its number, from 1, and its metrics; bounds are in nats per image. It is
+            called again for epochs that a checkpoint restores.
+        checkpoint_store: where checkpoints are written. If it contains a checkpoint, training continues from it, with
+            the same bits as without the interruption. None: no checkpoints.
 
     Raises:
         NonFiniteLoss: the run diverged.
@@ -112,7 +113,7 @@ def train(
             extra |= {"along": milestones.metrics, "gradients": result.gradients}
             checkpoint_store.save(checkpoint.Checkpoint(epoch, checkpoint.state_tensors(model, optimizer), extra))
     model.eval()
-    # From here on nothing moves the scale: it has not seen what is scored.
+    # An optimal scale is fitted to the train images and then fixed, so that scored images never influence it.
     model.likelihood.fit_scale(lambda: mean_squared_error(model, images))
     measure("end")
     result.train_seconds, result.milestones, result.gradient_description = (
@@ -125,7 +126,7 @@ def train(
 
 @torch.no_grad()
 def mean_squared_error(model: VAE, images: Tensor) -> Tensor:
-    """Mean of (x - E[x|z])^2 over all pixels of train images [N, P], z drawn once for each image: a scalar."""
+    """Return the mean of (x - E[x|z])^2 over all pixels of the images [N, P], a scalar. Use one draw of z per image."""
     config = model.config
     x_noise, z_noise = (stream(config.seed, "fit-scale", what, device=images.device) for what in ("pixels", "epsilon"))
     total = 0.0
@@ -145,7 +146,11 @@ def _resume(
     optimizer: optim.Optimizer,
     on_epoch: OnEpoch,
 ) -> None:
-    """Go back to where `keeper` saw the run last."""
+    """Restore the state of the newest checkpoint, if there is one, and call `on_epoch` for its epochs.
+
+    Args:
+        images: number of train images, N.
+    """
     if (state := checkpoint_store.load()) is None:
         return
     checkpoint.load_state_tensors(state.tensors, result.model, optimizer)
@@ -157,19 +162,22 @@ def _resume(
 
 
 def make_gradient(model: VAE) -> TracedGradient:
-    """(x [M, P], eps [L, M, D]) -> (the loss, the minibatch's sums of log-likelihood, KL and objective: [3], float64).
+    """Return the function that computes the loss and its gradient for one minibatch.
 
-    Called, it leaves the loss's gradient in the model's parameters. Recorded unless it is so large that it is computed
-    in chunks, or goes image by image.
+    The function takes x [M, P] and eps [L, M, D]. It returns the loss, and the sums of log-likelihood, KL and objective
+    over the minibatch: [3], float64. It writes the loss's gradient to the `grad` of the model's parameters.
+
+    The gradient is traced, with two exceptions: a minibatch with so many draws that the decoder runs in chunks, and a
+    likelihood that is computed image by image.
     """
     config, likelihood = model.config, model.likelihood
-    estimator = OBJECTIVES.load(config.estimator)
+    objective = OBJECTIVES.load(config.estimator)
     small = config.samples * config.minibatch <= chunking.max_rows(likelihood.heads)
 
     def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        estimate = estimator(terms(model, x, eps, config.log_guard))
-        told = (estimate.log_likelihood, estimate.kl, estimate.objective)
-        sums = torch.stack([part.detach() for part in told]).sum(1, dtype=torch.float64)
+        estimate = objective(terms(model, x, eps, config.log_guard))
+        parts = (estimate.log_likelihood, estimate.kl, estimate.objective)
+        sums = torch.stack([part.detach() for part in parts]).sum(1, dtype=torch.float64)
         return loss(estimate, config.reduction), sums
 
     return TracedGradient(model, step, traced=small and not likelihood.image_by_image)
@@ -183,9 +191,15 @@ def _train_epoch(
     epoch: int,
     after_step: Callable[[int], None] = lambda images: None,
 ) -> Metrics:
-    """One pass over the images [N, P] in a fresh order; the last, smaller minibatch is used too.
+    """Train for one pass over the images [N, P] in a new order; return the epoch's train/... metrics.
 
-    `after_step` is told how many images each step saw.
+    The last minibatch is used too, even if it is smaller than M.
+
+    Args:
+        after_step: called after each step with the number of images in its minibatch.
+
+    Raises:
+        NonFiniteLoss: the loss of a step is not finite.
     """
     config, device, N = model.config, images.device, len(images)
     pixels = PIXELS.load(config.pixels)
@@ -198,8 +212,8 @@ def _train_epoch(
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
         value, parts = gradient(x, eps)
-        if not math.isfinite(shown := value.item()):
-            raise NonFiniteLoss(shown, epoch, step, *(parts[:2] / len(x)).tolist())
+        if not math.isfinite(step_loss := value.item()):
+            raise NonFiniteLoss(step_loss, epoch, step, *(parts[:2] / len(x)).tolist())
         optimizer.step()
         if epoch == step == 1:
             reconstruction, divergence, _ = parts.abs().tolist()
@@ -215,12 +229,12 @@ def _train_epoch(
         "train/gradient_norm": torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item(),
         **first,
     }
-    # Where another bound is trained, its value beside the ELBO by the same draws.
+    # If the objective is another bound than the ELBO, record its value too; both use the same draws.
     return metrics | ({"train/objective": objective} if OBJECTIVES[config.estimator].importance_weighted else {})
 
 
 def run_notices(config: RunConfig, data: Data) -> list[str]:
-    """What the user should know about a run before it starts, a line each."""
+    """Return what the user should know about a run before it starts, one line each."""
     lines = []
     if config.minibatch > len(data.train):
         lines.append(

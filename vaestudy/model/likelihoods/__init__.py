@@ -1,1 +1,1 @@
-"""The decoder's distributions p(x|z)."""
+"""The likelihoods: the decoder's distributions p(x|z)."""

@@ -1,13 +1,50 @@
-"""What a decoder's distribution p(x|z) must offer, and the parts that members share. The members are in
-`bernoulli.py`, `gaussian.py`, `beta.py` and `levels.py`; `likelihoods.py` lists them.
+"""The interface of a likelihood p(x|z), and the code that likelihoods share. Read this file to add a likelihood.
 
-Shapes: L samples, M minibatch, P pixels.
-    x:        [M, P]
-    head:     [L, M, heads * P]   the decoder's raw output; the likelihood says how many heads per pixel it needs
-    log_prob: [L, M]              nats, summed over pixels
+The package's likelihoods are in `bernoulli.py`, `gaussian.py`, `beta.py` and `discretised.py` of this directory. The
+table of them is `registry.py`, also in this directory.
 
-What a member declares as plain class attributes is also read from its source, without importing it, so that a pixel
-protocol or an option that it has no use for is refused at once (`options.py`).
+Shapes: L samples, M minibatch, P pixels. A head is one output of the decoder per pixel.
+    x:                 [M, P]              the pixels, after the pixel protocol
+    head:              [L, M, heads * P]   the raw output of the decoder; the likelihood defines the number of heads
+    log_prob:          [L, M]              log p(x|z) in nats, summed over pixels
+    mean, sample, cdf: [..., P]            for a head [..., heads * P] with any leading dimensions
+
+The base class does not fix the order of the outputs in a head. `Scaled` puts those of the first head first, then those
+of the second: [..., 0:P] and [..., P:2P].
+
+The order of calls in a run:
+    1. `__init__` and `heads`   the model is built; the decoder's last layer gets heads * P outputs
+    2. `initialise_head`        once, after the decoder's weights are drawn
+    3. `image_by_image`         read once, before the first training step
+    4. `log_prob`               at each training step, and when the bound is scored during training
+    5. `fit_scale`              once, after training and before the final scores
+    6. `log_prob`               in the final scores; `normalised.log_prob` in bits per dimension
+    7. `mean`, `sample`, `cdf`  in calibration and figures; `at_floor` and `normalised.cdf` in calibration
+
+`mean` is also called earlier if `fit_scale` uses its argument. `describe` is called for the run's record, on a separate
+instance.
+
+To add a likelihood:
+    1. Write a subclass of `Likelihood`, or of `Scaled` if it has a location and a scale.
+    2. Declare it by a `LikelihoodSpec` (`vaestudy/config/registry.py`): in the table in `registry.py` if it belongs to
+       the package, else by `LIKELIHOODS.register(...)` before a configuration names it.
+
+What the spec declares:
+    name            the name in configurations (`--likelihood`)
+    implementation  the class, or the text "module:Class", which is imported only when a run needs it
+    family          "density" on [0, 1], "mass" on the 256 grey values, or "bernoulli"; nats are only comparable within
+                    one family
+    support         a short text: the pixel values with a density or a mass; a part of `describe`
+    refusals        pixel protocol -> why this is no likelihood of such pixels; a density or a mass refuses `binarised`
+                    and `stochastic`
+    options         configuration field -> the values allowed, for the options that only some likelihoods have; the
+                    three fields in `SCALE_OPTIONS` are not listed here: `limits` implies them
+    limits          the scale's floor and ceiling; required for `Scaled`, None for a likelihood without a scale
+    most_heads      the largest value that `heads` can take, for the estimate of memory
+
+A configuration is checked against the spec alone, in `vaestudy/config/compatibility.py`. So a wrong pixel protocol or
+option is refused before torch or the likelihood's class is imported. `tests/model/likelihoods/test_contract.py` tests
+every likelihood in the table.
 """
 
 from __future__ import annotations
@@ -26,71 +63,117 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.model.sigma import make_sigma
 
 GREY_VALUES = 256
-CELL_WIDTH = 1 / GREY_VALUES  # the width of a grey level's cell on [0, 1]
-CLIP = 2**-24  # what is undefined at 0 or 1 takes x from [CLIP, 1 - CLIP]; of dequantised pixels 1 in 80,000 is moved
+CELL_WIDTH = 1 / GREY_VALUES  # the width of a grey value's cell on [0, 1]
+# A density that is undefined at 0 or 1 clamps x to [CLIP, 1 - CLIP]. This moves 1 in 80,000 dequantised pixels.
+CLIP = 2**-24
 
 Pointwise = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
-"""(slopes wanted, x, parameters...) -> (log p of each pixel, its slope in each parameter or none)."""
+"""(with_slopes, x, parameters...) -> (log p of each pixel, its slope in each parameter or an empty tuple).
+
+x and the parameters broadcast against each other. log p and the slopes are [L, M, P].
+"""
 
 
 class Likelihood(nn.Module, ABC):
-    """A distribution of pixels, independent given z; the configuration's options decide its parameters."""
+    """A distribution of pixels, which are independent given z. The configuration's options decide its parameters.
+
+    A likelihood is a part of the model: its own parameters are trained, and its parameters and buffers are stored with
+    the model's weights. The docstring of this file gives the order in which a run calls the methods.
+    """
 
     heads: int = 1
-    """Decoder outputs per pixel."""
+    """Number of decoder outputs per pixel, at most the spec's `most_heads`. A class attribute, or set in `__init__`."""
     image_by_image: bool = False
-    """`log_prob` loops over images: thousands of operations, each so long that recording them gains nothing."""
+    """Whether `log_prob` loops over images. If so, training steps are not traced: a trace would have thousands of
+    operations, and each of them takes so long that replaying gains nothing."""
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
-        """Args:
-        config: the run's configuration, whose options decide the parameters.
-        spec: what this likelihood declares.
+        """Build the likelihood. A subclass must keep these two parameters.
+
+        Args:
+            config: the run's configuration; its options decide the parameters.
+            spec: the declaration of this likelihood.
         """
         super().__init__()
         self.spec = spec
 
     @abstractmethod
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        """log p(x|z), nats: x [M, P], head [L, M, heads * P] -> [L, M]."""
+        """Return log p(x|z) in nats, summed over pixels, with a gradient in the head and in the own parameters.
+
+        The result and its gradient must be finite for any finite head in float32.
+
+        A training step is traced once and replayed only if its operations do not depend on a tensor's numbers. So avoid
+        `if x.any():` and `.item()`, and write to buffers in place. Otherwise autograd computes the gradient: the same
+        bits, but slower.
+
+        Args:
+            x: the pixels, [M, P].
+            head: the decoder's output, [L, M, heads * P].
+            log_guard: the constant that the article's script adds inside logarithms of an output; above 0 only in
+                training. Ignore it if no logarithm is taken of an output.
+
+        Returns:
+            log p(x|z), [L, M].
+        """
 
     @abstractmethod
     def mean(self, head: Tensor) -> Tensor:
-        """E[x|z], [..., P]."""
+        """Return E[x|z]: head [..., heads * P] -> [..., P]."""
 
     @abstractmethod
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
-        """x ~ p(x|z), [..., P]."""
+        """Draw x ~ p(x|z) with the given generator: head [..., heads * P] -> [..., P]."""
 
     @abstractmethod
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
-        """P(pixel <= x | z): x [..., P] -> [..., P]."""
+        """Return P(pixel <= x | z) for each pixel: x [..., P], head [..., heads * P] -> [..., P].
+
+        A likelihood on the 256 grey values spreads each mass evenly over the grey value's cell.
+        """
 
     @property
     def normalised(self) -> Likelihood:
-        """The normalised likelihood by which dequantised pixels are scored: itself, but for the Bernoulli."""
+        """The normalised likelihood by which dequantised pixels are scored.
+
+        It is the likelihood itself, except for the Bernoulli, which is no normalised density of such pixels.
+        """
         return self
 
     def initialise_head(self, head: nn.Linear) -> None:
-        """Set the decoder's last layer up before training, after its weights were drawn."""
+        """Change the initial weights of the decoder's last layer. It is called once, after the weights are drawn.
 
-    def fit_scale(self, mean_square: Callable[[], Tensor]) -> None:
-        """Set a scale that is fitted after training and then frozen; most likelihoods have none and do nothing.
+        The base class changes nothing.
 
         Args:
-            mean_square: computes the mean squared error of E[x|z] over all train images, a scalar.
+            head: the decoder's last layer, with heads * P outputs.
+        """
+
+    def fit_scale(self, mean_square: Callable[[], Tensor]) -> None:
+        """Fit the scale after training, if it is fitted in closed form. It stays fixed from then on.
+
+        The scale is fitted to train images only, never to the images that are scored. Most likelihoods have no such
+        scale; the base class does nothing.
+
+        Args:
+            mean_square: a function that computes the mean squared error of E[x|z] over all train images, a scalar. It
+                takes time, so call it only if needed.
         """
 
     def at_floor(self, head: Tensor) -> Tensor | None:
-        """Where the scale is held at its floor: booleans, or None where there is no learned scale."""
+        """Return where the scale is at its floor: booleans, or None if there is no learned scale.
+
+        The share of True is recorded as `decoder_at_floor`. So any shape is allowed.
+        """
         return None
 
     def describe(self) -> str:
-        """What a run's record says of it."""
+        """Return the description of this likelihood for the run's record. It must contain the spec's `support`."""
         return f"{type(self).__name__} on {self.spec.support}"
 
 
 class _Summed(torch.autograd.Function):
-    """sum_p of a pointwise log p, differentiated by the slopes that its formula gives."""
+    """The sum over pixels of a pointwise log p. Its gradient is computed from the slopes that the formula returns."""
 
     @staticmethod
     def forward(ctx: Any, formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
@@ -108,20 +191,38 @@ class _Summed(torch.autograd.Function):
 
 
 def summed_log_prob(formula: Pointwise, x: Tensor, *parameters: Tensor) -> Tensor:
-    """sum_p formula(..., x, *parameters), with closed-form gradients in the parameters: [L, M]."""
+    """Return the sum over pixels of a pointwise log p, with closed-form gradients in the parameters.
+
+    This is faster than autograd through the formula. There is no gradient in x.
+
+    Args:
+        formula: computes log p of each pixel and, if needed, its slopes: see `Pointwise`.
+        x: the pixels, [M, P].
+        parameters: the distribution's parameters, each broadcastable to [L, M, P].
+
+    Returns:
+        The sum, [L, M].
+    """
     value: Tensor = _Summed.apply(formula, x, *parameters)
     return value
 
 
 class Scaled(Likelihood):
-    """A likelihood with a location per pixel and a scale: per pixel (a second head), or a single number.
+    """A likelihood with a location per pixel and a scale. Its spec must declare `limits`.
 
-    The scale is parameterised as `decoder_sigma` says and held within `limits` (the floor may be set), whatever the
-    decoder's output; below the floor it gets no gradient.
+    The field `likelihood_scale` selects the kind of scale:
+        per-pixel   each pixel has its own scale, from a second head
+        learned     one number, a parameter of the likelihood
+        fixed       one number that does not change
+        optimal     one number in closed form; a subclass must set it (see `Gaussian`)
+
+    The field `decoder_sigma` selects the parameterisation of a per-pixel or learned scale. This scale is clamped to
+    `limits` for any output of the decoder; a clamped output gets no gradient. The field `likelihood_floor` replaces the
+    floor.
     """
 
     SIGMA = 0.1
-    """The fixed scale, or where one learned number starts, unless `likelihood_sigma` says otherwise."""
+    """The fixed scale, or the initial value of a learned one, unless the field `likelihood_sigma` is given."""
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
         super().__init__(config, spec)
@@ -140,18 +241,25 @@ class Scaled(Likelihood):
             self.register_buffer("log_scale", torch.tensor(math.log(sigma)))
 
     def parts(self, head: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
-        """(location's output [..., P], ln scale [..., P] or a single number)."""
+        """Return the location's output and ln scale: head [..., heads * P] -> [..., P], and [..., P] or a scalar.
+
+        The location's output is not transformed; a subclass decides how it becomes the location.
+        """
         if self.kind == "per-pixel":
             location, output = head.chunk(2, -1)
             return location, self._log_scale_of(output, log_guard)
         return head, self._log_scale_of(self.output, log_guard) if self.kind == "learned" else self.log_scale
 
     def _log_scale_of(self, output: Tensor, log_guard: float = 0.0) -> Tensor:
+        """Return ln scale, clamped to the limits, for a raw output of the scale."""
         limited = self.parameterisation.limit(output, self.floor, self.ceiling)
         return 0.5 * self.parameterisation.log_variance(limited, log_guard)
 
     def initialise_head(self, head: nn.Linear) -> None:
-        """With `likelihood_sigma`, every pixel's scale starts there: a bias through the inverse, and no weights."""
+        """Let every pixel's scale start at `likelihood_sigma`, if it is given.
+
+        The weights of the scale's outputs become zero, and their biases the output that gives this scale.
+        """
         if self.kind == "per-pixel" and self.initial is not None:
             half = head.out_features // 2
             with torch.no_grad():
@@ -168,12 +276,12 @@ class Scaled(Likelihood):
 
 
 def uniform_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """U[0, 1) in the shape of `like`."""
+    """Draw from U[0, 1), in the shape, type and device of `like`."""
     return torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
 def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """N(0, 1) in the shape of `like`."""
+    """Draw from N(0, 1), in the shape, type and device of `like`."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 

@@ -1,4 +1,9 @@
-"""Bernoulli, and the continuous Bernoulli: the density that has the Bernoulli's form on grey pixels."""
+"""The Bernoulli and the continuous Bernoulli.
+
+The continuous Bernoulli is the density on grey pixels that has the form of the Bernoulli.
+
+Letters: a is the head, y = sigmoid(a).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +25,9 @@ FACTORS = 98  # (1/2)^98 is far from underflow in float32, and 784 = 8 * 98
 class _BernoulliLogProb(torch.autograd.Function):
     """sum_p x a - ln(1 + e^a), with the gradient x - y in closed form, y = sigmoid(a).
 
-    ln(1 + e^a) = max(a, 0) - ln max(y, 1 - y). `sigmoid` is vectorised on CPUs where `log1p` and `softplus` are not;
-    as the factors max(y, 1 - y) lie in [1/2, 1], one logarithm does for the product of many. Rounding y to float32
-    costs some 1e-7 nats a pixel.
+    It is computed by ln(1 + e^a) = max(a, 0) - ln max(y, 1 - y). On CPUs torch vectorises `sigmoid`, but not `log1p`
+    and `softplus`. The factors max(y, 1 - y) lie in [1/2, 1], so one logarithm is enough for the product of many
+    factors. The rounding of y to float32 causes an error of about 1e-7 nats per pixel.
     """
 
     @staticmethod
@@ -33,9 +38,10 @@ class _BernoulliLogProb(torch.autograd.Function):
             larger = 1 - y
             torch.maximum(y, larger, out=larger)
         else:
-            larger = a.abs().sigmoid_()  # scoring keeps nothing
+            larger = a.abs().sigmoid_()  # scoring needs no gradient, so nothing is saved
         rest: Tensor = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
-        # Taken pixel by pixel, max(a, 0) - x a is exact for x of 0 or 1, where the two would cancel later.
+        # max(a, 0) - x a is computed pixel by pixel, before the sum: so it is exact if x is 0 or 1. In separate sums
+        # the two terms would cancel only after rounding.
         value: Tensor = rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))
         return value
 
@@ -47,7 +53,10 @@ class _BernoulliLogProb(torch.autograd.Function):
 
 
 class _GuardedBernoulliLogProb(torch.autograd.Function):
-    """sum_p x ln(y + g) + (1 - x) ln(1 - y + g) with y = sigmoid(a): the article's loss, gradient in closed form."""
+    """sum_p x ln(y + g) + (1 - x) ln(1 - y + g) with y = sigmoid(a) and the guard g; the gradient is in closed form.
+
+    This is the log-likelihood in the article's loss.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor, guard: float) -> Tensor:
@@ -69,9 +78,9 @@ class _GuardedBernoulliLogProb(torch.autograd.Function):
 class Bernoulli(Likelihood):
     """p(x|z) = prod_p y^x (1 - y)^(1 - x), y = sigmoid(head).
 
-    A probability of x where pixels are 0 or 1 (`binarised`, `stochastic`). On grey x it is minus the cross-entropy,
-    which is no normalised density, but the bound built on it is below the expected bound on pixels drawn as
-    Bernoulli(x), since log p is linear in x.
+    If pixels are 0 or 1 (`binarised`, `stochastic`), it is a probability of x. On grey x it is minus the cross-entropy,
+    which is not a normalised density. But log p is linear in x, so the bound computed with grey x is below the expected
+    bound on pixels drawn from Bernoulli(x).
     """
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
@@ -79,7 +88,7 @@ class Bernoulli(Likelihood):
         self.implied = ContinuousBernoulli(config, LIKELIHOODS["continuous-bernoulli"])
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        """log p(x|z); with a `log_guard` above 0 the article's guarded logarithms instead, for training only."""
+        """Return log p(x|z). A `log_guard` above 0 selects the article's guarded logarithms, for training only."""
         value: Tensor = (
             _GuardedBernoulliLogProb.apply(x, head, log_guard) if log_guard else _BernoulliLogProb.apply(x, head)
         )
@@ -96,36 +105,37 @@ class Bernoulli(Likelihood):
 
     @property
     def normalised(self) -> Likelihood:
-        """The continuous Bernoulli that the same head implies."""
+        """The continuous Bernoulli with the same head."""
         return self.implied
 
 
 class ContinuousBernoulli(Likelihood):
     """p(x|z) = prod_p C(y) y^x (1 - y)^(1 - x) on [0, 1], y = sigmoid(head) (Loaiza-Ganem & Cunningham 2019).
 
-    C(y) = 2 artanh(1 - 2y) / (1 - 2y). In the head a itself p(x) = a e^(a x) / (e^a - 1), an exponential cut to [0, 1].
-    With h = |a|, ln((e^a - 1) / a) = max(a, 0) + R(h), R(h) = ln((1 - e^-h) / h), by its series where h is small.
+    C(y) = 2 artanh(1 - 2y) / (1 - 2y). As a function of the head a, p(x) = a e^(a x) / (e^a - 1): an exponential
+    density restricted to [0, 1]. With h = |a|, ln((e^a - 1) / a) = max(a, 0) + R(h), where R(h) = ln((1 - e^-h) / h).
+    R is computed by its series if h is small.
     """
 
-    SMALL = 0.5  # below it the series is exact to 2e-13
+    SMALL = 0.5  # for h below this the series is exact to 2e-13
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        """log p(x|z); no logarithm of an output is taken, so none is guarded."""
+        """Return log p(x|z). `log_guard` is ignored, because no logarithm of an output is taken."""
         return summed_log_prob(_continuous_bernoulli, x, head)
 
     def mean(self, head: Tensor) -> Tensor:
-        """y / (2y - 1) + 1 / (2 artanh(1 - 2y)), which is the slope of ln((e^a - 1) / a)."""
+        """Return y / (2y - 1) + 1 / (2 artanh(1 - 2y)), which is the slope of ln((e^a - 1) / a)."""
         return _log_normaliser(head)[1]
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
-        """By the inverse of the distribution function."""
+        """Draw x by the inverse of the distribution function."""
         u, h = uniform_like(head, generator).double(), head.double().abs().clamp_min(1e-9)
         falling = -torch.log1p(u * torch.expm1(-h)) / h
         return torch.where(head > 0, 1 - falling, falling).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
         a, h = head.double(), head.double().abs().clamp_min(1e-9)
-        near = torch.where(a > 0, 1 - x, x)  # the distance to the end where most of the mass is
+        near = torch.where(a > 0, 1 - x, x)  # the distance to the border at which the density is highest
         falling = torch.expm1(-h * near) / torch.expm1(-h)
         return torch.where(a > 0, 1 - falling, falling)
 
@@ -135,7 +145,7 @@ _SERIES_SLOPE = tuple(2 * (i + 1) * c for i, c in enumerate(_SERIES))
 
 
 def _log_normaliser(a: Tensor) -> tuple[Tensor, Tensor]:
-    """(R(|a|), the slope of ln((e^a - 1) / a) by a): see `ContinuousBernoulli`."""
+    """Return (R(|a|), the slope of ln((e^a - 1) / a) in a): see `ContinuousBernoulli`."""
     c = ContinuousBernoulli.SMALL
     h = a.abs()
     large, small = h.clamp_min(c), h.clamp_max(c)
@@ -146,7 +156,7 @@ def _log_normaliser(a: Tensor) -> tuple[Tensor, Tensor]:
     value.add_(polynomial(square, _SERIES).mul_(square)).sub_(small, alpha=0.5).sub_(_SMALL_VALUE)
     slope = q.div_(rest).sub_(large.reciprocal_())
     slope.add_(polynomial(square, _SERIES_SLOPE).mul_(small)).sub_(_SMALL_SLOPE)
-    # slope is now R'(h) + 1/2 below SMALL as above it, so that the mean is 1/2 + sign(a) slope.
+    # Now slope is R'(h) + 1/2, both below and above SMALL. So the mean is 1/2 + sign(a) slope.
     return value, slope.add_(0.5).mul_(a.sign()).add_(0.5)
 
 
@@ -156,7 +166,8 @@ _SMALL_VALUE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 2) for i, k in enum
 _SMALL_SLOPE = sum(k * ContinuousBernoulli.SMALL ** (2 * i + 1) for i, k in enumerate(_SERIES_SLOPE))
 
 
-def _continuous_bernoulli(wanted: bool, x: Tensor, a: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+def _continuous_bernoulli(with_slopes: bool, x: Tensor, a: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    """Return (log p of each pixel, (its slope in a,)); the slope needs no extra work."""
     rest, mean = _log_normaliser(a)
-    # In this order exact for x of 0 or 1, as in the Bernoulli.
+    # In this order the result is exact if x is 0 or 1, as in the Bernoulli.
     return (x * a).sub_(a.clamp_min(0)).sub_(rest), (x - mean,)

@@ -1,4 +1,4 @@
-"""Beta: the density on (0, 1) that the article names as the better fit for grey pixels."""
+"""The Beta density on (0, 1), which the article names as the better fit for grey pixels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vaestudy.model.special import binet
 
 
 class Beta(Scaled):
-    """x^(a - 1) (1 - x)^(b - 1) / B(a, b), from a mean and a concentration or from a and b themselves.
+    """x^(a - 1) (1 - x)^(b - 1) / B(a, b); the field `likelihood_parameters` selects how the heads give a and b.
 
     mean-concentration  a = m k, b = (1 - m) k with m = sigmoid(head) and k = 1 / s^2, s the scale
     alpha-beta          a = 1 / s_a^2, b = 1 / s_b^2, two scales per pixel
 
-    x within 2^-24 of the borders is moved there, and the head of m is held in [-7, 7]: a mean closer to the border
-    than 0.0009 would be nearer to it than the middle of the darkest grey level's cell, 0.002.
+    x is clamped to [2^-24, 1 - 2^-24]. The head of m is clamped to [-7, 7], so the mean is at least 0.0009 away from
+    the borders. This is no loss: the middle of the darkest grey value's cell is at 0.002.
     """
 
     MEAN_LIMIT = 7.0
@@ -31,7 +31,7 @@ class Beta(Scaled):
         self.by_shapes = config.likelihood_parameters == "alpha-beta"
 
     def shapes(self, head: Tensor, log_guard: float = 0.0) -> tuple[Tensor, Tensor]:
-        """(a, b), each [..., P]."""
+        """Return (a, b): head [..., 2 P] -> each [..., P]."""
         if self.by_shapes:
             output_a, output_b = head.chunk(2, -1)
             a, b = (self._log_scale_of(output, log_guard) for output in (output_a, output_b))
@@ -69,15 +69,17 @@ class Beta(Scaled):
         return torch.from_numpy(found).to(head.device)
 
 
-def _beta(wanted: bool, x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """With k = a + b, m = a / k, n = b / k and Binet's mu, the large parts of the three ln Gamma cancel by algebra:
+def _beta(with_slopes: bool, x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (log p of each pixel, its slopes in a and b if `with_slopes`).
+
+    With k = a + b, m = a / k, n = b / k and Binet's mu, the large parts of the three ln Gamma cancel by algebra:
 
     ln p = a ln(x / m) + b ln((1 - x) / n) + ln(sqrt(k m n / 2 pi) / (x (1 - x))) + mu(k) - mu(a) - mu(b)
     """
     k = a + b
     m, n, rest = a / k, b / k, 1 - x
     log_x, log_rest = (x / m).log_(), (rest / n).log_()
-    (mu_k, slope_k), (mu_a, slope_a), (mu_b, slope_b) = (binet(shape, wanted) for shape in (k, a, b))
+    (mu_k, slope_k), (mu_a, slope_a), (mu_b, slope_b) = (binet(shape, with_slopes) for shape in (k, a, b))
     value = (k * m).mul_(n).sqrt_().div_(x * rest).log_().sub_(LOG_SQRT_2PI)
     value.addcmul_(a, log_x).addcmul_(b, log_rest).add_(mu_k).sub_(mu_a).sub_(mu_b)
     if slope_k is None or slope_a is None or slope_b is None:

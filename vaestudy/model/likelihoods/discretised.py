@@ -1,5 +1,8 @@
-"""Masses on the 256 grey levels: a pixel is the level v whose cell [v / 256, (v + 1) / 256) holds it, whether it was
-dequantised or not (v / 255 lies in that cell, too)."""
+"""Masses on the 256 grey values: the discretised logistic and the categorical distribution.
+
+A pixel x has the grey value v if x lies in the cell [v / 256, (v + 1) / 256). This is right with and without
+dequantisation, because v / 255 lies in that cell, too.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,18 @@ from vaestudy.model.special import LOG2_E, exp, mask, polynomial
 
 
 def grey_value(x: Tensor) -> Tensor:
-    """The grey level of each pixel, a whole number 0..255 in x's own type."""
+    """Return the grey value of each pixel, an integer 0..255 in the type of x."""
     return (x * GREY_VALUES).floor_().clamp_(0, GREY_VALUES - 1)
 
 
 class DiscretisedLogistic(Scaled):
-    """P(level v) = F((v + 1) / 256) - F(v / 256), F the logistic distribution function with location m, the head
-    itself, and scale s; the first and the last level take the tails (Salimans et al. 2017, section 2.1).
+    """P(grey value v) = F((v + 1) / 256) - F(v / 256), with F the logistic distribution function.
 
-    With u = (cell's upper end - m) / s and l = (its lower end - m) / s the mass is
-    sigmoid(u) sigmoid(-l) (1 - e^-(w / s)), a product whose logarithm needs no difference.
+    F has the location m, which is the head itself, and the scale s. The first and the last grey value also get the mass
+    of the tails (Salimans et al. 2017, section 2.1).
+
+    Let w = 1/256 be the width of a cell, u = (upper end of the cell - m) / s and l = (lower end - m) / s. Then the mass
+    is the product sigmoid(u) sigmoid(-l) (1 - e^-(w / s)). Its logarithm needs no difference of two F.
     """
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -34,14 +39,14 @@ class DiscretisedLogistic(Scaled):
         return summed_log_prob(_discretised_logistic, grey_value(x), location, t)
 
     def _upto(self, v: Tensor, head: Tensor) -> Tensor:
-        """P(level < v), float64; 0 at 0 and 1 at 256."""
+        """Return P(grey value < v), float64; 0 at v = 0 and 1 at v = 256."""
         location, t = self.parts(head)
         m, s = location.double(), t.double().exp()
         below = ((v * CELL_WIDTH - m) / s).sigmoid_()
         return torch.where(v <= 0, 0.0, torch.where(v >= GREY_VALUES, 1.0, below))
 
     def mean(self, head: Tensor) -> Tensor:
-        """E[(v + 1/2) / 256], the middle of the level's cell, as sum_v P(level >= v)."""
+        """Return E[(v + 1/2) / 256], the mean middle of a cell, with E[v] = sum over v >= 1 of P(grey value >= v)."""
         location, t = self.parts(head)
         m, inverse = location, (-t).exp()
         total = torch.full_like(m, 0.5)
@@ -56,14 +61,17 @@ class DiscretisedLogistic(Scaled):
         return ((grey_value(x) + 0.5) * CELL_WIDTH).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
-        """Within a level's cell the mass is spread evenly, as dequantising does."""
+        """Return P(pixel <= x | z). The mass of a grey value is spread evenly over its cell, as dequantisation does."""
         v = grey_value(x).double()
         low, high = self._upto(v, head), self._upto(v + 1, head)
         return low + (high - low) * (x * GREY_VALUES - v)
 
 
-def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|); masks are numbers, as in the clipped Gaussian."""
+def _discretised_logistic(with_slopes: bool, v: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (log p of each pixel, its slopes in m and t if `with_slopes`); v is the grey value, t = ln s.
+
+    ln sigmoid(a) = min(a, 0) - ln(1 + e^-|a|). Masks are numbers, as in the clipped Gaussian.
+    """
     inverse = exp(t, -1)
     above, below = mask(torch.gt, v, 0), mask(torch.lt, v, GREY_VALUES - 1)
     low = (v * CELL_WIDTH - m).mul_(inverse)
@@ -73,7 +81,7 @@ def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tupl
     middle, slope_middle = _log_one_minus_exp(width)
     inner = above * below
     value = (log_high * below).addcmul_(log_low, above).add_(middle * inner)
-    if not wanted:
+    if not with_slopes:
         return value, ()
     off_high, off_low = (-high).sigmoid_().mul_(below), low.sigmoid().mul_(above)
     slope_m = (off_low - off_high).mul_(inverse)
@@ -82,12 +90,16 @@ def _discretised_logistic(wanted: bool, v: Tensor, m: Tensor, t: Tensor) -> tupl
 
 
 def _log_sigmoid(a: Tensor) -> Tensor:
+    """Return ln sigmoid(a)."""
     e = exp(a.abs(), -1)
     return a.clamp_max(0).sub_(e.add_(1).log_())
 
 
 def _log_one_minus_exp(r: Tensor) -> tuple[Tensor, Tensor]:
-    """(ln(1 - e^-r), r / (e^r - 1)) for r > 0, which is its slope in ln r; (1 - e^-r) / r by its series for small r."""
+    """Return (ln(1 - e^-r), its slope in ln r), for r > 0. The slope is r / (e^r - 1).
+
+    (1 - e^-r) / r is computed by its series if r is small.
+    """
     large = r.clamp_min(_NARROW)
     ratio = (1 - exp(large, -1)).div_(large).add_(polynomial(r.clamp_max(_NARROW), _SERIES)).sub_(_SERIES_END)
     rest = ratio * r
@@ -100,10 +112,11 @@ _SERIES_END = sum(c * _NARROW**k for k, c in enumerate(_SERIES))
 
 
 class Categorical256(Likelihood):
-    """P(level v) = softmax_v(h . T_v + c_v): any distribution on the levels that RANK statistics of them can tell.
+    """P(grey value v) = softmax_v(h . T_v + c_v): an exponential family with RANK statistics of the grey value.
 
-    h are the pixel's RANK decoder outputs; T [RANK, 256] and c [256] are learned and shared by all pixels. Logits of
-    each pixel's own would take 51 million weights. T starts as the first cosines over the levels, c at zero.
+    h [RANK] are the pixel's decoder outputs. T [RANK, 256] and c [256] are learned and shared by all pixels: with 256
+    decoder outputs per pixel instead, the last layer would have 51 million weights. T starts as the first RANK cosines
+    over the grey values, c as zero.
     """
 
     heads = 16
@@ -117,6 +130,7 @@ class Categorical256(Likelihood):
         self.offset = nn.Parameter(torch.zeros(GREY_VALUES))
 
     def _features(self, head: Tensor) -> Tensor:
+        """Return h: head [..., P * RANK] -> [..., P, RANK]. The outputs of a pixel are adjacent in the head."""
         return head.view(*head.shape[:-1], -1, self.RANK)
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -127,12 +141,12 @@ class Categorical256(Likelihood):
         return value
 
     def probabilities(self, head: Tensor) -> Tensor:
-        """[..., P, 256]."""
+        """Return P(grey value v) for each pixel: head [..., P * RANK] -> [..., P, 256]."""
         h = self._features(head)
         return (h @ self.statistics.to(h.dtype) + self.offset).softmax(-1)
 
     def mean(self, head: Tensor) -> Tensor:
-        """E[(v + 1/2) / 256], the middle of the level's cell."""
+        """Return E[(v + 1/2) / 256], the mean of the middles of the cells."""
         middles = (torch.arange(GREY_VALUES, dtype=head.dtype, device=head.device) + 0.5) * CELL_WIDTH
         mean: Tensor = self.probabilities(head) @ middles
         return mean
@@ -144,7 +158,7 @@ class Categorical256(Likelihood):
         return ((v + 0.5) * CELL_WIDTH).to(head.dtype)
 
     def cdf(self, x: Tensor, head: Tensor) -> Tensor:
-        """Within a level's cell the mass is spread evenly, as dequantising does."""
+        """Return P(pixel <= x | z). The mass of a grey value is spread evenly over its cell, as dequantisation does."""
         p = self.probabilities(head).double()
         v = grey_value(x).expand(p.shape[:-1])
         upto, mine = (t.gather(-1, v.long().unsqueeze(-1)).squeeze(-1) for t in (p.cumsum(-1), p))
@@ -152,26 +166,29 @@ class Categorical256(Likelihood):
 
 
 class _CategoricalLogProb(torch.autograd.Function):
-    """sum_p ln softmax(h . T + c)_v, an image at a time, as all logits of a minibatch would be 80 MB.
+    """sum_p ln softmax(h . T + c)_v, computed image by image: all logits of a minibatch would need 80 MB.
 
-    v [M, P] whole numbers, h [L, M, P, RANK]. The slopes are taken while the probabilities p are there: those of an
-    image in h, T and c are T_v - p . T, h^T (1_v - p) and the sum of 1_v - p, and the gradient only weights them.
+    Shapes: v [M, P] integers, h [L, M, P, RANK], result [L, M].
+
+    The forward pass also computes the slopes of each image, while its probabilities p are in memory. The slopes are
+    T_v - p . T in h, h^T (1_v - p) in T, and the sum over pixels of 1_v - p in c. The backward pass only weights them
+    by the gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, wanted: bool, v: Tensor, h: Tensor, statistics: Tensor, offset: Tensor) -> Tensor:
+    def forward(ctx: Any, with_slopes: bool, v: Tensor, h: Tensor, statistics: Tensor, offset: Tensor) -> Tensor:
         values, slopes = [], []
-        in_bits, offset_in_bits = statistics * LOG2_E, offset * LOG2_E  # as exp2 is faster than exp
-        for levels, features in zip(v.expand(h.shape[:-1]).flatten(0, -2), h.flatten(0, -3), strict=True):
-            logits, index = torch.addmm(offset_in_bits, features, in_bits), levels.unsqueeze(-1)
+        in_bits, offset_in_bits = statistics * LOG2_E, offset * LOG2_E  # because exp2 is faster than exp
+        for grey_values, features in zip(v.expand(h.shape[:-1]).flatten(0, -2), h.flatten(0, -3), strict=True):
+            logits, index = torch.addmm(offset_in_bits, features, in_bits), grey_values.unsqueeze(-1)
             mine = logits.sub_(logits.amax(-1, keepdim=True)).gather(-1, index)
             p = logits.exp2_()
             total = p.sum(-1, keepdim=True)
             values.append((mine / LOG2_E - total.log()).sum())
-            if wanted:
+            if with_slopes:
                 p.div_(total).scatter_add_(-1, index, p.new_full((1, 1), -1).expand_as(index))
                 slopes.append((p @ statistics.T, features.T @ p, p.sum(0)))
-        if wanted:
+        if with_slopes:
             ctx.save_for_backward(*(torch.stack(parts).neg_() for parts in zip(*slopes, strict=True)))
             ctx.shape = h.shape
         return torch.stack(values).view(h.shape[:-2])

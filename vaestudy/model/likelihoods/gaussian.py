@@ -1,6 +1,7 @@
-"""The Gaussian and its kin on [0, 1]: free, truncated, clipped to the borders, and in logit space.
+"""The Gaussian likelihoods: on the real line, truncated to [0, 1], clipped to [0, 1], and in logit space.
 
-Letters: m location, t = ln s with s the scale, w the width of a grey level's cell; all per pixel.
+Letters: m location, s scale, t = ln s, w the width of a grey value's cell. m, s and t are per pixel; s and t may also
+be one number.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from vaestudy.model.special import SQRT_2PI, SQRT_HALF, exp, log_normal_cdf, mas
 LOG_SQRT_2PI = math.log(SQRT_2PI)
 
 
-def _gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """ln N(x; m, s^2)."""
+def _gaussian(with_slopes: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (ln N(x; m, s^2) of each pixel, its slopes in m and t if `with_slopes`)."""
     inverse = exp(t, -1)
     z = (x - m).mul_(inverse)
     square = z * z
     value = (square * -0.5).sub_(t + LOG_SQRT_2PI)
-    return value, (z.mul_(inverse), square.sub_(1)) if wanted else ()
+    return value, (z.mul_(inverse), square.sub_(1)) if with_slopes else ()
 
 
 class Gaussian(Scaled):
-    """N(x; m, s^2): m the head, or its sigmoid; s per pixel, one learned or fixed number, or the optimum.
+    """N(x; m, s^2). m is the head or its sigmoid; s is per pixel, one learned or fixed number, or the optimal number.
 
-    The optimal s^2 is the mean squared error: while training that of the minibatch at hand (Rybkin et al. 2021, whose
-    gradient is that of the fitted bound), and in the end that of all train images, frozen before anything is scored.
-    On grey pixels, which lie on a lattice, the density is bounded by the floor of s alone.
+    The optimal s^2 is the mean squared error. In training it is that of the current minibatch (Rybkin et al. 2021): the
+    gradient is then that of the bound with the fitted scale. After training it is that of all train images, and it
+    stays fixed while the run is scored. On grey pixels, which lie on a lattice, only the floor of s limits the density.
     """
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
@@ -42,7 +43,7 @@ class Gaussian(Scaled):
         self.squashed = config.likelihood_mean == "squashed"
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
-        """log p(x|z); while training with the optimal scale, that scale is first set to the minibatch's."""
+        """Return log p(x|z). In training with the optimal scale, first set the scale to that of the minibatch."""
         if self.kind == "optimal" and self.training and torch.is_grad_enabled():
             self.set_scale((x - self.mean(head)).detach().square().mean())
         location, t = self.parts(head, log_guard)
@@ -54,7 +55,10 @@ class Gaussian(Scaled):
             self.set_scale(mean_square())
 
     def set_scale(self, mean_square: Tensor) -> None:
-        """Set the optimal scale from a mean squared error: in place, as a recorded step writes where it wrote first."""
+        """Set the optimal scale from a mean squared error.
+
+        The buffer is written in place, because a traced step always writes to the same memory.
+        """
         self.log_scale.copy_((0.5 * mean_square.log()).clamp(math.log(self.floor), math.log(self.ceiling)))
 
     def mean(self, head: Tensor) -> Tensor:
@@ -70,10 +74,11 @@ class Gaussian(Scaled):
 
 
 class TruncatedGaussian(Scaled):
-    """N(x; m, s^2) / (Phi((1 - m) / s) - Phi(-m / s)) on [0, 1]: m the head itself, held within REACH s of [0, 1].
+    """N(x; m, s^2) / (Phi((1 - m) / s) - Phi(-m / s)) on [0, 1]. m is the head, clamped to [-REACH s, 1 + REACH s].
 
-    Further out the density is an exponential falling from the border, which a smaller s has as well. All is computed
-    with m reflected to below 1/2, where both terms of the normaliser are in the tail that `erfc` knows exactly.
+    Clamping is no loss: with m further away the density falls exponentially from the border, and a smaller s gives such
+    a density as well. If m is above 1/2, everything is computed for the reflected density, with 1 - m. Then both terms
+    of the normaliser are in the tail in which `erfc` is exact.
     """
 
     REACH = 8.0
@@ -82,7 +87,10 @@ class TruncatedGaussian(Scaled):
         return summed_log_prob(_truncated_gaussian, x, *self.parts(head, log_guard))
 
     def _reflected(self, head: Tensor) -> tuple[Tensor, ...]:
-        """(whether m was reflected, m, s, upper tails of the standardised lower and upper border) in float64."""
+        """Return (whether m is reflected, m, s, mass above the lower border, mass above the upper border), float64.
+
+        m is the location after the reflection. The masses are those of N(m, s^2) above 0 and above 1.
+        """
         location, t = (part.double() for part in self.parts(head))
         s, high = t.exp(), location > 0.5
         m = torch.maximum(torch.where(high, 1 - location, location), -self.REACH * s)
@@ -94,7 +102,7 @@ class TruncatedGaussian(Scaled):
         return torch.where(high, 1 - mean, mean).to(head.dtype)
 
     def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
-        """By the inverse of the distribution function."""
+        """Draw x by the inverse of the distribution function."""
         high, m, s, low, up = self._reflected(head)
         x = (m - s * torch.special.ndtri(low - (low - up) * uniform_like(m, generator))).clamp(0, 1)
         return torch.where(high, 1 - x, x).to(head.dtype)
@@ -105,35 +113,37 @@ class TruncatedGaussian(Scaled):
         return torch.where(high, 1 - below, below)
 
 
-def _truncated_gaussian(wanted: bool, x: Tensor, location: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _truncated_gaussian(with_slopes: bool, x: Tensor, location: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (log p of each pixel, its slopes in the location and in t if `with_slopes`)."""
     reach, inverse = exp(t).mul_(TruncatedGaussian.REACH), exp(t, -1)
     m = torch.minimum(torch.maximum(location, -reach), 1 + reach)
-    value, slopes = _gaussian(wanted, x, m, t)
+    value, slopes = _gaussian(with_slopes, x, m, t)
     high = mask(torch.gt, m, 0.5)
     side = 1 - 2 * high
-    near = m * side + high  # m reflected to below 1/2
+    near = m * side + high  # the reflected m, below 1/2
     a, b = -near * inverse, (1 - near).mul_(inverse)
     mass = (a * SQRT_HALF).erfc_().sub_((b * SQRT_HALF).erfc_()).mul_(0.5)
     value.sub_(mass.log())
-    if not wanted:
+    if not with_slopes:
         return value, ()
     slope_m, slope_t = slopes
     density_a, density_b = normal_density(a).div_(mass), normal_density(b).div_(mass)
     slope_m.sub_((density_a - density_b).mul_(inverse).mul_(side))
     slope_t.sub_(density_a.mul_(a)).add_(density_b.mul_(b))
-    # Where m is held it is -REACH s or 1 + REACH s, and moves with t instead of with the head.
-    held = mask(torch.ne, m, location)
-    slope_t.sub_((slope_m * reach).mul_(side).mul_(held))
-    return value, (slope_m.mul_(1 - held), slope_t)
+    # A clamped m is -REACH s or 1 + REACH s: it depends on t instead of on the head.
+    clamped = mask(torch.ne, m, location)
+    slope_t.sub_((slope_m * reach).mul_(side).mul_(clamped))
+    return value, (slope_m.mul_(1 - clamped), slope_t)
 
 
 class ClippedGaussian(Scaled):
-    """N(m, s^2) clipped to [0, 1], so that what lies beyond is piled on the borders; m the head itself, as a border
-    holds most of the mass only where m lies beyond it.
+    """N(m, s^2) clipped to [0, 1]: the mass beyond a border is moved to the border.
 
-    The borders are the grey levels 0 and 255: a point mass on a byte is, on dequantised pixels, the same mass spread
-    evenly over the byte's cell, of width w = 1/256. So the density is Phi((w - m) / s) / w in the first cell,
-    Phi((m - 1 + w) / s) / w in the last, and the Gaussian's own between.
+    m is the head itself, without a sigmoid: a border has most of the mass only if m lies beyond it.
+
+    The borders are the grey values 0 and 255. On dequantised pixels, a point mass on a grey value is spread evenly over
+    the grey value's cell of width w = 1/256. So the density is Phi((w - m) / s) / w in the first cell,
+    Phi((m - 1 + w) / s) / w in the last cell, and the Gaussian's density between them.
     """
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
@@ -141,7 +151,7 @@ class ClippedGaussian(Scaled):
         return summed_log_prob(_clipped_gaussian, x, location, t)
 
     def _standardised(self, head: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(m, s, (w - m) / s, (1 - w - m) / s) in float64."""
+        """Return (m, s, (w - m) / s, (1 - w - m) / s) in float64."""
         location, t = self.parts(head)
         m, s = location.double(), t.double().exp()
         return m, s, (CELL_WIDTH - m) / s, (1 - CELL_WIDTH - m) / s
@@ -166,9 +176,13 @@ class ClippedGaussian(Scaled):
         return low * normal_cdf(a) + inner + high * normal_cdf(-b)
 
 
-def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Masks are numbers and both forms are computed: cheaper than `where`, and both are finite everywhere."""
-    value, slopes = _gaussian(wanted, x, m, t)
+def _clipped_gaussian(with_slopes: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (log p of each pixel, its slopes in m and t if `with_slopes`).
+
+    Masks are numbers, and the formulas of the borders and of the middle are both computed for every pixel. This is
+    cheaper than `where`, and both formulas are finite everywhere.
+    """
+    value, slopes = _gaussian(with_slopes, x, m, t)
     inverse = exp(t, -1)
     high = mask(torch.ge, x, 1 - CELL_WIDTH)
     border = mask(torch.lt, x, CELL_WIDTH).add_(high)
@@ -176,7 +190,7 @@ def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Te
     z = (CELL_WIDTH - m + high * (1 - 2 * CELL_WIDTH)).mul_(inverse).mul_(side)
     log_mass, ratio = log_normal_cdf(z)
     value.add_(log_mass.sub_(math.log(CELL_WIDTH)).sub_(value).mul_(border))
-    if not wanted:
+    if not with_slopes:
         return value, ()
     slope_m, slope_t = slopes
     slope_m.add_((ratio * inverse).mul_(side).neg_().sub_(slope_m).mul_(border))
@@ -185,9 +199,9 @@ def _clipped_gaussian(wanted: bool, x: Tensor, m: Tensor, t: Tensor) -> tuple[Te
 
 
 class LogitNormal(Scaled):
-    """ln x - ln(1 - x) ~ N(m, s^2): m the head itself. x within 2^-24 of the borders is moved there."""
+    """ln x - ln(1 - x) ~ N(m, s^2). m is the head itself. x is clamped to [2^-24, 1 - 2^-24]."""
 
-    # ln(1 + e^-x)'s density as a mixture of normals (Monahan & Stefanski 1992, table 22.4): weights, inverse scales.
+    # The logistic distribution as a mixture of normals (Monahan & Stefanski 1992, table 22.4): weights, inverse scales.
     MIXTURE: ClassVar = (
         (0.003246343272134, 1.365340806296348),
         (0.051517477033972, 1.059523971016916),
@@ -207,7 +221,10 @@ class LogitNormal(Scaled):
         return value - (log_x + log_rest).sum(-1)
 
     def mean(self, head: Tensor) -> Tensor:
-        """E[sigmoid(m + s eps)], exact to 1e-8: the sigmoid is a mixture of normal distribution functions."""
+        """Return E[sigmoid(m + s eps)], exact to 1e-8.
+
+        The sigmoid is approximated by a mixture of normal distribution functions.
+        """
         m, t = self.parts(head)
         variance = (2 * t).exp()
         return sum(

@@ -1,7 +1,7 @@
-"""The likelihoods of the package: what each declares, and the class that implements it.
+"""The table of the likelihoods: what each likelihood declares, and the class that implements it.
 
-Nothing slow is imported here, as flags and messages are made of this table. `vaestudy/config/registry.py` says what
-the fields mean.
+`vaestudy/config/registry.py` explains the fields. `vaestudy/model/likelihoods/base.py` explains how to add a
+likelihood. This file imports nothing slow, because the flags, their help and their error messages are made from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNUSED = "a mass on 256 grey levels has no use for 254 of them"
 
 
 def _of_binary(reason: str) -> dict[str, str]:
-    """Return the refusal of pixels that are 0 or 1."""
+    """Return the refusals of both protocols with pixels that are 0 or 1, for the same reason."""
     return {"binarised": reason, "stochastic": reason}
 
 

@@ -1,4 +1,8 @@
-"""Pictures of studies whose arms are no numbers: a row an arm, a panel a metric."""
+"""Figures of studies whose factors are not all numbers.
+
+An arm is a combination of levels of the factors that are not numbers. The figure `arms` has one row per arm and one
+panel per metric. `gallery` puts figures of single runs together; `export` uses it for the study's field `gallery`.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,14 @@ from vaestudy.study.declaration import Level, Study, level_text
 Arm = tuple[Level, ...]
 Colour = tuple[float, ...]
 MOST_PANELS = 5
-WIDE = 50.0  # a ratio of values beyond which an axis is logarithmic
+WIDE = 50.0  # an axis is logarithmic if its largest and smallest value differ by more than this factor
 
 
 def arms(runs: pd.DataFrame, study: Study) -> Figure:
     """The metrics that the study tabulates, by arm: means with intervals, and every run, a colour for each number.
 
-    An arm is a combination of the factors that are no numbers; runs that failed are counted beside its name.
+    An arm is a combination of levels of the factors that are not numbers. The number of its failed runs is given beside
+    its name.
     """
     names = [name for name in study.factors if not pd.api.types.is_numeric_dtype(runs[name])]
     numbers = [name for name in study.factors if name not in names]
@@ -47,7 +52,7 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
             _fit(ax, finished[metric].dropna())
             ax.set_title(label(metric), fontsize=11)
         first = figure.axes[0]
-        first.set_yticks(range(len(rows)), [_words(row, names, runs, study) for row in rows])
+        first.set_yticks(range(len(rows)), [_arm_label(row, names, runs, study) for row in rows])
         first.set_ylim(len(rows) - 0.5, -0.5)
         if numbers:
             legend_below(figure)
@@ -61,16 +66,22 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure:
 
 
 def _shades(cells: list[Arm]) -> list[Colour]:
-    """A colour for each level of the first number, and from full to pale for those of the others."""
+    """Return a colour for each combination of levels of the numeric factors.
+
+    Each level of the first factor has a hue of its own; the hue becomes paler along the levels of the other factors.
+    """
     found: list[Colour] = []
     for index, (_, group) in enumerate(itertools.groupby(cells, lambda cell: cell[:1])):
         colour, count = np.array(sns.color_palette()[index % 10]), len(list(group))
-        found += [tuple(colour + (1 - colour) * (0.6 * place / max(1, count - 1))) for place in range(count)]
+        found += [tuple(colour + (1 - colour) * (0.6 * step / max(1, count - 1))) for step in range(count)]
     return found
 
 
 def _fit(ax: Axes, values: pd.Series[float]) -> None:
-    """Limits that show every run; an interval of few seeds would flatten the rest."""
+    """Set the limits of the axis so that every run is visible.
+
+    The intervals do not count: an interval over few seeds can be so wide that the runs could not be distinguished.
+    """
     if values.empty:
         return
     low, high = values.min(), values.max()
@@ -83,7 +94,7 @@ def _fit(ax: Axes, values: pd.Series[float]) -> None:
 
 
 def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:
-    """The combinations of levels that there are, in the order of the declaration."""
+    """Return the combinations of levels that occur in the runs, in the order of the study's declaration."""
     found = list(dict.fromkeys(runs[names].itertuples(index=False, name=None)))
     return sorted(
         found, key=lambda row: [level_rank(level, name, study) for level, name in zip(row, names, strict=True)]
@@ -91,21 +102,24 @@ def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:
 
 
 def _matches(runs: pd.DataFrame, names: list[str], levels: Arm) -> pd.Series[bool]:
-    """Which runs have these levels."""
+    """Return a mask of the runs that have these levels."""
     mine = pd.Series(True, index=runs.index)
     for name, level in zip(names, levels, strict=True):
         mine &= pd.Series([value == level for value in runs[name]], index=runs.index)
     return mine
 
 
-def _words(row: Arm, names: list[str], runs: pd.DataFrame, study: Study) -> str:
-    """An arm's name, without options that its likelihood lacks, and its failures."""
+def _arm_label(row: Arm, names: list[str], runs: pd.DataFrame, study: Study) -> str:
+    """Return the levels of an arm as text, with the number of its failed runs.
+
+    Options that have no meaning for the arm's likelihood are left out.
+    """
     levels = dict(zip(names, row, strict=True))
     likelihood = str(levels.get("likelihood", study.base.likelihood))
-    words = ", ".join(level_text(level) for name, level in levels.items() if has_option(likelihood, name))
+    text = ", ".join(level_text(level) for name, level in levels.items() if has_option(likelihood, name))
     mine = runs[_matches(runs, names, row)]
     failed = int((mine["status"] != "FINISHED").sum())
-    return f"{words} ({failed} of {len(mine)} failed)" if failed else words
+    return f"{text} ({failed} of {len(mine)} failed)" if failed else text
 
 
 def _points(
@@ -118,19 +132,33 @@ def _points(
     shift: float,
     colour: Colour,
 ) -> None:
-    """One colour's runs and means, its rows shifted a little from the other colours'."""
+    """Draw the runs, means and intervals of one combination of the numeric factors' levels in a panel.
+
+    Args:
+        ax: the panel.
+        runs: finished runs.
+        metric: the metric of the panel.
+        rows: the arms, one per row.
+        names: the factors that define the arms.
+        numbers: the level of each numeric factor.
+        shift: the offset from the centre of a row, so that the colours do not cover each other.
+        colour: the colour to draw with.
+    """
     mine = runs[_matches(runs, list(numbers), tuple(numbers.values()))]
-    words = ", ".join(f"{name}={level_text(level)}" for name, level in numbers.items())
-    for place, row in enumerate(rows):
+    legend = ", ".join(f"{name}={level_text(level)}" for name, level in numbers.items())
+    for index, row in enumerate(rows):
         values = mine.loc[_matches(mine, names, row), metric].dropna()
         mean, half = interval(values)
-        ax.errorbar([mean], [place + shift], xerr=np.nan_to_num([half]), fmt="|", markersize=9, capsize=2,
-                    linewidth=1.2, color=colour, label=words if place == 0 else None)  # fmt: skip
-        ax.scatter(values, [place + shift] * len(values), s=16, alpha=0.5, linewidths=0, color=colour)
+        ax.errorbar([mean], [index + shift], xerr=np.nan_to_num([half]), fmt="|", markersize=9, capsize=2,
+                    linewidth=1.2, color=colour, label=legend if index == 0 else None)  # fmt: skip
+        ax.scatter(values, [index + shift] * len(values), s=16, alpha=0.5, linewidths=0, color=colour)
 
 
 def gallery(pictures: list[bytes], title: str) -> Figure:
-    """PNG files side by side and below each other; each says itself what it shows."""
+    """Return one figure with all the PNG files in one column, or in two if there are more than four.
+
+    The files need no titles here, as each one contains its own.
+    """
     images = [image.imread(io.BytesIO(content), format="png") for content in pictures]
     columns = 2 if len(images) > 4 else 1
     lines = -(-len(images) // columns)

@@ -1,7 +1,4 @@
-"""STUDY_FIGURES: name -> a picture of a whole study, from its tidy runs (`tables.tidy`).
-
-A member returns None where the runs have nothing to show of it.
-"""
+"""Figure of the bounds and their parts against one factor: the default figure of a study."""
 
 from __future__ import annotations
 
@@ -30,7 +27,8 @@ PANELS = (
 def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
     """Bounds, reconstruction, KL and active units against a factor: means with intervals, and every run.
 
-    The factor is the first that is a number, else the first; a colour for each combination of the others.
+    The factor is the first that is numeric, or the first of all if none is. Each combination of levels of the other
+    factors has a colour.
     """
     finished = runs[runs["status"] == "FINISHED"]
     numbers = [name for name in study.factors if pd.api.types.is_numeric_dtype(finished[name])]
@@ -40,7 +38,7 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.95):
         figure = Figure(figsize=(11, 7.6), layout="constrained")
         for ax, (metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-            # With several arms one bound is enough; the table has the other.
+            # With several arms only the first bound is drawn, to keep the panel readable; the table has the other.
             present = [m for m in metrics if m in finished][: 1 if others else None]
             arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
                 arm: mine.assign(value=mine[present[0]])
@@ -65,39 +63,52 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
 
 
 def _panel(ax: Axes, arms: dict[str, pd.DataFrame], factor: str, levels: list[Any], numeric: bool) -> None:
-    """Means with intervals and the runs, arms side by side; levels that are no numbers are not joined by lines."""
+    """Draw the means with intervals and the single runs of each arm against the levels of a factor.
+
+    Args:
+        ax: the panel.
+        arms: label of an arm -> its runs, with the metric in the column "value".
+        factor: the factor on the horizontal axis.
+        levels: its levels, in order.
+        numeric: whether the levels are numbers; only then are the means joined by lines.
+    """
     log = numeric and levels[0] > 0 and levels[-1] / levels[0] > 10
-    places = np.array(levels, dtype=float) if numeric else np.arange(len(levels), dtype=float)
+    positions = np.array(levels, dtype=float) if numeric else np.arange(len(levels), dtype=float)
     colours = sns.color_palette(n_colors=len(arms))
     for index, (name, runs) in enumerate(arms.items()):
         shift = index - (len(arms) - 1) / 2
-        x = places * 1.025**shift if log else places + shift * 0.02 * max(float(np.ptp(places)), 1.0)
+        x = positions * 1.025**shift if log else positions + shift * 0.02 * max(float(np.ptp(positions)), 1.0)
         groups = [runs.loc[[level == mine for mine in runs[factor]], "value"] for level in levels]
         means, halves = zip(*map(interval, groups), strict=True)
         style = "-" if numeric else "none"
         ax.errorbar(x, means, yerr=np.nan_to_num(halves), linestyle=style, marker="_", markersize=9, linewidth=1.4,
                     elinewidth=1.1, capsize=3, color=colours[index], label=name)  # fmt: skip
-        for place, values in zip(x, groups, strict=True):
-            ax.scatter([place] * len(values), values, s=20, alpha=0.5, linewidths=0, color=colours[index])
+        for position, values in zip(x, groups, strict=True):
+            ax.scatter([position] * len(values), values, s=20, alpha=0.5, linewidths=0, color=colours[index])
     values = pd.concat([runs["value"] for runs in arms.values()])
     low, high = values.min(), values.max()
     room = 0.3 * (high - low) or 1.0
     bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, low - room), min(top, high + room))  # an interval of few seeds would flatten the rest
+    # The limits follow the runs: the wide interval of few seeds would flatten the curves.
+    ax.set_ylim(max(bottom, low - room), min(top, high + room))
     if log:
         ax.set_xscale("log")
-    ax.set_xticks(places, [level_text(level) for level in levels])
+    ax.set_xticks(positions, [level_text(level) for level in levels])
     ax.set_xticks([], minor=True)
     if not log:
-        ax.set_xlim(places[0] - 0.15 * max(np.ptp(places), 1.0), places[-1] + 0.15 * max(np.ptp(places), 1.0))
+        ax.set_xlim(
+            positions[0] - 0.15 * max(np.ptp(positions), 1.0), positions[-1] + 0.15 * max(np.ptp(positions), 1.0)
+        )
 
 
 def _all_active(ax: Axes, levels: list[int]) -> None:
+    """Draw the line on which all latent dimensions are active."""
     ax.plot(levels, levels, color="0.6", linestyle=":", linewidth=1.2)
     ax.text(levels[-1], levels[-1], "all active  ", color="0.4", fontsize=9, ha="right", va="top")
     ax.set_ylim(top=max(ax.get_ylim()[1], 1.05 * levels[-1]))
 
 
 def _text(frame: pd.DataFrame, column: str) -> str:
+    """Return the distinct values of a column as text; the text is empty if there is no such column."""
     found = [str(v) for v in frame[column].unique()] if column in frame else []
     return ", ".join(sorted(np.unique(found)))

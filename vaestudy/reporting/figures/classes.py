@@ -1,4 +1,9 @@
-"""Pictures of what the classes say of a study's runs. They join `STUDY_FIGURES` (study_figures.py)."""
+"""Figures of the class scores: what the labels, which are not used in training, show about a study's runs.
+
+They cover the reconstructions of each class, how clearly generated images can be classified, the classes of the nearest
+neighbours in latent space, and the positions of the classes at D=2. The runs must have been made with the configuration
+field `class_scores`. vaestudy/scoring/score.py defines the metrics.
+"""
 
 from __future__ import annotations
 
@@ -32,22 +37,25 @@ CLARITY = {
 
 
 def _named(runs: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
-    """The first few cells, by name."""
+    """Return the runs of the first MOST_CELLS combinations of levels, under readable keys."""
     return dict(list(runs_by_cell_name(runs, study).items())[:MOST_CELLS])
 
 
 def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
-    """Means and half-widths of some metrics over a cell's runs; nan where it has none."""
+    """Return the means and half-widths of some metrics over the runs.
+
+    Where no run has the metric, the mean is nan. An unknown half-width is 0.
+    """
     means, halves = np.array([metric_interval(cell, column) for column in columns]).T
     return means, np.nan_to_num(halves)
 
 
 def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
-    """A mean with its interval for each metric, cells side by side."""
+    """Draw the mean and the interval of each metric, with the combinations of levels side by side."""
     for index, (name, cell) in enumerate(cells.items()):
         means, halves = _intervals(cell, columns)
-        place = np.arange(len(columns)) + 0.12 * (index - (len(cells) - 1) / 2)
-        ax.errorbar(place, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
+        position = np.arange(len(columns)) + 0.12 * (index - (len(cells) - 1) / 2)
+        ax.errorbar(position, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
     ax.grid(axis="x", visible=False)
 
 
@@ -64,7 +72,8 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.plot(range(len(classes)), images, "_", color="0.3", markersize=20, label="the images themselves")
             _dots(ax, cells, [f"test/class_{c}/{metric}" for c in classes])
             ax.set(title=title, ylabel=unit, xlabel="class")
-            ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))  # all are shares, and an interval may reach beyond 1
+            # All are shares of at most 1, but an interval may extend beyond 1.
+            ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))
             ax.set_xticks(range(len(classes)), [str(c) for c in classes])
         legend_below(figure)
         figure.suptitle(figure_title(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
@@ -82,7 +91,7 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
             _dots(ax, cells, [f"test/{metric}_{kind}" for kind in PICTURE_KINDS])
             ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(PICTURE_KINDS) - 0.5))
             ax.set_xticks(
-                range(len(PICTURE_KINDS)), [words.replace(" of the ", "\nof the ") for words in PICTURE_KINDS.values()]
+                range(len(PICTURE_KINDS)), [name.replace(" of the ", "\nof the ") for name in PICTURE_KINDS.values()]
             )
         legend_below(figure)
         figure.suptitle(
@@ -115,39 +124,41 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
         )
         ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
         ax.tick_params(axis="y", rotation=0)
-    words = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
-    figure.suptitle(figure_title(runs, study, words), fontsize=12)
+    description = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
+    figure.suptitle(figure_title(runs, study, description), fontsize=12)
     return figure
 
 
 def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     """D=2: where the classes lie in each seed's plane, as trained and moved to the first seed's."""
-    planes = next((found for cell in runs_by_cell(runs, study).values() if len(found := class_layouts(cell)) > 1), None)
-    if planes is None:
+    layouts = next(
+        (found for cell in runs_by_cell(runs, study).values() if len(found := class_layouts(cell)) > 1), None
+    )
+    if layouts is None:
         return None
-    first, classes = next(iter(planes.values())), scored_classes(runs)
+    first, classes = next(iter(layouts.values())), scored_classes(runs)
     figure = Figure(figsize=(15, 6.5), layout="constrained")
     axes = figure.subplots(1, 1 + len(ALIGNMENTS))
-    _plane(axes[0], planes, classes, lambda layout: layout)
+    _draw_layouts(axes[0], layouts, classes, lambda layout: layout)
     axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
     for ax, (name, move) in zip(axes[1:], ALIGNMENTS.items(), strict=True):
-        left = np.median([distance(first, layout, move) for layout in list(planes.values())[1:]])
+        unexplained = np.median([distance(first, layout, move) for layout in list(layouts.values())[1:]])
 
         def moved(layout: Array, move: Alignment = move) -> Array:
             return np.asarray(standardised(layout) @ move(standardised(layout).T @ standardised(first)))
 
-        _plane(ax, planes, classes, moved)
-        ax.set(title=f"Moved to the first seed's by {name}:\n{left:.2f} of the layout stay unexplained (median)")
+        _draw_layouts(ax, layouts, classes, moved)
+        ax.set(title=f"Moved to the first seed's by {name}:\n{unexplained:.2f} of the layout stay unexplained (median)")
         ax.set(xticks=[], yticks=[])
-    words = "each numeral is a class's mean in one seed's latent plane"
-    figure.suptitle(figure_title(runs, study, words), fontsize=12)
+    description = "each numeral is a class's mean in one seed's latent plane"
+    figure.suptitle(figure_title(runs, study, description), fontsize=12)
     return figure
 
 
-def _plane(ax: Axes, planes: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
-    """Each seed's class means, as coloured numerals."""
+def _draw_layouts(ax: Axes, layouts: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
+    """Draw the class means of each seed as coloured numerals, each layout after the transformation `moved`."""
     colours = sns.color_palette("tab10", CLASSES)
-    shown = np.stack([moved(layout) for layout in planes.values()])  # [seeds, C, 2]
+    shown = np.stack([moved(layout) for layout in layouts.values()])  # [seeds, C, 2]
     for layout in shown:
         for label, (a, b) in zip(classes, layout, strict=True):
             ax.text(a, b, str(label), color=colours[label], ha="center", va="center", fontsize=12, weight="bold")

@@ -1,4 +1,8 @@
-"""Pictures of a study over M and L: what a bound costs. They join `STUDY_FIGURES` (study_figures.py)."""
+"""Figures of a study over M and L: what a bound costs.
+
+They cover the bound over M and L at equal cost, the bound as it rises with the cost, the best combination of levels for
+a given cost, and the rules by which the step size grows with M. All but the last need milestones.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +25,17 @@ from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import three_digits
 from vaestudy.study.declaration import Study, level_text
 
-NATS_SHOWN = 30  # below the best bound; what is worse than that is the first moments of training
+NATS_SHOWN = 30  # the range below the best bound that is drawn; worse bounds occur only at the very start of training
 Key = tuple[Any, ...]
 
 
 def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The bound over M and L at equal images, equal decoder passes and equal seconds, with lines of equal M L."""
-    cells = _plane(runs, study)
+    cells = _runs_by_m_and_l(runs, study)
     if len({key[0] for key in cells}) < 2 or len({key[1] for key in cells}) < 2:
         return None
     figure = Figure(figsize=(15, 5.4), layout="constrained")
-    for ax, (kind, words) in zip(figure.subplots(1, 3), cost_curves.COSTS.items(), strict=True):
+    for ax, (kind, cost_name) in zip(figure.subplots(1, 3), cost_curves.COSTS.items(), strict=True):
         if kind == "images":
             values = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items()}
             title = "Test ELBO, equal images seen (whole runs)"
@@ -39,26 +43,27 @@ def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
             curves = {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()}
             cost = min(curve.end for curve in curves.values())
             values = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
-            title = f"Validation ELBO after {three_digits(cost)} {words}"
+            title = f"Validation ELBO after {three_digits(cost)} {cost_name}"
         _heatmap(ax, values, title)
     figure.suptitle(figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
     return figure
 
 
-def _plane(runs: pd.DataFrame, study: Study) -> dict[tuple[int, int], pd.DataFrame]:
-    """(M, L) -> the cell's runs, at the baseline's levels of all other factors."""
-    place = {name: index for index, name in enumerate(study.factors)}
+def _runs_by_m_and_l(runs: pd.DataFrame, study: Study) -> dict[tuple[int, int], pd.DataFrame]:
+    """Return (M, L) -> the runs, with all other factors at the baseline's level."""
+    position = {name: index for index, name in enumerate(study.factors)}
     return {
-        (int(key[place["minibatch"]]), int(key[place["samples"]])): cell  # type: ignore[arg-type]
+        (int(key[position["minibatch"]]), int(key[position["samples"]])): cell  # type: ignore[arg-type]
         for key, cell in runs_by_cell(runs, study).items()
-        if all(key[place[n]] == v for n, v in study.baseline.items() if n not in ("minibatch", "samples"))
+        if all(key[position[n]] == v for n, v in study.baseline.items() if n not in ("minibatch", "samples"))
     }
 
 
 def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None:
+    """Draw the values over M and L as colours and numbers, with dashed lines of equal M L."""
     Ms, Ls = (sorted({key[axis] for key in values}) for axis in (0, 1))
     grid = np.array([[values.get((M, L), math.nan) for L in Ls] for M in Ms])
-    # Colours for the upper part: one bad corner would take them all.
+    # Limit the colours to the upper part of the range: one very low value would make all others look the same.
     low = max(float(np.nanmin(grid)), float(np.nanmax(grid)) - NATS_SHOWN)
     image = ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=float(np.nanmax(grid)))
     middle = (low + float(np.nanmax(grid))) / 2
@@ -82,7 +87,7 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
 
 def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The validation bound along the way, a column for each M: against decoder passes and against seconds."""
-    cells = _plane(runs, study)
+    cells = _runs_by_m_and_l(runs, study)
     if not cost_curves.has_milestones(runs) or not cells:
         return None
     Ms, Ls = (sorted({key[axis] for key in cells}) for axis in (0, 1))
@@ -120,22 +125,25 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 
 def _front(curves: list[cost_curves.CostCurve]) -> tuple[list[float], list[float], list[int]]:
-    """(cost, the best mean bound for at most that, whose it is): over costs that are dense enough to draw."""
+    """Return three lists: costs, the best mean bound for at most each cost, and the index of the curve that has it.
+
+    The costs are close enough to each other to draw a smooth line.
+    """
     low, high = min(curve.cost[0] for curve in curves), max(curve.end for curve in curves)
     costs: list[float] = []
     best: list[float] = []
-    whose: list[int] = []
+    winners: list[int] = []
     for cost in np.geomspace(low, high, 120):
         values = np.array([curve.at_most(float(cost)).mean() for curve in curves])
         if np.isfinite(values).any():
             costs.append(float(cost))
             best.append(float(np.nanmax(values)))
-            whose.append(int(np.nanargmax(values)))
-    return costs, best, whose
+            winners.append(int(np.nanargmax(values)))
+    return costs, best, winners
 
 
 def _first_shown(costs: list[float], values: list[float], top: float) -> float:
-    """Where the front comes into the picture."""
+    """Return the left limit of the cost axis: a little below the cost at which the front becomes visible."""
     return next(cost for cost, value in zip(costs, values, strict=True) if value > top - NATS_SHOWN) / 1.3
 
 
@@ -147,17 +155,19 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     curves = {kind: [cost_curves.cost_curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
     fronts = {kind: _front(mine) for kind, mine in curves.items()}
     top = max(max(values) for _, values, _ in fronts.values())
-    ranked = sorted({w for _, values, whose in fronts.values() for v, w in zip(values, whose, strict=True)
+    ranked = sorted({w for _, values, winners in fronts.values() for v, w in zip(values, winners, strict=True)
                      if v > top - NATS_SHOWN})  # fmt: skip
     palette = dict(zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True))
     names = [_name(key, study) for key in cells]
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 6.2), layout="constrained")
-        for ax, (kind, (costs, values, whose)) in zip(figure.subplots(1, 2, sharey=True), fronts.items(), strict=True):
+        for ax, (kind, (costs, values, winners)) in zip(
+            figure.subplots(1, 2, sharey=True), fronts.items(), strict=True
+        ):
             for curve in curves[kind]:
                 ax.plot(curve.cost, curve.mean, color="0.8", linewidth=0.8)
             for winner in ranked:
-                mine = [index for index, w in enumerate(whose) if w == winner]
+                mine = [index for index, w in enumerate(winners) if w == winner]
                 ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
                         color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
             ax.set(
@@ -184,7 +194,7 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
         ax = figure.subplots()
         for index, rule in enumerate(study.factors["lr_scaling"]):
             arm = mine[mine["lr_scaling"] == rule]
-            base = study.baseline["minibatch"]  # where all rules are one
+            base = study.baseline["minibatch"]  # at this M all rules give the same step size
             if arm.empty:
                 continue
             arm = pd.concat([arm, reference[base]]) if rule != "none" and base in reference else arm
@@ -205,7 +215,7 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 
 def _name(key: Key, study: Study) -> str:
-    """A cell in few words: what does not differ from the baseline's step size is left out."""
+    """Return a short text of a combination of levels; the rule of the step size is left out where it is "none"."""
     short = {"minibatch": "M", "samples": "L", "lr_scaling": "step size"}
-    words = [f"{short.get(n, n)}={level_text(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
-    return ", ".join(words)
+    parts = [f"{short.get(n, n)}={level_text(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
+    return ", ".join(parts)

@@ -1,4 +1,8 @@
-"""Pictures of the gradient's noise. They join `STUDY_FIGURES` (study_figures.py)."""
+"""Figures of the gradient's noise: the estimators against L, and the law by which the noise falls with L.
+
+The runs must have measured the gradient's noise (configuration field `gradient_images`).
+vaestudy/training/gradient_noise.py defines the metrics.
+"""
 
 from __future__ import annotations
 
@@ -47,24 +51,28 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
             elif metric == "test/active_units":
                 ax.set_ylim(bottom=0)
         legend_below(figure)
-        words = "each at its own weights; 95 % intervals over seeds"
-        figure.suptitle(figure_title(runs, study, words), fontsize=12)
+        description = "each at its own weights; 95 % intervals over seeds"
+        figure.suptitle(figure_title(runs, study, description), fontsize=12)
     return figure
 
 
 def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, log: bool) -> None:
-    """A metric against L. A bound far below the rest is a value at the foot, so that the rest can be told apart."""
+    """Draw a metric against L, a line for each estimator.
+
+    A bound far below the others is written as a number at the bottom of the panel. The axis can then show the
+    differences between the others.
+    """
     cells = finished.groupby(["estimator", "samples"])[metric]
     found = {key: interval(values.dropna()) for key, values in cells}
     low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
     fence = median - 3 * (high - low) if metric.removeprefix("test/").startswith(BOUNDS) else -np.inf
     for index, (name, colour) in enumerate(zip(names, sns.color_palette("tab10", len(names)), strict=True)):
         mine = {L: value for (estimator, L), value in found.items() if estimator == name}
-        aside = 1.04 ** (index - len(names) / 2)
+        shift = 1.04 ** (index - len(names) / 2)
         kept = {L: value for L, value in mine.items() if value[0] >= fence}
         means, halves = (np.array([value[i] for value in kept.values()], dtype=float) for i in (0, 1))
         lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means)) if log else np.nan_to_num(halves)
-        ax.errorbar([L * aside for L in kept], means, yerr=(lower, np.nan_to_num(halves)), capsize=3, marker="o",
+        ax.errorbar([L * shift for L in kept], means, yerr=(lower, np.nan_to_num(halves)), capsize=3, marker="o",
                     markersize=4, color=colour, label=str(name))  # fmt: skip
         for L in (L for L in mine if L not in kept):
             ax.annotate(f"{name}\n{mine[L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"), color=colour,
@@ -86,19 +94,20 @@ def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set_title(f"Weights {STAGE_WORDS[stage]}")
         figure.axes[0].set_ylabel("trace over all parameters, one image")
         figure.axes[0].legend(frameon=False)
-        words = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
-        figure.suptitle(figure_title(runs, study, words), fontsize=12)
+        description = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
+        figure.suptitle(figure_title(runs, study, description), fontsize=12)
     return figure
 
 
 def _law(ax: Axes, cells: dict[int, pd.DataFrame], stage: str) -> None:
+    """Draw both parts of the gradient's variance at one stage against L, and Var_eps at L=1 divided by L."""
     Ls = np.array(list(cells), dtype=float)
-    for name, words, colour in (("var_x", "Var_x, images", "#4c72b0"), ("var_eps", "Var_eps, draws", "#dd8452")):
+    for name, text, colour in (("var_x", "Var_x, images", "#4c72b0"), ("var_eps", "Var_eps, draws", "#dd8452")):
         pairs = [interval(cell[f"gradient/{stage}/all/{name}"].dropna()) for cell in cells.values()]
         means, halves = (np.array(part) for part in zip(*pairs, strict=True))
         lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means))
         ax.errorbar(Ls, means, yerr=(lower, np.nan_to_num(halves)), color=colour, marker="o", markersize=4, capsize=3,
-                    linestyle="none", label=words)  # fmt: skip
+                    linestyle="none", label=text)  # fmt: skip
         if name == "var_eps":
             ax.plot(Ls, means[0] / Ls, color=colour, linestyle=":", label="Var_eps at L=1, over L")
     ax.set(xscale="log", yscale="log", xlabel="L, draws per image")

@@ -1,4 +1,8 @@
-"""The pictures of a study. Nothing slow is imported here."""
+"""The figures that a study may name in its field `figures`. This file imports nothing slow.
+
+A member is a function of two arguments: the tidy runs, as `runs_frame.tidy_runs` returns them, and the `Study`. It
+returns a Matplotlib `Figure`, or None where the runs have nothing to show in it.
+"""
 
 from __future__ import annotations
 

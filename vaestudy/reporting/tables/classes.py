@@ -1,4 +1,9 @@
-"""Tables of what the classes say of a study's runs. They join `STUDY_TABLES` (study_tables.py)."""
+"""Tables of the class scores: what the labels, which are not used in training, show about a study's runs.
+
+They cover the reconstructions and the neighbours of each class, the classes that overlap most, how clearly generated
+images can be classified, and whether the seeds agree in the positions of the classes at D=2. The runs must have been
+made with the configuration field `class_scores`. vaestudy/scoring/score.py defines the metrics.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +30,7 @@ MOST_PAIRS = 5
 
 
 def scored_classes(runs: pd.DataFrame) -> list[int]:
-    """The classes that have class scores; a few test images may lack some."""
+    """Return the classes that have class scores; where there are few test images, some classes may be missing."""
     return [label for label in range(CLASSES) if f"test/class_{label}/neighbour_purity" in runs]
 
 
@@ -80,7 +85,7 @@ def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
             for name in titles:
                 row[name], row[f"{name}_ci95"] = metric_interval(cell, f"test/{name}_{kind}")
                 if kind == "data":
-                    row[f"{name}_ci95"] = math.nan  # they are the same for every seed
+                    row[f"{name}_ci95"] = math.nan  # the test images are the same for every seed
             rows.append(row)
     full = pd.DataFrame(rows)
     shown = level_columns(full, study)
@@ -126,7 +131,10 @@ def overlaps(runs: pd.DataFrame, study: Study) -> Table | None:
 
 
 def class_layouts(cell: pd.DataFrame) -> dict[int, Array]:
-    """Seed -> where the classes lie in that run's latent plane, [C, 2]; none but of D=2 and three classes or more."""
+    """Return the position of each class in latent space, [C, 2], for each seed.
+
+    The result is empty unless D=2 and three or more classes have scores.
+    """
     columns = [[f"test/class_{label}/mu_{d}" for d in (1, 2)] for label in scored_classes(cell)]
     if len(columns) < 3 or columns[0][0] not in cell:
         return {}

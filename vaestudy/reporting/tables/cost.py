@@ -1,7 +1,7 @@
-"""STUDY_TABLES: name -> a further table of a study, from its tidy runs (`tables.tidy`).
+"""Tables of a study over M and L: what a bound costs.
 
-A member takes the tidy runs and the study and returns a `Table`, or None where the runs have nothing to say of it. The
-first line of its docstring is the table's title.
+They cover the loss of one draw of z against more draws, the best combination of levels for a given cost, and the best
+L that the gradient's variance predicts. The runs must have recorded the bound on valid at milestones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
     if 1 not in cells or len(cells) < 2 or not cost_curves.has_milestones(runs):
         return None
     rows = []
-    for kind, words in ({"": "images seen"} | cost_curves.COSTS).items():
+    for kind, cost_name in ({"": "images seen"} | cost_curves.COSTS).items():
         curves = {L: cost_curves.cost_curve(cell, kind or "images") for L, cell in cells.items()}
         cost = min(curve.end for curve in curves.values())
         values = {L: curve.at(cost) for L, curve in curves.items()}
@@ -39,7 +39,7 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
         for L in list(cells)[1:]:
             loses, half = interval((values[L] - values[1]).dropna())
             excludes = bool(abs(loses) > half) if half == half else None
-            rows.append({"split": "valid" if kind else "test", "equal": words, "cost": cost, "samples": L,
+            rows.append({"split": "valid" if kind else "test", "equal": cost_name, "cost": cost, "samples": L,
                          "elbo_one": values[1].mean(), "elbo": values[L].mean(), "one_loses": loses,
                          "one_loses_ci95": half, "excludes_0": excludes})  # fmt: skip
     full = pd.DataFrame(rows)
@@ -113,7 +113,7 @@ def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
 
 
 def _ladder(curves: list[cost_curves.CostCurve]) -> list[float]:
-    """Costs of 1, 2 and 5 times powers of ten between the first milestone and the last of all."""
+    """Return the costs of 1, 2 and 5 times powers of ten from the first milestone of all curves to the last."""
     low, high = min(float(curve.cost[0]) for curve in curves), max(curve.end for curve in curves)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [cost for power in powers for step in (1, 2, 5) if low <= (cost := step * 10.0**power) <= high]

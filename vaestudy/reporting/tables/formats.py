@@ -1,4 +1,8 @@
-"""TODO"""
+"""Labels of metrics and formats of numbers, which all tables and figures of a study use.
+
+Metrics are printed with a fixed number of digits (FORMATS), except those in ANY_SIZE, whose values differ by orders of
+magnitude and are printed with three significant digits.
+"""
 
 from __future__ import annotations
 
@@ -65,18 +69,26 @@ BOUNDS = ("elbo", "iwae_")
 
 
 def label(metric: str) -> str:
-    """A metric's name for people."""
+    """Return the label of a metric in tables and figures."""
     name = metric.removeprefix("test/")
     return f"IWAE {name[5:]}" if name.startswith("iwae_") else LABELS.get(name, name)
 
 
 def format_of(metric: str) -> str:
-    """How many digits of it are shown."""
+    """Return the format specification of a metric, such as ".2f"."""
     return FORMATS.get(metric, ".2f")
 
 
 def interval_texts(full: pd.DataFrame, value: str, half: str, form: str, sign: str = "") -> list[str]:
-    """A column of means with their half-widths as it is printed; nothing where there is no mean."""
+    """Return a column of means and half-widths as text; the text is empty where the mean is nan.
+
+    Args:
+        full: the table that contains the columns.
+        value: the column of means.
+        half: the column of half-widths; a half-width of nan is not printed.
+        form: the format specification of both, such as ".2f".
+        sign: "+" to print the sign of a positive mean.
+    """
 
     def pair(mean: float, width: float) -> str:
         if mean != mean:
@@ -88,7 +100,7 @@ def interval_texts(full: pd.DataFrame, value: str, half: str, form: str, sign: s
 
 
 def three_digits(mean: float, half: float = math.nan) -> str:
-    """mean ± half-width of what may be of any size, with three significant digits; nothing where there is no mean."""
+    """Return "mean ± half-width" with three significant digits; the text is empty where the mean is nan."""
 
     def number(value: float) -> str:
         if abs(value) >= 1e6:
@@ -101,15 +113,15 @@ def three_digits(mean: float, half: float = math.nan) -> str:
 
 
 def level_columns(full: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The factors' columns of a table as they are printed."""
+    """Return the factors' columns of a table as text."""
     return pd.DataFrame({name: [level_text(value) for value in full[name]] for name in study.factors})
 
 
 def bound_text(value: float) -> str:
-    """A bound as it is printed; nothing where there is none."""
+    """Return a bound as text; the text is empty where the bound is nan."""
     return f"{value:.2f}" if value == value else ""
 
 
 def interval_column(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:
-    """The column and its `..._ci95` as they are printed, see `tables.with_halves`."""
+    """Return a column and its half-widths in `<column>_ci95` as text, see `interval_texts`."""
     return interval_texts(full, column, f"{column}_ci95", f".{digits}f", sign)

@@ -1,4 +1,8 @@
-"""TODO"""
+"""Table of the gradient's noise: all estimators measured at the same weights, at each stage of training.
+
+The runs must have been made with the configuration field `gradient_estimators`, which names the estimators to measure.
+vaestudy/training/gradient_noise.py defines the metrics.
+"""
 
 from __future__ import annotations
 

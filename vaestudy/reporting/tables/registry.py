@@ -1,4 +1,9 @@
-"""The tables of a study beside the one of all cells. Nothing slow is imported here."""
+"""The tables that a study may name in its field `tables`, in addition to its summary. This file imports nothing slow.
+
+A member is a function of two arguments: the tidy runs, as `runs_frame.tidy_runs` returns them, and the `Study`. It
+returns a `Table`, or None where the runs have nothing to show in it. The first line of the function's docstring is
+printed as the title of the table.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,13 @@
-"""Runs -> one row per cell, with intervals. Pure pandas: nothing is read or written here.
+"""The table that every study has: one row per combination of levels, with the means over seeds and their intervals.
 
-mean ± half-width of the 95 % interval over seeds, by Student's t: it answers «what would other seeds give?»
-difference to the baseline: the mean over seeds of (cell - baseline) at the same seed, with its own interval;
-arms that share a seed share minibatch order and noise, so this is tighter than the two intervals suggest
+Each mean has the half-width of its 95 % interval over seeds, by Student's t. The interval answers the question which
+values other seeds would give.
+
+The difference to the baseline is the mean over seeds of (this row - baseline) at the same seed, with its own interval.
+Runs with the same seed share the order of the minibatches and the noise. The interval of the difference is therefore
+narrower than the two intervals of the means suggest.
+
+This file computes with pandas only; it reads and writes no files.
 """
 
 from __future__ import annotations
@@ -20,23 +25,26 @@ from vaestudy.reporting.runs_frame import interval, level_rank, require_comparab
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.study.declaration import Study, level_text
 
-FAILURES = 20  # lines of them below a table
+FAILURES = 20  # the largest number of lines about failed runs below a table
 
 
 @dataclass(frozen=True)
 class Table:
-    """A study's result: `full` for machines, `shown` for people, and the lines that belong beside it."""
+    """A table of a study, as numbers and as text."""
 
     full: pd.DataFrame
+    """The numbers without rounding, for further processing."""
     shown: pd.DataFrame
+    """The same as text, as it is printed."""
     notes: list[str]
+    """The lines printed below the table."""
 
 
 def summarise(runs: pd.DataFrame, study: Study) -> Table:
-    """The table of a study from its tidy runs.
+    """Return the summary of a study from its tidy runs.
 
     Raises:
-        Incomparable: see `check_comparable`.
+        Incomparable: see `runs_frame.require_comparable`.
     """
     metrics = [name for name in study.tabulate if name in runs]
     require_comparable(runs, metrics)
@@ -70,7 +78,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
 
 
 def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
-    """The table as text, as it is printed."""
+    """Return the table as text, as it is printed."""
     shown = pd.DataFrame()
     likelihoods = full.get("likelihood", [study.base.likelihood] * len(full))
     for name in study.factors:
@@ -92,7 +100,10 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
 
 
 def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
-    """A line for each cell with failed runs: how many, and what their records say of epoch and reason."""
+    """Return a line for each combination of levels with failed runs.
+
+    A line contains the number of failed runs and the epoch and reason of each failure from the runs' records.
+    """
     lines: list[str] = []
     for levels, group in runs.groupby(list(study.factors), sort=False):
         failed = group[group["status"] != "FINISHED"]
@@ -105,13 +116,17 @@ def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
     return lines if len(lines) <= FAILURES else [*lines[:FAILURES], f"... and {len(lines) - FAILURES} more such cells."]
 
 
-def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
-    """What the test images alone decide: their own masses, and how far a run's score depends on which they are."""
+def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
+    """Return the notes on the test images, which are the same for all rows.
+
+    They are the shares of certain grey values among the test pixels, and the standard error of one run's score that
+    comes from the choice of test images.
+    """
     notes = []
     own = {"test/mass_at_0": "level 0", "test/mass_near_1": "levels 250 to 255"}
-    shares = {words: finished.get(f"{metric}_data") for metric, words in own.items() if metric in study.tabulate}
-    if told := [f"{share.iloc[0]:.3f} on {words}" for words, share in shares.items() if share is not None]:
-        notes.append(f"Of the test pixels themselves: {', '.join(told)}.")
+    shares = {name: finished.get(f"{metric}_data") for metric, name in own.items() if metric in study.tabulate}
+    if texts := [f"{share.iloc[0]:.3f} on {name}" for name, share in shares.items() if share is not None]:
+        notes.append(f"Of the test pixels themselves: {', '.join(texts)}.")
     for metric in ("test/elbo", "test/bits_per_dim"):
         errors = finished.get(f"{metric}_se")
         if errors is not None and metric in study.tabulate:
@@ -124,6 +139,7 @@ def _of_the_images(finished: pd.DataFrame, study: Study) -> list[str]:
 
 
 def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
+    """Return the lines printed below the table: data, meaning of the columns, failures and revision of the code."""
     finished = runs[runs["status"] == "FINISHED"]
     if finished.empty:
         return ["No run has finished."]
@@ -151,7 +167,7 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
             f"bits/dim: of dequantised test pixels, from IWAE {max(study.base.iwae)}, lower is better; of bernoulli, "
             "which is no density, those of the continuous Bernoulli that its decoder implies.",
         )
-    notes += _of_the_images(finished, study)
+    notes += _test_image_notes(finished, study)
     if (
         bounds
         and first["params.pixels"] in ("grey", "dequantised")
