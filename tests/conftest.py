@@ -1,4 +1,4 @@
-"""Fixtures. Nothing recorded by a test lands outside a temporary folder, and no test needs a network."""
+"""Fixtures of all tests. Every test writes its records into a temporary folder only, and no test needs a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaestudy.errors import BadInput
 
 @pytest.fixture(autouse=True)
 def mlruns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recording folder of the test's own."""
+    """Return the folder for the records of one test, and make the package use it."""
     folder = tmp_path / "mlruns"
     monkeypatch.setenv("VAESTUDY_MLRUNS", str(folder))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -24,12 +24,13 @@ def mlruns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
+    """Let torch use one thread."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def tiny() -> RunConfig:
-    """A resolved configuration that trains in a moment."""
+    """Return a resolved configuration whose training takes very little time."""
     config = RunConfig(
         dataset="mnist-5k", subset=200, epochs=2, hidden=(32,), latent_dim=4, iwae=(1, 5), figures=(), minibatch=50
     )
@@ -38,7 +39,7 @@ def tiny() -> RunConfig:
 
 @pytest.fixture(scope="session")
 def mnist_root() -> Path:
-    """Where full MNIST is; tests that ask for it skip where it is not."""
+    """Return the folder of full MNIST. Skip the test if MNIST is missing or damaged there."""
     root = datasets.data_root(None)
     if not DATASETS.load("mnist").present(root):
         pytest.skip(f"full MNIST is not under {root} (set VAESTUDY_DATA_DIR)")

@@ -1,4 +1,4 @@
-"""Slow, literal formulas and models with closed forms, used by tests alone."""
+"""Slow, literal formulas, and models with closed forms. Only tests use them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaestudy.model.vae import VAE, Affine, Posterior
 
 
 def literal_posterior(model: VAE, x: Tensor, guard: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """(mu, sigma, ln sigma^2), layer by layer with explicit matrices."""
+    """Return (mu, sigma, ln sigma^2) of q(z|x), computed layer by layer with explicit matrices."""
     h = x
     for layer in model.encoder:
         h = model.activation(h @ layer.weight.T + total_bias(layer))
@@ -27,10 +27,12 @@ def literal_posterior(model: VAE, x: Tensor, guard: float = 0.0) -> tuple[Tensor
 
 
 def total_bias(layer: nn.Module) -> Tensor:
+    """Return the sum of the layer's one or two biases."""
     return layer.bias if layer.second_bias is None else layer.bias + layer.second_bias
 
 
 def literal_decode(model: VAE, z: Tensor) -> Tensor:
+    """Return the head for z, computed layer by layer with explicit matrices."""
     h = z
     for layer in model.decoder:
         h = model.activation(h @ layer.weight.T + total_bias(layer))
@@ -39,17 +41,20 @@ def literal_decode(model: VAE, z: Tensor) -> Tensor:
 
 @dataclass
 class Draw:
-    """One image with one draw: numbers, and gradients in all parameters, each by a differentiation of its own."""
+    """The parts of the bound for one image and one draw, and their gradients in all parameters.
+
+    Each gradient is computed by a differentiation of its own.
+    """
 
     log_px_z: Tensor
     log_pz: Tensor
     log_qz_x: Tensor
     score: list[Tensor]
-    """grad log q(z|x) with z held fixed."""
+    """grad log q(z|x) for a fixed z."""
     decoder: list[Tensor]
-    """grad log p(x|z) with z held fixed."""
+    """grad log p(x|z) for a fixed z."""
     path: list[Tensor]
-    """(d log w / d z) (d z / d phi), w with q's parameters held fixed."""
+    """(d log w / d z) (d z / d phi), with the parameters of q fixed inside w."""
     path_log_px_z: list[Tensor]
     """(d log p(x|z) / d z) (d z / d phi)."""
 
@@ -59,7 +64,7 @@ class Draw:
 
 
 def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
-    """x [1, P], e [D]: by torch.distributions, in pieces that are put together by hand."""
+    """Return the parts for x [1, P] and noise e [D], from torch.distributions and the chain rule written out."""
     parameters = list(model.parameters())
 
     def gradient(value: Tensor) -> list[Tensor]:
@@ -75,7 +80,7 @@ def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
     (through_rest,) = torch.autograd.grad(log_pz - fixed_q.log_prob(z).sum(), z, retain_graph=True)
 
     def chain(through_z: Tensor) -> list[Tensor]:
-        # By a graph of its own: d z / d phi, contracted with d / d z.
+        # d z / d phi comes from a separate graph; it is multiplied by the derivative in z.
         mu, sigma, _ = (t[0] for t in literal_posterior(model, x))
         return gradient((through_z * (mu + sigma * e)).sum())
 
@@ -90,7 +95,10 @@ def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
 
 
 def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """(objective [M], ELBO by the same draws [M], gradient of the objective's sum), image by image, draw by draw."""
+    """Return (objective [M], ELBO by the same draws [M], gradient of the objective's sum).
+
+    Everything is computed image by image and draw by draw.
+    """
     objectives, bounds = [], []
     total = [torch.zeros_like(p) for p in model.parameters()]
 
@@ -107,7 +115,7 @@ def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tupl
         objectives.append(log_mean if estimator in ("iwae", "dreg") else log_w.mean())
         for index, d in enumerate(draws):
             others = torch.cat((log_w[:index], log_w[index + 1 :]))
-            # The factor of the decoder's gradient, of the path through z, of the score.
+            # Factors of the decoder's gradient, of the gradient through z, and of the score.
             decoder, path, score = {
                 "sgvb-a": (1 / L, 1 / L, -1 / L),
                 "sgvb-b": (1 / L, 0, 0),
@@ -132,7 +140,7 @@ def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tupl
 
 
 class Gaussian:
-    """x|z ~ N(head, s^2 I): a decoder whose VAE has closed forms."""
+    """x|z ~ N(head, s^2 I), a likelihood for VAEs with closed forms."""
 
     heads = 1
     family = "gaussian"
@@ -151,7 +159,9 @@ class Gaussian:
 
 
 class LinearVAE:
-    """x|z ~ N(W z, s^2 I), q(z|x) = N(M^-1 W^T x, diag s^2 / M_jj), M = W^T W + s^2 I: Tipping & Bishop's pPCA.
+    """Probabilistic PCA (Tipping & Bishop) with the interface of a VAE.
+
+    x|z ~ N(W z, s^2 I), q(z|x) = N(M^-1 W^T x, diag s^2 / M_jj), M = W^T W + s^2 I.
 
     q is the exact posterior if M is diagonal.
     """
@@ -170,7 +180,7 @@ class LinearVAE:
         return z.to(self.W.dtype) @ self.W.T
 
     def log_px(self, x: Tensor) -> Tensor:
-        """The exact log p(x), [N]."""
+        """Return the exact log p(x), [N], nats."""
         covariance = self.W @ self.W.T + self.s**2 * torch.eye(len(self.W), dtype=self.W.dtype)
         return torch.distributions.MultivariateNormal(
             torch.zeros(len(self.W), dtype=self.W.dtype), covariance
@@ -178,7 +188,10 @@ class LinearVAE:
 
 
 def article_steps(model: VAE, batches: list[tuple[Tensor, Tensor]], rate: float) -> None:
-    """The article's script, literally: summed loss, logs guarded inside, plain Adam, on the given (x, eps)."""
+    """Train the model with the article's script, literally, on the given batches (x, eps).
+
+    The loss is summed over images, the guard is added inside the logarithms, and the optimiser is plain Adam.
+    """
     guard = 1e-8
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, foreach=False, fused=False)
     for x, eps in batches:
@@ -195,12 +208,12 @@ def article_steps(model: VAE, batches: list[tuple[Tensor, Tensor]], rate: float)
 
 
 def small_vae(**changes: object) -> VAE:
-    """A float64 VAE over 784 pixels with few weights."""
+    """Return a VAE in float64 for 784 pixels with few weights."""
     return VAE(RunConfig(**({"hidden": (7,), "latent_dim": 3} | changes))).double()
 
 
 class LinearGaussianVAE(nn.Module):
-    """x|z ~ N(w z, s^2) in one dimension with q(z|x) = N(m x + shift, v), as a module with the layers of a VAE."""
+    """x|z ~ N(w z, s^2) in one dimension, with q(z|x) = N(m x + shift, v), as a module with the layers of a VAE."""
 
     def __init__(self, w: float, s: float, shift: float = 0.0, estimator: str = "sgvb-a", samples: int = 1) -> None:
         super().__init__()

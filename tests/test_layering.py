@@ -1,4 +1,8 @@
-"""Imports point one way between rooms, never in a circle, and what answers bad input imports nothing slow."""
+"""Tests of the imports between rooms (the sub-packages of vaestudy and its files at the top).
+
+A room imports only rooms below it. No modules import each other in a circle. The modules that check the user's input
+import nothing slow.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +28,10 @@ ROOMS = (
     ("config", "runtime"),
     ("errors", "plotting"),
 )
-"""From left to right: a room imports only rooms further right, and none that shares its place."""
+"""The layers, from the top down. A room imports only rooms of lower layers, and no other room of its own layer."""
 
 TOP = ("__init__", "__main__")
-"""Entry points, which stand above all rooms."""
+"""Entry points. They are above all rooms."""
 
 OWNERS = {"mlflow": "tracking", "optuna": "sweep"}
 """Package -> the only room that imports it."""
@@ -39,13 +43,14 @@ QUICK_CHANGES = (
     "vaestudy.data.datasets",
     "vaestudy.training.memory",
 )
-"""What runs before the user's input is known to be good."""
+"""Modules that are imported before the user's input has been validated."""
 
 SLOW = {"torch", "torchvision", "mlflow", "optuna", "pandas", "matplotlib", "seaborn", "scipy", "sklearn"}
+"""Packages that take long to import."""
 
 
 def module_name(path: Path) -> str:
-    """The dotted name of a file of the package."""
+    """Return the dotted module name of a file of the package."""
     parts = ("vaestudy", *path.relative_to(PACKAGE).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -54,12 +59,12 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def room_of(module: str) -> str:
-    """The room of `vaestudy.<room>...`."""
+    """Return the room of a module `vaestudy.<room>...`."""
     return module.split(".")[1] if "." in module else "__init__"
 
 
 def imports(path: Path) -> set[str]:
-    """Every name that a file imports, at its top or within a function, as a dotted name."""
+    """Return the dotted names of everything that a file imports, at its top or within a function."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -71,14 +76,14 @@ def imports(path: Path) -> set[str]:
 
 
 def test_every_module_is_in_a_room() -> None:
-    rooms = {room for place in ROOMS for room in place}
+    rooms = {room for layer in ROOMS for room in layer}
     assert {room_of(module) for module in MODULES} == rooms | set(TOP)
 
 
-@pytest.mark.parametrize("room", [room for place in ROOMS for room in place])
+@pytest.mark.parametrize("room", [room for layer in ROOMS for room in layer])
 def test_imports_point_one_way(room: str) -> None:
-    place = next(i for i, rooms in enumerate(ROOMS) if room in rooms)
-    allowed = {room} | {further for rooms in ROOMS[place + 1 :] for further in rooms}
+    layer = next(i for i, rooms in enumerate(ROOMS) if room in rooms)
+    allowed = {room} | {lower for rooms in ROOMS[layer + 1 :] for lower in rooms}
     for module, path in MODULES.items():
         if room_of(module) == room:
             used = {room_of(name) for name in imports(path) if name.startswith("vaestudy.")}

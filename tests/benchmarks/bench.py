@@ -1,11 +1,14 @@
-"""What things take, as ratios within one run of this program: ours against a tutorial's loop and against the floor.
+"""Benchmarks: the time of this program as a ratio to a tutorial's loop and to the least possible time (the floor).
 
-    make bench [ARGS="--only step,score"]      all rows take some 7 minutes on two idle cores
+    python -m tests.benchmarks.bench [--only step,score]
 
-The two sides of a ratio alternate, so that whatever else the machine does meets both; shown is the median of the
-rounds' ratios and, in brackets, their quartiles. Rows of one thread count its own processor time. The floor is the
-matrix products of a step or a score alone (`floors.py`), on the faster of the machine's two libraries; the tutorial's
-loop is `plain_loop.py`.
+Run it from the repository's root, or use `make bench [ARGS="--only step,score"]`. All rows take about 7 minutes on two
+idle cores.
+
+The two sides of a ratio are measured in turn, so that other work on the machine affects both. A row shows the median of
+the ratios of the rounds and, in brackets, their quartiles. Rows that use one thread count the processor time of that
+thread. The floor is the matrix products of a step or of a score alone (`floors.py`), in the faster of the two libraries
+of the machine. The tutorial's loop is `plain_loop.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ REPOSITORY = repository()
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: what is small is a test that the program works."""
+    """The amount of work to measure. A small amount only tests that the benchmark works."""
 
     dataset: str
     root: Path
@@ -61,13 +64,16 @@ class Scale:
 
 
 def configuration(scale: Scale, **changes: object) -> RunConfig:
-    """The article's model and protocol; all train images."""
+    """Return a configuration with the model and the protocol of the article, and all train images."""
     values = {"dataset": scale.dataset, "valid_size": 0, "epochs": scale.epochs, "latent_dim": 10, "figures": ()}
     return RunConfig(**(values | changes))  # type: ignore[arg-type]
 
 
 def faster_library(work: Callable[[], None]) -> tuple[str, str]:
-    """The switch for the library that multiplies faster here, and its name. A floor is not bound to our rule."""
+    """Return the switch of the library that multiplies matrices faster on this machine, and its name.
+
+    A floor uses the faster library even where `backend.configure` does not choose it.
+    """
     best = {}
     for name in (backend.DEFAULT, backend.ONEDNN):
         if backend._switch(name):
@@ -77,11 +83,11 @@ def faster_library(work: Callable[[], None]) -> tuple[str, str]:
 
 
 class Stepper:
-    """Training steps of one configuration, as the trainer takes them."""
+    """Training steps of one configuration, made as in `train.train`."""
 
     def __init__(self, config: RunConfig, scale: Scale, steps: int) -> None:
         self.config, self.steps = config, steps
-        self.words = backend.configure(config)
+        backend.configure(config)
         images = datasets.load_splits(config, scale.root).train.images
         self.images = images[: steps * config.minibatch]
         self.steps = -(-len(self.images) // config.minibatch)
@@ -97,12 +103,12 @@ class Stepper:
 
 
 def step_rows(scale: Scale) -> Iterator[Row]:
-    """One thread: our step over its floor, for each likelihood and for the article's guarded logarithms."""
+    """Yield the time of a step over its floor on one thread: for each likelihood, and for the article's preset."""
     article = configuration(scale, **{k: v for k, v in RunConfig.preset("article").model_dump().items()
                                       if k in ("sigma", "reduction", "log_guard", "second_biases")})  # fmt: skip
     for name in LIKELIHOODS:
         counted = Counter(floors.SPECIALS.get(name, ()))
-        specials = " + ".join(("products", *(f"{n} {word}" if n > 1 else word for word, n in counted.items())))
+        specials = " + ".join(("products", *(f"{n} {special}" if n > 1 else special for special, n in counted.items())))
         plain = name == RunConfig().likelihood
         most = 1.4 if plain else 1.5
         config = configuration(scale, likelihood=name, pixels=floors.pixels(name))
@@ -132,7 +138,7 @@ def _step_row(what: str, config: RunConfig, scale: Scale, most: float | None, pr
 
 
 def epoch_rows(scale: Scale) -> Iterator[Row]:
-    """All cores: the tutorial's epoch over ours."""
+    """Yield the time of the tutorial's epoch over ours, on all cores."""
     config = configuration(scale, threads=cores())
     stepper = Stepper(config, scale, sys.maxsize // config.minibatch)
     stepper()
@@ -146,14 +152,14 @@ def epoch_rows(scale: Scale) -> Iterator[Row]:
 
 
 def plain_epochs(scale: Scale, epochs: int) -> list[float]:
-    """Seconds per epoch of the tutorial's loop, in a process of its own, its start-up left out."""
+    """Return the seconds of each epoch of the tutorial's loop, in its own process and without its start-up."""
     command = [sys.executable, str(HERE / "plain_loop.py"), "--dataset", scale.dataset, "--root", str(scale.root),
                "--epochs", str(epochs)]  # fmt: skip
     return [float(line.split()[0]) for line in _run(command).splitlines()]
 
 
 def sweep_rows(scale: Scale) -> Iterator[Row]:
-    """A real study of ours, all of it, against the plain loop's training alone; what a run spends beside its work."""
+    """Yield the throughput of a complete study over that of the plain loop, which only trains, and a run's overhead."""
     before = plain_epochs(scale, 1)
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, str(REPOSITORY / "studies" / "latent_dims.py"), "--dataset", scale.dataset,
@@ -176,22 +182,22 @@ def sweep_rows(scale: Scale) -> Iterator[Row]:
 
 
 def beside(home: Path) -> list[tuple[float, float]]:
-    """For each run: (seconds from its begin to FINISHED without training and evaluation, all of them)."""
+    """Return for each run (seconds outside training and scoring, seconds from its start to FINISHED)."""
     from vaestudy.runtime.paths import database_uri
     from vaestudy.tracking.mlflow_tracker import Tracker
 
     client = Tracker(database_uri(home / "mlflow.db")).client
     spent = []
     for experiment in client.search_experiments():
-        for held in client.search_runs([experiment.experiment_id], "tags.vaestudy.role = 'trial'"):
-            in_all = (held.info.end_time - held.info.start_time) / 1000
-            work = held.data.metrics["seconds/train_and_validate"] + held.data.metrics["seconds/score"]
+        for run in client.search_runs([experiment.experiment_id], "tags.vaestudy.role = 'trial'"):
+            in_all = (run.info.end_time - run.info.start_time) / 1000
+            work = run.data.metrics["seconds/train_and_validate"] + run.data.metrics["seconds/score"]
             spent.append((in_all - work, in_all))
     return spent
 
 
 def score_rows(scale: Scale) -> Iterator[Row]:
-    """IWAE: our time over its products', on a few images; memory over all of them, in a process of its own."""
+    """Yield the time of IWAE over its matrix products, on a few images, and its peak memory in a separate process."""
     config = configuration(scale)
     images = 100
     x = execute.scored_images(config, datasets.load_splits(config, scale.root))[0][:images]
@@ -221,7 +227,7 @@ def score_rows(scale: Scale) -> Iterator[Row]:
 
 
 def peak_memory(dataset: str, root: Path, draws: int) -> float:
-    """GiB that this process held at most while scoring; the high-water mark of this program alone (Linux)."""
+    """Return the peak resident memory of this process in GiB (Linux), after scoring 200 test images."""
     scale = Scale(dataset, root)
     config = configuration(scale)
     backend.configure(config)
@@ -231,13 +237,13 @@ def peak_memory(dataset: str, root: Path, draws: int) -> float:
 
 
 def _memory(name: str) -> int:
-    """KiB, as the kernel counts them."""
+    """Return the value of a line of /proc/self/status, in KiB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def linear_rows(scale: Scale) -> Iterator[Row]:
-    """What one more draw costs from L=1 to 10 and from 10 to 50; what a late epoch costs beside an early one."""
+    """Yield how linear the time is in the draws L and in epochs, and how much memory the epochs add."""
     steps = max(2, scale.steps // 10)
     steppers = [Stepper(configuration(scale, samples=L), scale, steps) for L in (1, 10, 50)]
     one, ten, fifty = alternate(max(2, scale.rounds // 5), *steppers)
@@ -261,22 +267,23 @@ def linear_rows(scale: Scale) -> Iterator[Row]:
 
 
 def answer_rows(scale: Scale) -> Iterator[Row]:
-    """Help, and the answer to bad input."""
+    """Yield the time until help is printed, and until bad input is refused."""
     bad = (["train", "--latent-dim", "0"], ["train", "--likelihood", "gausian"], ["evaluate"], ["nothing"])
-    for what, words in (("`vaestudy --help`", [["--help"]]), ("the answer to bad input, the slowest of 4", list(bad))):
-        slowest = max((Spread.of([_answer(w) for _ in range(5)]) for w in words), key=lambda spread: spread.median)
+    for what, calls in (("`vaestudy --help`", [["--help"]]), ("the answer to bad input, the slowest of 4", list(bad))):
+        slowest = max((Spread.of([_answer(a) for _ in range(5)]) for a in calls), key=lambda spread: spread.median)
         yield Row(what, f"{slowest.show()} s", "under 0.5 s", slowest.median < 0.5)
 
 
-def _answer(words: list[str]) -> float:
-    command = [sys.executable, "-m", "vaestudy", *words]
+def _answer(arguments: list[str]) -> float:
+    """Return the seconds that a call of the command line with these arguments takes."""
+    command = [sys.executable, "-m", "vaestudy", *arguments]
     return seconds(lambda: subprocess.run(command, capture_output=True, cwd=REPOSITORY, check=False))
 
 
 def half_rows(scale: Scale) -> Iterator[Row]:
-    """bfloat16 products: what they would gain in time and cost in nats. The program itself offers no such choice."""
+    """Yield what matrix products in bfloat16 would gain in time and cost in nats. The program does not offer them."""
     config = configuration(scale)
-    stepper, rounding = (Stepper(config, scale, scale.steps) for _ in range(2))  # each keeps what it has recorded
+    stepper, rounding = (Stepper(config, scale, scale.steps) for _ in range(2))  # each records its own traced gradient
 
     def half() -> None:
         with bfloat16():
@@ -302,7 +309,10 @@ def half_rows(scale: Scale) -> Iterator[Row]:
 
 @contextlib.contextmanager
 def bfloat16() -> Iterator[None]:
-    """Every layer's products, forward and backward, of numbers rounded to bfloat16, added up in float32."""
+    """Round the matrix products of every layer to bfloat16 while the block runs.
+
+    Inputs and weights are rounded, in the forward and the backward pass. Sums are in float32.
+    """
 
     def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return (x.bfloat16() @ weight.bfloat16().T).float() + bias
@@ -330,20 +340,20 @@ ROWS: dict[str, Callable[[Scale], Iterator[Row]]] = {
 }
 
 
-def main(words: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default=",".join(ROWS), help=f"rows, of {','.join(ROWS)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: that it works, not how fast")
     parser.add_argument("--peak", nargs=3, metavar=("DATASET", "ROOT", "DRAWS"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args(words)
-    if arguments.peak:
-        dataset, root, draws = arguments.peak
+    options = parser.parse_args(arguments)
+    if options.peak:
+        dataset, root, draws = options.peak
         print(peak_memory(dataset, Path(root), int(draws)))
         return
     root = datasets.data_root(None)
-    dataset = "mnist" if DATASETS.load("mnist").present(root) and not arguments.quick else "mnist-5k"
+    dataset = "mnist" if DATASETS.load("mnist").present(root) and not options.quick else "mnist-5k"
     scale = Scale(dataset, root)
-    if arguments.quick:
+    if options.quick:
         scale = Scale(dataset, root, rounds=2, steps=4, draws=50, plain_rounds=1, cells=2, epochs=1, seeds=1)
     started, hardware = time.perf_counter(), provenance.hardware()
     load = os.getloadavg()[0]
@@ -353,7 +363,7 @@ def main(words: list[str] | None = None) -> None:
     print(f"{datetime.date.today():%d %B %Y}; {hardware['cpu']}, {cores()} cores; torch {torch.__version__}; {images}; "
           f"backend: {backend.configure(configuration(scale))}; load at the start {load:.1f}\n")  # fmt: skip
     print("| what | measured: median [quartiles] | wanted | |\n| --- | --- | --- | --- |", flush=True)
-    for name in arguments.only.split(","):
+    for name in options.only.split(","):
         for row in ROWS[name](scale):
             print(row, flush=True)
     print(f"\n{time.perf_counter() - started:.0f} s in all", file=sys.stderr)

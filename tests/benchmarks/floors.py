@@ -1,6 +1,7 @@
-"""The least that a step or a score can cost: its matrix products, and the special functions it cannot do without.
+"""The floor of a step or a score: the time of its matrix products and of the special functions that it must compute.
 
-A likelihood states its own in SPECIALS; one that does not is held to the products alone.
+SPECIALS lists the special functions of each likelihood. The floor of a likelihood that it does not list is the products
+alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import PIXEL_COUNT
 
 SPECIALS: dict[str, tuple[str, ...]] = {
-    "bernoulli": ("sigmoid",),  # the gradient; the value comes of it by arithmetic and a logarithm for many pixels
+    "bernoulli": ("sigmoid",),  # for the gradient; the value needs only arithmetic and one logarithm for many pixels
     "continuous-bernoulli": ("exp", "log"),
     "gaussian": ("sigmoid", "exp"),  # the mean, the scale
     "truncated-gaussian": ("exp", "exp", "exp", "erfc", "erfc", "log"),  # the scale; density and tail at both ends
@@ -28,12 +29,15 @@ SPECIALS: dict[str, tuple[str, ...]] = {
     "discretised-logistic": (*["exp"] * 4, *["log"] * 3, *["sigmoid"] * 2),  # three factors, their logarithms
     "categorical-256": ("exp",) * 256,
 }
-"""Likelihood -> functions of `torch`, each as often as it is needed for a pixel of a draw, forward and backward."""
+"""Likelihood -> functions of `torch`, each as often as a pixel of a draw needs it, forward and backward."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """x [rows, width_in] -> [rows, width_out]; the first layer's x is data and wants no gradient."""
+    """A layer of the model: x [rows, width_in] -> [rows, width_out].
+
+    The x of the first layer is data and needs no gradient.
+    """
 
     rows: int
     width_in: int
@@ -42,18 +46,18 @@ class Layer:
 
     @property
     def flops(self) -> int:
-        """Of a step: forward, the weight's gradient, the input's."""
+        """Return the operations in a step: forward, gradient of the weight, gradient of the input if needed."""
         return 2 * self.rows * self.width_in * self.width_out * (2 + self.input_gradient)
 
 
 def pixels(likelihood: str) -> str:
-    """The first pixel protocol that a likelihood does not refuse."""
+    """Return the first pixel protocol that a likelihood accepts."""
     refused = LIKELIHOODS[likelihood].refusals
     return next(name for name in PIXELS if name not in refused)
 
 
 def layers(config: RunConfig) -> list[Layer]:
-    """The layers of a step's model in their order, the decoder's with a row per draw."""
+    """Return the layers of the model in a step, in order. The decoder has one row per draw."""
     H, D = config.hidden, config.latent_dim
     M, LM = config.minibatch, config.minibatch * config.samples
     encoder = [Layer(M, a, b, i > 0) for i, (a, b) in enumerate(zip((PIXEL_COUNT, *H[:-1]), H, strict=True))]
@@ -61,13 +65,13 @@ def layers(config: RunConfig) -> list[Layer]:
 
 
 def decoder(config: RunConfig, rows: int) -> list[Layer]:
-    """The decoder's layers for so many draws."""
+    """Return the layers of the decoder for `rows` rows."""
     widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * make_likelihood(config).heads)
     return [Layer(rows, a, b, True) for a, b in pairwise(widths)]
 
 
 def step_products(config: RunConfig) -> Callable[[], None]:
-    """The matrix products of one training step, forward and backward, and nothing else."""
+    """Return a function that computes only the matrix products of one training step, forward and backward."""
     tensors = [(_tensors(layer), layer.input_gradient) for layer in layers(config)]
 
     def once() -> None:
@@ -82,7 +86,7 @@ def step_products(config: RunConfig) -> Callable[[], None]:
 
 
 def step_specials(config: RunConfig) -> Callable[[], None]:
-    """The special functions of one training step, into memory that is there already."""
+    """Return a function that computes the special functions of one training step into allocated memory."""
     functions = [getattr(torch, name) for name in SPECIALS.get(config.likelihood, ())]
     a = torch.rand(config.samples * config.minibatch, PIXEL_COUNT)
     out = torch.empty_like(a)
@@ -95,7 +99,7 @@ def step_specials(config: RunConfig) -> Callable[[], None]:
 
 
 def draws_products(config: RunConfig, draws: int, rows: int = 1_000) -> Callable[[], None]:
-    """The matrix products of decoding so many draws, `rows` of them at a time."""
+    """Return a function that computes the matrix products of decoding `draws` draws, `rows` of them at a time."""
     tensors = [_tensors(layer) for layer in decoder(config, rows)]
 
     def once() -> None:
@@ -107,7 +111,7 @@ def draws_products(config: RunConfig, draws: int, rows: int = 1_000) -> Callable
 
 
 def _tensors(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
-    """x, the weight and the output's gradient."""
+    """Return random x, weight and gradient of the output of a layer."""
     shapes = (layer.rows, layer.width_in), (layer.width_out, layer.width_in), (layer.rows, layer.width_out)
     x, w, g = (torch.randn(shape) for shape in shapes)
     return x, w, g

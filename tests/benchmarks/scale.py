@@ -1,8 +1,8 @@
-"""What the driver spends per cell as a sweep grows, with a trial that costs nothing: on the journal or on PostgreSQL.
+"""The time that the driver spends per cell as a sweep grows, with runs that cost nothing, on a journal or PostgreSQL.
 
-    python tests/scale.py --cells 100 1000 10000 [--storage postgresql://...]
+    python -m tests.benchmarks.scale --cells 100 1000 10000 [--storage postgresql://...]
 
-The books are real (Optuna, MLflow on SQLite, the spool); only the training is not.
+Run it from the repository's root. Optuna, MLflow on SQLite and the outbox are real; only the training is replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
 from vaestudy.run.record import Record, RunEnd
 from vaestudy.runtime import paths
-from vaestudy.study.declaration import Study, cells
+from vaestudy.study.declaration import Study, make_cells
 from vaestudy.study.sweep import Sweep
 from vaestudy.sweep import driver
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
@@ -41,7 +41,7 @@ METRICS = (
 
 
 class FreePool:
-    """Two workers that finish at once."""
+    """A worker pool of two workers: each run finishes at once."""
 
     count = 2
 
@@ -74,12 +74,13 @@ class FreePool:
 
 
 def measure(count: int, home: Path, storage: str | None) -> str:
+    """Return a row of the table: the times of a sweep of `count` cells whose record is under `home`."""
     os.environ["VAESTUDY_MLRUNS"] = str(home)
     base = RunConfig(dataset="mnist-5k", valid_size=500, epochs=1)
     levels = tuple(range(1, count // 10 + 1))
     declared = Study(name=f"scale-{count}", doc="Does it scale?", base=base, factors={"latent_dim": levels},
                      baseline={"latent_dim": 1}, figures=())  # fmt: skip
-    wanted = cells(base, {"latent_dim": levels}, 10)
+    wanted = make_cells(base, {"latent_dim": levels}, 10)
     uri = paths.tracking_uri(None)
     sweep = Sweep(declared, base, {}, False, None)
     quiet = Console(file=io.StringIO())

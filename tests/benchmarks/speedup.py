@@ -1,6 +1,8 @@
-"""What more workers bring: a real study by one worker and by several, alternating, start-up and tables included.
+"""The speed-up by more workers: a real study with one worker and with several, in turn, with start-up and tables.
 
-python tests/speedup.py [--workers 2] [--repeats 3]
+    python -m tests.benchmarks.speedup [--workers 2] [--repeats 3]
+
+Run it from the repository's root.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ CELLS = 12
 
 
 def seconds(workers: int) -> float:
-    """Wall-clock time of a study of twelve cells on mnist-5k."""
+    """Return the wall-clock time of a study of twelve cells on mnist-5k, in seconds."""
     command = [sys.executable, str(STUDY), "--dataset", "mnist-5k", "--seeds", "2", "--epochs", "20"]
     with tempfile.TemporaryDirectory() as home:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: the floor's products are the model's, the plain loop's images are ours."""
+"""Tests of the benchmark: floors multiply the same matrices as the model; the plain loop sees the same images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two pieces of work timed in turn, their ratios, and the rows of the table that is made of them."""
+"""Tools to time several functions in turn, to take the ratios of their times, and to print them as rows of a table."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONG, FEW = 15.0, 5
+LONG = 15.0  # seconds
+FEW = 5  # rounds
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """One line of a table of benchmarks."""
 
     what: str
     measured: str
     wanted: str
     met: bool | None
-    """None where nothing is wanted."""
+    """Whether the measured value is as wanted; None if nothing is wanted."""
 
     def __str__(self) -> str:
         verdict = {True: "met", False: "**missed**", None: ""}[self.met]
@@ -27,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median and the quartiles about it."""
+    """The median of some values, with their lower and upper quartiles."""
 
     low: float
     median: float
@@ -51,9 +52,13 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_c
 
 
 def alternate(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each work in each round, after one round that does not count: of this thread, its waits left out.
+    """Time each work in each round, in turn, after one uncounted round.
 
-    No new round begins after LONG seconds, if there were FEW.
+    Times are seconds of processor time of this thread, so waiting does not count. After LONG seconds no new round
+    begins, provided that there were at least FEW rounds.
+
+    Returns:
+        for each work, its seconds in each round.
     """
     for work in works:
         work()

@@ -1,4 +1,4 @@
-"""Registries: their tables import nothing slow, each name leads to code, and parts from outside join them."""
+"""Tests of the registries: they import nothing slow, each name has code, and parts from outside can be registered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REGISTRIES = {name: value for name, value in vars(registry).items() if isinstanc
 
 
 class Inverted(Bernoulli):
-    """A user's likelihood: the Bernoulli of 1 - x."""
+    """A likelihood as a user would define it: the Bernoulli of 1 - x."""
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         return super().log_prob(1 - x, head, log_guard)
@@ -29,7 +29,7 @@ class Inverted(Bernoulli):
 
 @pytest.fixture
 def inverted(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a likelihood that is registered for one test."""
+    """Register the likelihood `Inverted` for one test and return its name."""
     spec = LikelihoodSpec("inverted", Inverted, family="bernoulli", support="{0, 1}", refusals={"grey": "not binary"})
     monkeypatch.setattr(LIKELIHOODS, "_specs", {name: LIKELIHOODS[name] for name in LIKELIHOODS})
     LIKELIHOODS.register(spec)

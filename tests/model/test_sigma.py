@@ -1,4 +1,4 @@
-"""The contract of every sigma parameterisation; a new member joins by being listed."""
+"""Tests that every sigma parameterisation must pass. A new parameterisation in the table is tested, too."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class TestEverySigma:
         assert make_sigma(name)(output)[0].item() == pytest.approx(value, rel=1e-12)
 
     def test_floor_and_ceiling(self, name: str) -> None:
-        """Held between them, with no gradient beyond; where the raw sigma is negative its magnitude is."""
+        """`limit` clamps sigma to the floor and the ceiling, and a clamped output gets no gradient.
+
+        If sigma is negative (`raw`), its magnitude is clamped.
+        """
         output = (self.output * 8).requires_grad_()
         before = make_sigma(name)(output.detach())[0].abs()
         limited = make_sigma(name).limit(output, 0.3, 1.5)
@@ -54,7 +57,11 @@ class TestEverySigma:
         assert not make_sigma(name).at_floor(output.detach(), 0.0).any()
 
     def test_gradient_at_the_start_is_that_around_it(self, name: str) -> None:
-        """Pieces that meet at an output of 0, where every `init_sigma` of 1 begins, must not count twice."""
+        """The gradient at sigma = 1 equals the gradients on both sides.
+
+        At this point the two pieces of a formula meet (at an output of 0), and training starts there with an
+        `init_sigma` of 1. The gradient must not contain the slopes of both pieces.
+        """
         slopes = []
         for value in (-1e-7, 0.0, 1e-7):
             output = torch.tensor([value + make_sigma(name).inverse(1.0)], dtype=torch.float64, requires_grad=True)
@@ -94,7 +101,10 @@ def test_raw_keeps_the_sign_and_guards_as_the_article_does() -> None:
     output=st.one_of(st.floats(-1e4, 1e4, width=32), st.floats(-20, 20, width=32)),
 )
 def test_log_variance_in_float32_over_the_whole_range(name: str, output: float) -> None:
-    """Finite, with a finite gradient, and that of float64; raw and abs are infinite at 0 as they must be."""
+    """Value and gradient are finite and agree with float64.
+
+    `raw` and `abs` are left out: their ln sigma^2 is infinite at an output of 0, as it must be.
+    """
     wide, narrow = (torch.tensor([output], dtype=t, requires_grad=True) for t in (torch.float64, torch.float32))
     exact, found = make_sigma(name).log_variance(wide), make_sigma(name).log_variance(narrow)
     assert found.item() == pytest.approx(exact.item(), rel=2e-6, abs=1e-6)
@@ -120,7 +130,10 @@ def test_formulas() -> None:
 
 
 def test_a_negative_sigma_is_the_positive_one_with_its_noise_reversed() -> None:
-    """Claim C9, exactly: turn the raw head's sign and the noise's, which is as likely, and nothing changes."""
+    """Claim C9, exactly: if the sign of the raw head and the sign of the noise are both reversed, nothing changes.
+
+    The reversed noise has the same probability.
+    """
     config = RunConfig(sigma="raw", latent_dim=5, hidden=(16,))
     plain, turned = VAE(config), VAE(config)
     with torch.no_grad():

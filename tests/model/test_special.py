@@ -1,4 +1,4 @@
-"""Special functions against scipy, in float64 and in float32."""
+"""Tests of the special functions against scipy, in float64 and in float32."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_binet(dtype: torch.dtype, tolerance: float) -> None:
     assert torch.equal(binet(z, slope=False)[0], value)
     w = z.double().numpy()
     mu = exact.gammaln(w) - ((w - 0.5) * np.log(w) - w + 0.5 * np.log(2 * np.pi))
-    small = w < 50  # above, this literal form itself loses what it asks for
+    small = w < 50  # above 50, the literal formula for mu cancels and is not exact
     np.testing.assert_allclose(value.double().numpy()[small], mu[small], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(value.double().numpy()[~small], 1 / (12 * w[~small]), rtol=2e-5, atol=tolerance / 10)
     expected = exact.digamma(w) - np.log(w) + 0.5 / w

@@ -1,4 +1,4 @@
-"""Pictures of arms: what they say must be inside them, and colours must tell cells apart."""
+"""The figure of arms: the legend is inside the figure, and each combination of numeric levels has its own colour."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_legend_is_within_the_picture(metrics: int) -> None:
 
 
 def test_each_cell_has_a_colour_of_its_own() -> None:
-    """Of one hue where the first number is the same, paler as the second goes on."""
+    """Colours with the same first level have the same hue; they become paler along the levels of the second factor."""
     cells = list(itertools.product(FACTORS["latent_dim"], FACTORS["learning_rate"]))
     colours = arms._shades(cells)
     assert len(set(colours)) == len(cells)

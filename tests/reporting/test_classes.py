@@ -1,4 +1,4 @@
-"""Tables and pictures of the classes."""
+"""Tables and figures of the class scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def study(**changes: object) -> Study:
 
 
 def runs(seeds: int = 4) -> pd.DataFrame:
-    """Tidy runs with numbers that can be worked out by hand: planes are one plane, turned by 0, 30, 60, ... degrees."""
+    """Return tidy runs with numbers that can be calculated by hand.
+
+    At D=2 all seeds have the same layout of classes, rotated by 0, 30, 60, ... degrees.
+    """
     rows = []
     for D, seed in itertools.product((2, 10), range(seeds)):
         row = {"run_id": f"{D}-{seed}", "status": "FINISHED", "latent_dim": D, "seed": seed,
@@ -104,7 +107,10 @@ def test_clarity_has_a_row_for_each_kind_of_picture() -> None:
 
 
 def test_planes_that_are_turned() -> None:
-    """0, 30, 60 and 90 degrees: any rotation mends all six pairs; flips and swaps the one that is 90 degrees apart."""
+    """Four layouts at 0, 30, 60 and 90 degrees form six pairs.
+
+    A rotation aligns all six pairs. Flips and swaps align only the pair that is 90 degrees apart.
+    """
     table = classes.same_plane(runs(), study())
     assert table is not None
     flips, rotations = table.full.to_dict("records")
@@ -117,7 +123,7 @@ def test_planes_that_are_turned() -> None:
 
 
 def test_unrelated_planes_are_seldom_alike() -> None:
-    """Of planes that have nothing to do with each other one pair in twenty is called alike: 9.5 ± 3.0 of 190."""
+    """Of the pairs of unrelated layouts, one in twenty is counted as alike by chance: 9.5 ± 3.0 of 190."""
     frame = runs(20)
     rng = np.random.default_rng(1)
     for c, d in itertools.product(range(10), (1, 2)):
@@ -140,7 +146,7 @@ def test_what_the_runs_have_nothing_to_say_of() -> None:
 
 
 def test_a_class_without_test_images_is_left_out() -> None:
-    """A look at few images may have none of some class."""
+    """A test split with few images may have no image of some class."""
     few = runs().drop(columns=[c for c in runs() if "/class_0/" in c])
     tables = {name: STUDY_TABLES.load(name)(few, study()) for name in study().tables}
     assert tables["by_class"].full["class"].tolist() == list(range(1, 10)) * 2

@@ -1,4 +1,4 @@
-"""Cells at equal cost: interpolation by hand, the Pareto set, what one draw loses, predicted L, and their pictures."""
+"""Bounds at equal cost: interpolation by hand, the Pareto set, the loss of one draw, the predicted L, the figures."""
 
 from __future__ import annotations
 
@@ -39,13 +39,16 @@ def study(**changes: object) -> Study:
 
 
 def elbo(M: int, L: int, scaling: str, seed: int, images: int) -> float:
-    """Rises by a nat per e-fold of images; more draws give 0.5, M=20 gives 2, seeds differ by 0.1."""
+    """Return an ELBO that rises by 1 nat each time the images seen grow by the factor e.
+
+    More than one draw adds 0.5 nats, M=20 adds 2, the scaling "linear" takes 3 away, and seeds differ by 0.1.
+    """
     rise = {"none": 0.0, "linear": -3.0}[scaling]
     return -120 + math.log(images) + 0.5 * (L > 1) + 2 * (M == 20) + rise + 0.1 * seed
 
 
 def runs() -> pd.DataFrame:
-    """Tidy runs with numbers that can be worked out by hand: 1 ms an image and 0.1 ms a draw."""
+    """Return tidy runs with numbers that can be calculated by hand: 1 ms per image and 0.1 ms per draw."""
     rows = []
     for M, L, scaling in [(20, 1, "none"), (20, 10, "none"), (20, 1, "linear"), (100, 1, "none"), (100, 10, "none")]:
         for seed in (0, 1, 2):
@@ -53,7 +56,7 @@ def runs() -> pd.DataFrame:
                    "lr_scaling": scaling, "seed": seed, "params.samples": str(L), "params.subset": "null",
                    "tags.data.name": "toy", "test/elbo": elbo(M, L, scaling, seed, 10_000) - 1}  # fmt: skip
             for m in MILESTONES:
-                noise = (1, 1, 5)[seed]  # a run that shared the machine: the median is not moved
+                noise = (1, 1, 5)[seed]  # the third run shared the machine; the median does not change
                 row |= {f"along/{m}/elbo": elbo(M, L, scaling, seed, m), f"along/{m}/images": float(m),
                         f"along/{m}/seconds": m * (1e-3 + 1e-4 * L) * noise}  # fmt: skip
             for stage in STAGES:
@@ -106,10 +109,10 @@ def test_what_one_draw_loses() -> None:
     table = cost.one_draw(runs(), study())
     assert table is not None
     full = table.full.set_index(["split", "equal"])
-    # At equal images more draws are half a nat better, at the same seed, without scatter.
+    # At equal images more draws are half a nat better at every seed, so the interval has no width.
     assert full.loc[("test", "images seen"), "one_loses"] == pytest.approx(0.5)
     assert full.loc[("valid", "images seen"), "cost"] == 10_000
-    # At equal passes L=10 has seen a tenth of the images: ln 10 less for 0.5 more.
+    # At equal passes L=10 has seen a tenth of the images: it loses ln 10 nats and gains 0.5.
     assert full.loc[("valid", "decoder passes"), "cost"] == 10_000
     assert full.loc[("valid", "decoder passes"), "one_loses"] == pytest.approx(0.5 - math.log(10))
     assert full.loc[("valid", "training seconds"), "one_loses"] == pytest.approx(0.5 - math.log(2 / 1.1))
@@ -132,7 +135,7 @@ def test_pareto_set() -> None:
     table = cost.pareto(runs(), study())
     assert table is not None
     passes = table.full[table.full["kind"] == "passes"].set_index("cost")
-    # One draw is best until it ends after 10,000 passes; it keeps its bound until ten draws pass it.
+    # One draw is best until its runs end after 10,000 passes. They keep their last bound until ten draws exceed it.
     assert (passes.loc[passes.index <= 10_000, "samples"] == 1).all()
     assert passes.loc[50_000.0, "samples"] == 1
     assert passes.loc[100_000.0, "samples"] == 10
@@ -187,7 +190,7 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
     drawn = {lines.get_label(): lines[0].get_ydata().tolist() for lines in ax.containers}
     assert drawn["score-function"] == pytest.approx([-115.95])
     assert drawn["stl"] == pytest.approx([-114.85, -114.65])
-    assert not figure.axes[2].texts  # active units: nearly all the same, and none is left out
+    assert not figure.axes[2].texts  # active units: the values are nearly equal, and none is left out
 
 
 def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:
@@ -206,5 +209,5 @@ def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:
     noise = pd.read_csv(folder / "noise.csv")
     assert set(noise["estimator"]) == {"stl"}
     written = pd.read_csv(folder / "runs.csv")
-    assert (written["along/120/images"] == 120).all()  # the end is a milestone
+    assert (written["along/120/images"] == 120).all()  # the end of training is a milestone
     assert written["along/120/seconds"].to_numpy() == pytest.approx(written["seconds/train"].to_numpy(), abs=0.1)

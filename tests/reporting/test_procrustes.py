@@ -1,4 +1,4 @@
-"""How alike latent planes are: closed forms, scipy's Procrustes, and the moves one by one."""
+"""The distance of two layouts: closed forms, scipy's Procrustes, and all flips and swaps one by one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_any_rotation_against_scipy(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_flips_and_swaps_one_by_one(seed: int) -> None:
-    """The share of A's sum of squares that the best multiple of any of the eight leaves, by least squares."""
+    """The distance is the residual share of A's sum of squares after least squares with the best of the eight moves."""
     A, B = layout(seed), layout(seed + 100)
     a, left = (A - A.mean(0)).ravel(), []
     for order, signs in itertools.product(((0, 1), (1, 0)), itertools.product((1, -1), repeat=2)):
@@ -46,7 +46,7 @@ def test_place_size_flips_and_swaps_do_not_count(move: object) -> None:
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45])
 def test_a_rotated_decagon(degrees: float) -> None:
-    """Flips and swaps leave sin^2 of the angle; a rotation leaves nothing."""
+    """Flips and swaps leave sin^2 of the angle unexplained; a rotation leaves nothing."""
     angles = 2 * math.pi * np.arange(10) / 10
     A = np.stack((np.cos(angles), np.sin(angles)), -1)
     B = A @ rotation(math.radians(degrees))
@@ -76,6 +76,6 @@ def test_unrelated_ones_are_other_orders_of_the_same(move: object) -> None:
     found = unrelated(A, B, move)
     assert len(found) == 1_000
     assert np.abs(found[:, None] - possible).min(1) == pytest.approx(np.zeros(1_000), abs=1e-12)
-    # Each of the six orders is as likely: 167 +- 11.8.
+    # All six orders are equally likely: each occurs 167 +- 11.8 times.
     counts = [(np.abs(found - value) < 1e-12).sum() for value in possible]
     assert max(abs(count - 1_000 / 6) for count in counts) < 5 * 11.8

@@ -1,4 +1,4 @@
-"""Tables: intervals against a textbook, pairing by seed, and what may not share a column."""
+"""The summary: intervals against a textbook, pairing by seed, and the runs that must not share a column."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STUDY = Study(
 
 
 def runs(values: dict[tuple[int, int], float], **changes: str) -> pd.DataFrame:
-    """Tracked runs as the tracker returns them."""
+    """Return runs in the form in which the tracker returns them."""
     rows = [
         {
             "run_id": f"r{D}{seed}",
@@ -57,7 +57,7 @@ VALUES = {(2, 0): -150.0, (2, 1): -152.0, (2, 2): -151.0, (10, 0): -110.0, (10, 
 
 
 def test_interval_of_a_textbook() -> None:
-    """Three values with mean 2 and standard deviation 1: 2 ± 4.3027 / sqrt 3."""
+    """The interval of three values with mean 2 and standard deviation 1 is 2 ± 4.3027 / sqrt 3."""
     mean, half = runs_frame.interval(pd.Series([1.0, 2.0, 3.0]))
     assert mean == 2
     assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)

@@ -1,10 +1,13 @@
-"""The fault harness: a real study in a process of its own, killed at random instants, until all is done; then a count.
+"""The fault harness: run a real study, kill its processes at random times until it is complete, and count the cells.
 
-    python tests/faults.py --kills 200 --seed 0      the long form (`make test-faults`)
+    python -m tests.robustness.faults --kills 200 --seed 0
 
-A kill is SIGKILL to the driver alone, to one of its workers, or to driver and workers at once. After each, the same
-command is started again. At the end of a study every cell must be FINISHED exactly once in MLflow and COMPLETE exactly
-once in Optuna, nothing may be left RUNNING, and all numbers must be those of a study that nobody disturbed.
+Run it from the repository's root. `make test-faults` runs the long form, 200 kills.
+
+A kill is SIGKILL to the driver alone, to one of its workers, or to driver and workers at once. After a kill that ends
+the driver, the same command is started again. At the end of a study every cell must be FINISHED exactly once in MLflow
+and COMPLETE exactly once in Optuna, nothing may be left RUNNING, and all numbers must be those of a study that was not
+disturbed.
 """
 
 from __future__ import annotations
@@ -44,13 +47,13 @@ if __name__ == "__main__":
 '''
 CELLS = 12
 WORKERS = 2
-LONGEST = 14.0  # seconds before a kill, at most; an undisturbed study takes somewhat longer on a quiet machine
+LONGEST = 14.0  # seconds before a kill, at most; on an idle machine an undisturbed study takes slightly longer
 VICTIMS = ("driver", "worker", "everything")
 
 
 @dataclass
 class Tally:
-    """What was done to the studies, and what was found in the end."""
+    """Counts of the kills, and of the cells that were found at the end of the studies."""
 
     kills: Counter[str] = field(default_factory=Counter)
     studies: int = 0
@@ -77,7 +80,7 @@ class Tally:
 
 
 def start(script: Path, home: Path) -> subprocess.Popen[str]:
-    """The study's command, in a session of its own."""
+    """Start the study's command in its own session, so that a kill can reach all of its processes at once."""
     env = os.environ | {"VAESTUDY_MLRUNS": str(home), "VAESTUDY_CHECKPOINT_SECONDS": "0"}
     env.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, str(script), "--workers", str(WORKERS), "--retries", "1000"]
@@ -86,7 +89,7 @@ def start(script: Path, home: Path) -> subprocess.Popen[str]:
 
 
 def children(pid: int) -> list[int]:
-    """The worker processes below `pid`."""
+    """Return the process ids of the workers that are children of `pid`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -97,7 +100,7 @@ def children(pid: int) -> list[int]:
 
 
 def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str | None:
-    """Kill, and say what was killed; None if there was no such process yet."""
+    """Kill the victim and return its name, or None if there was no such process yet."""
     if victim == "worker":
         workers = children(process.pid)
         if not workers:
@@ -116,7 +119,7 @@ def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str
 def torment(
     script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float, victims: Sequence[str]
 ) -> None:
-    """Start a study again and again, killing as it goes, until `limit` kills were made; then let it finish."""
+    """Start a study and kill its processes, again and again, until `limit` kills were made; then let it finish."""
     while True:
         process = start(script, home)
         while process.poll() is None:
@@ -135,7 +138,7 @@ def torment(
 
 
 def numbers(home: Path) -> tuple[Counter[str], Counter[str], int, dict[str, tuple[float, ...]]]:
-    """(FINISHED per cell, COMPLETE per cell, how many are left RUNNING, the final numbers of each cell)."""
+    """Return (FINISHED per cell, COMPLETE per cell, number still RUNNING, the final numbers of each cell)."""
     import optuna
 
     from vaestudy.runtime.paths import database_uri
@@ -154,7 +157,7 @@ def numbers(home: Path) -> tuple[Counter[str], Counter[str], int, dict[str, tupl
 
 
 def count(home: Path, reference: dict[str, tuple[float, ...]], tally: Tally) -> None:
-    """Add what one study holds to the tally."""
+    """Add the counts of one finished study to the tally."""
     finished, complete, running, values = numbers(home)
     tally.studies += 1
     tally.expected += CELLS
@@ -168,7 +171,10 @@ def count(home: Path, reference: dict[str, tuple[float, ...]], tally: Tally) -> 
 
 
 def campaign(kills: int, seed: int, folder: Path, longest: float = LONGEST, victims: Sequence[str] = VICTIMS) -> Tally:
-    """Torment studies until `kills` kills were made."""
+    """Run and disturb studies until `kills` kills were made; return the counts.
+
+    An undisturbed study runs first: its numbers are the reference.
+    """
     rng, tally = random.Random(seed), Tally()
     script = folder / "faults.py"
     script.write_text(STUDY)

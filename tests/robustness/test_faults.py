@@ -1,4 +1,4 @@
-"""Ten kills in CI; `make test-faults` makes two hundred."""
+"""Ten kills by the fault harness, for CI (`make test-faults` makes 200), and the repair of a torn journal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_ten_kills(tmp_path: Path) -> None:
 def test_a_torn_journal_is_mended(tmp_path: Path, torn: bytes, kept: int) -> None:
     journal = tmp_path / "sweep.journal"
     journal.write_bytes(torn)
-    (tmp_path / "sweep.journal.lock").symlink_to(journal)  # what a kill -9 of Optuna leaves
+    (tmp_path / "sweep.journal.lock").symlink_to(journal)  # what Optuna leaves after a kill -9
     remark = repair(journal)
     assert journal.read_bytes() == torn[:kept]
     assert (remark is None) == (kept == len(torn))

@@ -1,4 +1,4 @@
-"""One run: its pictures, its record, its weights out and in again."""
+"""Tests of one run: its figures, its record, and its weights, packed and unpacked."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int
     x, labels = execute.scored_images(config, d)
     model = VAE(config)
     history = [{"train/elbo": -9.0 / e, "train/kl": 1.0, "train/log_likelihood": -8.0} for e in range(1, 40)]
-    portrait = FigureInputs(model, x, labels, history, score(model, x, labels, (1,)))
-    drawn = figures.draw_figures(portrait, tuple(RUN_FIGURES))
-    plane, beyond = {"latent_means", "manifold"}, {"traversals"}
-    left_out = (plane if latent_dim != 2 else set()) | (beyond if latent_dim <= 2 else set()) | {"pixel_calibration"}
+    inputs = FigureInputs(model, x, labels, history, score(model, x, labels, (1,)))
+    drawn = figures.draw_figures(inputs, tuple(RUN_FIGURES))
+    only_2, above_2 = {"latent_means", "manifold"}, {"traversals"}
+    left_out = (only_2 if latent_dim != 2 else set()) | (above_2 if latent_dim <= 2 else set()) | {"pixel_calibration"}
     assert set(drawn) == set(RUN_FIGURES) - left_out
     assert all(content.startswith(PNG) and len(content) > 3_000 for content in drawn.values())
-    assert figures.draw_figures(portrait, ("prior_means",)) == {
-        "prior_means": drawn["prior_means"]
-    }  # the noise is fixed
+    assert figures.draw_figures(inputs, ("prior_means",)) == {"prior_means": drawn["prior_means"]}  # the noise is fixed
 
 
 def test_default_figures_are_registered() -> None:
@@ -46,8 +44,8 @@ def test_default_figures_are_registered() -> None:
 
 def test_record_is_whole(tiny: RunConfig) -> None:
     config = tiny.with_changes(figures=("reconstructions",), minibatch=300)
-    said: list[str] = []
-    record = execute.execute(config, Path(), report=said.append)
+    reported: list[str] = []
+    record = execute.execute(config, Path(), report=reported.append)
     assert set(record.files) == {
         "weights.safetensors",
         "config.json",
@@ -59,8 +57,8 @@ def test_record_is_whole(tiny: RunConfig) -> None:
     assert scores["metrics"]["elbo"] == record.metrics["test/elbo"]
     assert len(scores["kl_per_dimension"]) == 4
     assert len(record.history) == 2
-    assert said == list(record.notices)
-    assert "300" in said[0]
+    assert reported == list(record.notices)
+    assert "300" in reported[0]
     for fact in ("code.revision", "version.torch", "hardware.cpu", "data.fingerprint", "threads", "backend"):
         assert record.facts[fact]
     parts = ("seconds/train_and_validate", "seconds/score", "seconds/figures")

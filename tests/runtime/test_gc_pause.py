@@ -1,4 +1,4 @@
-"""The collector rests during slow imports and at the end, and at no other time."""
+"""Tests that the garbage collector pauses during slow imports and at the exit, and at no other time."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_the_collector_is_left_as_it_was(enabled: bool) -> None:
 def test_the_last_collection_passes_over_what_was_imported() -> None:
     code = (
         "import atexit, gc\n"
-        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"  # first registered, hence last to run
-        "from vaestudy.runtime.gc_pause import uncollected\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"  # registered first, so it runs last
+        "from vaestudy.runtime.gc_pause import gc_paused\n"
         "for _ in range(2):\n"
-        "    with uncollected():\n"
+        "    with gc_paused():\n"
         "        import vaestudy.config\n"
         "print(gc.get_freeze_count())\n"
     )

@@ -1,6 +1,8 @@
-"""Ctrl-C once: the study stops within seconds and says how to go on; twice: it ends at once, without damage.
+"""Tests of interrupts.
 
-A KeyboardInterrupt that comes within a destructor is printed by Python and lost, so it is sent there, too.
+After one Ctrl-C a study stops within seconds and prints the command that continues it. After two it ends at once,
+without damage. Python prints a KeyboardInterrupt within a destructor and then drops it, so some tests send a signal
+there.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ TRAIN = "train --dataset mnist-5k --subset 100 --epochs 3 --hidden 8 --latent-di
 
 
 class Destructor:
-    """Interrupts as it goes, where nobody can catch it."""
+    """An object that sends SIGINT when it is destroyed, where the exception cannot be caught."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -36,14 +38,14 @@ class Destructor:
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
-    """What Python could not raise."""
+    """Return a list that collects the exceptions that Python could not raise."""
     found: list[type[BaseException]] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: found.append(args.exc_type))
     return found
 
 
 def start(folder: Path, home: Path) -> subprocess.Popen[str]:
-    """The fault harness's study with two workers, under way."""
+    """Start the fault harness's study with two workers; return its process once a run has recorded its weights."""
     script = folder / "faults.py"
     script.write_text(STUDY)
     command = [sys.executable, str(script), "--workers", "2"]
@@ -63,7 +65,7 @@ def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
     process = start(tmp_path, mlruns)
     try:
         began = time.monotonic()
-        os.killpg(process.pid, number)  # as a terminal does: to the driver and all it has started
+        os.killpg(process.pid, number)  # like a terminal: to the driver and all processes that it started
         _, err = process.communicate(timeout=60)
         took = time.monotonic() - began
     finally:
@@ -93,7 +95,7 @@ def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None
     finally:
         end(process)
     command = [sys.executable, str(tmp_path / "faults.py"), "--workers", "2"]
-    again = subprocess.run(command, capture_output=True, text=True, raise_if_interrupted=False, timeout=300)
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert again.returncode == 0, again.stderr
     finished, complete, running, _ = numbers(mlruns)
     assert set(finished.values()) == set(complete.values()) == {1}
@@ -112,9 +114,9 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
     assert main(TRAIN.split()) == 130
     tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
     (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
-    (held,) = tracker.client.search_runs([experiment.experiment_id])
-    assert held.info.status == "FINISHED"
-    assert "test/elbo" in held.data.metrics
+    (tracked,) = tracker.client.search_runs([experiment.experiment_id])
+    assert tracked.info.status == "FINISHED"
+    assert "test/elbo" in tracked.data.metrics
 
 
 def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseException]]) -> None:
@@ -124,7 +126,7 @@ def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseExc
         assert lost == [KeyboardInterrupt]
         with pytest.raises(KeyboardInterrupt):
             signals.raise_if_interrupted()
-    signals.raise_if_interrupted()  # the next command is not ended by it
+    signals.raise_if_interrupted()  # the signal does not affect the next command
 
 
 def test_within_a_whole_it_waits_for_a_check_or_the_end() -> None:

@@ -1,4 +1,4 @@
-"""Tests against exact answers: closed forms that a wrong implementation misses."""
+"""Tests of the bounds against exact answers: closed forms that a wrong implementation does not reproduce."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestKL:
 
 
 class TestLinearGaussianInOneDimension:
-    """x|z ~ N(w z, s^2), q the exact posterior N(m, v)."""
+    """x|z ~ N(w z, s^2); q is the exact posterior N(m, v)."""
 
     w, s, x = 1.7, 0.6, 0.9
     draws = 400_000
@@ -66,7 +66,7 @@ class TestLinearGaussianInOneDimension:
         self.exact = Normal(0 * scale, scale).log_prob(torch.tensor(self.x, dtype=torch.float64))
 
     def single(self, estimator: str) -> torch.Tensor:
-        """The estimator's value for each draw by itself."""
+        """Return the objective's value for each draw alone."""
         t = self.terms
         if estimator == "sgvb-a":
             return t.log_px_z + t.log_pz - t.log_qz_x
@@ -77,7 +77,7 @@ class TestLinearGaussianInOneDimension:
 
     @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"sgvb-b"}))
     def test_every_sampled_objective_equals_log_px(self, name: str) -> None:
-        """For each image, whatever its L draws are: all weights are alike."""
+        """With the exact posterior all weights are equal, so the objective is log p(x) for any L draws of an image."""
         t = self.terms
         five = Terms(t.log_px_z.view(5, -1), t.z.view(5, -1, 1), t.q)
         assert (OBJECTIVES.load(name)(five).objective - self.exact).abs().max() < 1e-10
@@ -93,7 +93,7 @@ class TestLinearGaussianInOneDimension:
 
     @pytest.mark.parametrize(("name", "exact"), [("sgvb-a", lambda a: 1 + a), ("sgvb-b", lambda a: a**2 / (1 + a))])
     def test_gradient_variance_in_mu(self, name: str, exact) -> None:
-        """Per-draw gradients, by one shadow mu a draw."""
+        """Compute the gradient of each draw alone: each draw has its own copy of mu."""
         mu = self.mu.detach().expand(self.draws, 1).clone().requires_grad_()
         q = posterior(mu, self.q.sigma.expand(self.draws, 1))
         eps = torch.randn(1, self.draws, 1, generator=stream("test-1d-grad"), dtype=torch.float64)
@@ -112,7 +112,7 @@ class TestLinearGaussianInOneDimension:
 
 
 class TestPPCA:
-    """Probabilistic PCA is a linear VAE whose log p(x), bound and gap are known."""
+    """Probabilistic PCA is a linear VAE for which log p(x), the bound and the gap are known."""
 
     n, k, N, s2_floor = 8, 3, 2_000, 0.3
 
@@ -159,7 +159,7 @@ class TestPPCA:
         assert abs(at_one.mean() - exact) < 4 * at_one.std() / math.sqrt(self.N)
 
     def test_iwae_as_an_objective(self) -> None:
-        """The same bound as it is trained: at L=1 its gap is the known KL, and more draws close it."""
+        """The objective `iwae` is the same bound: at L=1 its gap is the known KL, and it shrinks with more draws."""
         model = self.model(rotated=True)
         log_px = model.log_px(self.x)
         kl = 0.5 * (model.M.diagonal().log().sum() - torch.logdet(model.M))
@@ -189,7 +189,7 @@ class TestPPCA:
         assert abs((before - log_px).mean()) < 0.01
 
     def test_a_direction_is_active_iff_its_eigenvalue_exceeds_the_noise(self) -> None:
-        """With s^2 between the second and the third eigenvalue, two of three directions are active."""
+        """If s^2 is between the second and the third eigenvalue, two of three directions are active."""
         s2 = (self.eigenvalues[1] + self.eigenvalues[2]).item() / 2
         U = self.root / self.root.norm(dim=0)
         W = U * (self.eigenvalues[: self.k] - s2).clamp_min(0).sqrt()
@@ -201,7 +201,10 @@ class TestPPCA:
 
 
 class TestBernoulliOnGrey:
-    """E over b ~ Bernoulli(x) of log p(b|z) is minus the grey cross-entropy, so the grey bound is below."""
+    """The mean of log p(b|z) over b ~ Bernoulli(x) is minus the cross-entropy of grey pixels x.
+
+    So the bound on grey pixels is below that on binary ones.
+    """
 
     def test_by_enumeration(self) -> None:
         bernoulli = make_likelihood(RunConfig())

@@ -1,4 +1,4 @@
-"""Pixel scores and bits per dimension against models whose answers are known."""
+"""Tests of pixel scores and bits per dimension with models for which the right answer is known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vaestudy.scoring.calibration import BRIGHT, PIT_BINS, pixel_scores
 
 
 def constant(likelihood: str, *outputs: float, **changes: object) -> VAE:
-    """A VAE that ignores its images: q is the prior, and every pixel's head gives `outputs`."""
+    """Return a VAE that ignores its images: q is the prior, and the decoder outputs `outputs` for every pixel."""
     config = RunConfig(
         **({"likelihood": likelihood, "pixels": "dequantised", "hidden": (3,), "latent_dim": 2} | changes)
     )
@@ -44,7 +44,7 @@ def test_the_uniform_distribution_takes_eight_bits(likelihood: str, images: torc
     assert metrics["bits_per_dim"] == pytest.approx(8, abs=1e-12)
     assert metrics["bits_per_dim_se"] == pytest.approx(0, abs=1e-12)
     nats = {"bernoulli": -784 * math.log(2), "continuous-bernoulli": 0, "categorical-256": -784 * math.log(256)}
-    assert metrics["elbo"] == pytest.approx(nats[likelihood], abs=1e-9)  # -543.43 of Bernoulli, as a coin per pixel
+    assert metrics["elbo"] == pytest.approx(nats[likelihood], abs=1e-9)  # Bernoulli: -543.43, a fair coin per pixel
     assert ("continuous_bernoulli_iwae_5" in metrics) == (likelihood == "bernoulli")
 
 
@@ -56,7 +56,7 @@ def test_bits_are_those_of_the_tightest_bound(likelihood: str, offset: float, im
 
 
 def test_a_bernoullis_bits_are_those_of_its_continuous_kin(images: torch.Tensor) -> None:
-    """The same weights under either name give the same bits, and nats that differ."""
+    """With the same weights, the two likelihoods give the same bits but different nats."""
     scores = {}
     for name in ("bernoulli", "continuous-bernoulli"):
         model = constant(name, 0.7)
@@ -89,7 +89,7 @@ TRUE = {
 
 @pytest.mark.parametrize("likelihood", TRUE)
 def test_a_true_model_is_calibrated(likelihood: str) -> None:
-    """Pixels drawn from p(x|z) itself: the deviations are those of the draws, and another model's are not."""
+    """Pixels drawn from p(x|z) itself deviate only by sampling noise; those of another model deviate more."""
     model = constant(likelihood, *TRUE[likelihood])
     head = model.head.bias.detach().expand(200, -1)
     x = model.likelihood.sample(head, stream("true"))
@@ -97,7 +97,7 @@ def test_a_true_model_is_calibrated(likelihood: str) -> None:
         x = x + (torch.rand(x.shape, generator=stream("u"), dtype=x.dtype) - 0.5) / GREY_VALUES
     metrics, histograms = pixel_scores(model, x)
     n = x.numel()
-    # Half a sum of |error| over bins, each error of standard deviation sqrt(p / n): E|error| = 0.8 of that.
+    # Half the sum of |error| over bins. Each error has the standard deviation sqrt(p / n), and E|error| is 0.8 of it.
     assert metrics["pit_distance"] < 1.5 * 0.4 * PIT_BINS * math.sqrt(1 / PIT_BINS / n)
     assert metrics["histogram_distance"] < 1.5 * 0.4 * math.sqrt(2 * GREY_VALUES / n)
     mean = model.likelihood.mean(head)[0, 0].item()
@@ -114,7 +114,7 @@ def test_a_true_model_is_calibrated(likelihood: str) -> None:
 
 
 def test_shares_at_the_floors(images: torch.Tensor) -> None:
-    """Half of the pixels' scales are put below the decoder's floor, and one of two units' below the encoder's."""
+    """Half of the pixels' scales are set below the decoder's floor, and one of two units' below the encoder's."""
     model = constant("gaussian", likelihood_floor=0.5, sigma_floor=0.25)
     with torch.no_grad():
         model.head.bias[784 : 784 + 392] = -3.0
@@ -126,7 +126,7 @@ def test_shares_at_the_floors(images: torch.Tensor) -> None:
 
 
 def test_signs_of_a_raw_sigma(images: torch.Tensor) -> None:
-    """Three units: always positive, always negative, and negative on the images with a bright first pixel."""
+    """Three units: sigma is always positive, always negative, or negative on images with a bright first pixel."""
     model = constant("bernoulli", sigma="raw", latent_dim=3, pixels="grey")
     with torch.no_grad():
         model.encoder[0].weight[0, 0] = 1.0

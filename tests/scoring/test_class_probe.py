@@ -1,4 +1,4 @@
-"""What the classes say, against slow literal twins; the reader; the study's tables and pictures."""
+"""Tests of the class scores against slow literal versions, and of the classifier."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def labels() -> torch.Tensor:
 
 
 def by_first_pixel(x: torch.Tensor) -> torch.Tensor:
-    """A reader whose answer can be worked out: class 3 with the probability of the first pixel, else class 7."""
+    """A classifier with a known answer: class 3 with the probability p = first pixel, and class 7 with 1 - p."""
     p = x[:, :1].clamp(1e-6, 1 - 1e-6)
     rest = torch.full((len(x), 10), -1e9, dtype=x.dtype)
     rest[:, 3:4], rest[:, 7:8] = p.log(), (1 - p).log()
@@ -39,7 +39,7 @@ def by_first_pixel(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Image by image, with the same draws."""
+    """The literal version scores image by image, with the same draws."""
     model = small_vae()
     metrics, per_class = class_probe.class_scores(model, images, labels, by_first_pixel)
     mu, sigma, _ = literal_posterior(model, images)
@@ -69,7 +69,7 @@ def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> N
 
 
 def test_neighbours_against_a_literal_twin(labels: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point by point, by sorting; in one block and in several."""
+    """The literal version sorts the distances point by point. The code under test uses one block and then several."""
     points = torch.randn(N, 3, generator=stream("points"), dtype=torch.float64)
     wanted = []
     for i in range(N):
@@ -94,7 +94,7 @@ def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor
     for label, row in per_class.items():
         assert sum(row[f"neighbours_{other}"] for other in range(10)) == pytest.approx(1)
         assert row[f"neighbours_{label}"] == pytest.approx(row["neighbour_purity"])
-        assert "mu_1" not in row  # of a plane alone
+        assert "mu_1" not in row  # only for D=2
 
 
 def test_scoring_again_gives_the_same_digits(images: torch.Tensor, labels: torch.Tensor) -> None:
@@ -115,7 +115,7 @@ def test_the_reader_reads_and_is_the_same_for_all_runs(monkeypatch: pytest.Monke
     log_p = read(x)
     assert log_p.exp().sum(-1) == pytest.approx(np.ones(len(x)), abs=1e-5)
     right = (log_p.argmax(-1) == labels).double().mean().item()
-    assert right > 0.88  # 0.92; of 1,000 images the standard error is 0.01
+    assert right > 0.88  # 0.92 is measured; with 1,000 images the standard error is 0.01
     monkeypatch.setattr(class_probe, "_classifiers", {})
     assert torch.equal(class_probe.get_classifier(config, prepared)(x), log_p)
     assert not torch.equal(class_probe.get_classifier(config.with_changes(pixels="binarised"), prepared)(x), log_p)

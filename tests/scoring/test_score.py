@@ -1,4 +1,4 @@
-"""Scoring: fixed noise, bounded memory, nothing that moves when something else is asked for."""
+"""Tests of scoring: the noise is fixed, memory is bounded, and other requests do not change a number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_another_k_moves_none_of_the_others(images: torch.Tensor) -> None:
 
 
 def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
-    """The same draws, one at a time, by torch.distributions; K so large that it is scored in several passes."""
+    """The literal version uses torch.distributions on the same draws. K is large enough for several passes."""
     model, x, K = small_vae(), images[:100], 25
     bound, size = bounds.importance_weighted(model, x, K)
     generator = stream("score", "iwae", K, 0)
@@ -43,7 +43,7 @@ def test_importance_against_its_literal_twin(images: torch.Tensor) -> None:
             log_px_z = Independent(Bernoulli(logits=literal_decode(model, z)), 1).log_prob(x)
             log_pz = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1).log_prob(z)
             log_w.append(log_px_z + log_pz - Independent(Normal(mu, sigma), 1).log_prob(z))
-    shift = torch.stack(log_w).max(0).values  # the weights themselves are below what float64 holds
+    shift = torch.stack(log_w).max(0).values  # the weights themselves are too small for float64
     w = (torch.stack(log_w) - shift).exp()
     torch.testing.assert_close(bound, w.mean(0).log() + shift, rtol=0, atol=1e-4)
     torch.testing.assert_close(size, w.sum(0) ** 2 / (w**2).sum(0), rtol=1e-3, atol=0)
@@ -77,7 +77,7 @@ def test_classes_average_to_the_whole(images: torch.Tensor) -> None:
 
 
 def test_a_raw_sigma_of_either_sign_scores_alike(images: torch.Tensor) -> None:
-    """KL does not see the sign at all; the sampled term changes only by which noise it meets."""
+    """KL does not depend on the sign of sigma. The sampled term changes only because the noise is mirrored."""
     model = small_vae(sigma="raw")
     before = bounds.elbo_terms(model, images, 200, "test")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A declared study: its cells, its levels, and what cannot be declared."""
+"""Test the declaration of a study: its cells, its levels, and declarations that are refused."""
 
 from __future__ import annotations
 

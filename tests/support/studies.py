@@ -1,4 +1,4 @@
-"""Small studies for tests, and what was recorded of them."""
+"""Small studies for tests, and a function that reads their records."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vaestudy.tracking.mlflow_tracker import Tracker
 
 
 def toy(**changes: object) -> Study:
+    """Return a study with two cells per seed and two seeds that runs quickly, with some of its fields changed."""
     base = RunConfig(dataset="mnist-5k", subset=60, epochs=1, hidden=(16,), iwae=(1, 3), figures=(), minibatch=30)
     fields = {
         "name": "toy",
@@ -30,7 +31,7 @@ def toy(**changes: object) -> Study:
 
 
 def by_likelihood(**changes: object) -> Study:
-    """A toy whose arms are likelihoods and, of the Gaussian, scales."""
+    """Return a variant of `toy` that compares likelihoods and, for the Gaussian, two kinds of scale."""
     base = toy().base.with_changes(pixels="dequantised", figures=("decoder_samples",))
     fields = {
         "base": base,
@@ -48,12 +49,22 @@ def by_likelihood(**changes: object) -> Study:
     return toy(**(fields | changes))
 
 
-def run_study(study: Study, *words: str) -> int:
-    return study_main(study, ["--workers", "0", *words])
+def run_study(study: Study, *flags: str) -> int:
+    """Run a study in this process; return the exit code."""
+    return study_main(study, ["--workers", "0", *flags])
 
 
 def recorded(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[pd.DataFrame, list[str]]:
-    """(MLflow's children of the sweep, the states of Optuna's trials)."""
+    """Return the records of a sweep.
+
+    Args:
+        mlruns: the folder of all records.
+        sweep: the name of the sweep.
+        name: the name of the study.
+
+    Returns:
+        (MLflow's runs of the sweep's cells, the states of Optuna's trials).
+    """
     tracker = Tracker(paths.tracking_uri(None))
     experiment = tracker.experiments()[name]
     (parent,) = tracker.runs(experiment, {"role": "study", "sweep": sweep})["run_id"]

@@ -1,4 +1,7 @@
-"""A study end to end: --quick, resumed, extended, begun anew, exported again; and a design's cells."""
+"""Test a study end to end: --quick, resumed, extended, begun again with --fresh, and exported again.
+
+Also: cells that diverge or crash, changed declarations, and what a killed driver leaves.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ ROOT = paths.repository()
 
 
 def test_quick_study_file_end_to_end(mlruns: Path) -> None:
-    """As a user runs it: its own process, the table read back from what it wrote."""
+    """Run a study file in a process of its own, as a user does, and read its table from the files that it wrote."""
     command = [sys.executable, str(ROOT / "studies" / "latent_dims.py"), "--quick", "--dataset", "mnist-5k"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=mlruns.parent)
     assert done.returncode == 0, done.stderr
@@ -84,11 +87,11 @@ def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
     columns = ["tags.config.key", "metrics.test/elbo", "metrics.test/iwae_3", "metrics.train/elbo"]
     a, b = (frame[columns].sort_values("tags.config.key").reset_index(drop=True) for frame in (two, one))
     pd.testing.assert_frame_equal(a, b, check_exact=True)
-    assert set(two["run_id"]).isdisjoint(one["run_id"])  # --fresh keeps the old
+    assert set(two["run_id"]).isdisjoint(one["run_id"])  # --fresh keeps the runs of the earlier generation
 
 
 def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
-    """A trial RUNNING whose run is FINISHED is adopted; one whose run is RUNNING is killed and run again."""
+    """A RUNNING trial whose run is FINISHED becomes COMPLETE; a run that is RUNNING becomes KILLED and is run again."""
     assert run_study(toy()) == 0
     children, _ = recorded(mlruns)
     tracker = Tracker(paths.tracking_uri(None))
@@ -128,13 +131,13 @@ def test_a_changed_base_is_not_mixed_in(mlruns: Path, capsys: pytest.CaptureFixt
     assert "hidden (was [16], is [17]) in latent_dim=3, seed=0 | latent_dim=2, seed=0" in err
     assert "--fresh" in err
     assert run_study(changed, "--seeds", "1", "--fresh") == 0
-    assert run_study(toy(), "--seeds", "1", "--epochs", "2") == 0  # a base changed by flags is a sweep of its own
+    assert run_study(toy(), "--seeds", "1", "--epochs", "2") == 0  # flags that change the base make another sweep
     names = {path.name for path in (mlruns / "tables" / "toy").iterdir() if path.is_dir()}
     assert names == {"mnist-5k", "mnist-5k~2", "mnist-5k-epochs=2"}
 
 
 def test_a_factor_that_was_added_or_taken_away(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Cells that stay the same are kept; those that would be counted as what they are not are named."""
+    """Cells whose configuration stays the same are kept; the error names runs that do not fit the new declaration."""
     assert run_study(toy(), "--seeds", "1") == 0
     sigmas = toy().base.sigma, "raw"
     wider = toy(factors={"latent_dim": (2, 3), "sigma": sigmas}, baseline={"latent_dim": 2, "sigma": "raw"})
@@ -149,7 +152,7 @@ def test_a_factor_that_was_added_or_taken_away(mlruns: Path, capsys: pytest.Capt
 def test_a_trial_that_needs_more_memory_than_there_is(
     mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the estimate before the start let pass: the allocation that fails is real, and the other cells go on."""
+    """The check before the start is switched off; a real allocation fails in one run, and the other cells go on."""
     monkeypatch.setattr("vaestudy.training.memory.require_memory", lambda *arguments: None)
     study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
     assert run_study(study) == 1
@@ -212,7 +215,7 @@ def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
 
 
 def test_study_of_likelihoods_end_to_end(mlruns: Path) -> None:
-    """One table of all kinds by bits/dim, an arm's missing options left blank, and the pictures."""
+    """All families share one table in bits/dim; options that a likelihood lacks are blank; the figures are drawn."""
     study = by_likelihood()
     assert run_study(study, "--seeds", "1") == 0
     folder = mlruns / "tables" / "toy"

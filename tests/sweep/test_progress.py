@@ -1,4 +1,4 @@
-"""What is shown of a sweep under way."""
+"""Test the progress display of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vaestudy.sweep.progress import ProgressDisplay
 
 @pytest.mark.parametrize(("likelihoods", "ranked"), [(("bernoulli",), True), (("bernoulli", "beta"), False)])
 def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ranked: bool) -> None:
-    """Nats of a Bernoulli and of a density have no common zero, so no run of both is the best."""
+    """Nats of a Bernoulli and of a density have no common zero, so among runs of both there is no best one."""
     study = toy(base=toy().base.with_changes(pixels="dequantised"), factors={"likelihood": likelihoods}, full={},
                 baseline={"likelihood": "bernoulli"}, tabulate=("test/bits_per_dim",))  # fmt: skip
     (cell, *_) = declaration.make_cells(study.base, study.factors, 1)
@@ -24,9 +24,9 @@ def test_a_best_so_far_only_where_there_is_one(likelihoods: tuple[str, ...], ran
     display.begin(cell)
     display.epoch(EpochEnd(cell.config.key, 1, history[0]))
     assert (bar.tasks[1].fields["shown"] == "train/elbo -2.00") == ranked
-    told = display.end(RunEnd(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
-    assert "test/bits_per_dim     2.000 ± 0.010" in told
-    assert "elbo" not in told
+    line = display.end(RunEnd(cell.config.key, Record(cell.config, metrics, history, [], {}, {}, {})))
+    assert "test/bits_per_dim     2.000 ± 0.010" in line
+    assert "elbo" not in line
     assert ("best train/elbo -2.00" in bar.tasks[0].fields["shown"]) == ranked
 
 
@@ -40,4 +40,4 @@ def test_a_notice_is_told_once() -> None:
         display.begin(cell)
         record = Record(cell.config, metrics, history, [], {}, {}, {}, notices=notices)
         lines.append(display.end(RunEnd(cell.config.key, record)).splitlines())
-    assert [said[1:] for said in lines] == [["odd"], ["odder"]]
+    assert [line[1:] for line in lines] == [["odd"], ["odder"]]

@@ -1,4 +1,7 @@
-"""Optuna in a PostgreSQL that the test starts: two drivers with two workers each, and one that has to leave."""
+"""Test Optuna's trials in a PostgreSQL database that the tests start.
+
+Two drivers with two workers each share the database; a second driver on the same sweep is refused.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """The URI of a fresh database on the loopback interface."""
+    """Start a new PostgreSQL server on the loopback interface; return the URI of its database."""
     pytest.importorskip("psycopg")
     binaries = BIN[-1] if BIN else Path(shutil.which("initdb") or "/nowhere/initdb").parent
     if not (binaries / "initdb").exists():

@@ -1,4 +1,8 @@
-"""A Dask cluster that already stands: the same work goes there, a worker may die, and nothing listens elsewhere."""
+"""Test the workers on existing Dask clusters and on our own.
+
+A worker or the scheduler dies, TLS is used, a run kills its worker, and our own cluster listens on the loopback
+interface only.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +34,17 @@ Process = subprocess.Popen[bytes]
 
 @contextmanager
 def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str, Process, list[Process]]]:
-    """(a scheduler's address, the scheduler, its two workers), all on the loopback interface."""
+    """Start a Dask cluster on the loopback interface; yield (the scheduler's address, the scheduler, two workers)."""
     port, log = free_port(), (folder / "dask.log").open("wb")
     address = f"{scheme}://127.0.0.1:{port}"
 
-    def dask(*words: str) -> Process:
-        command = [sys.executable, "-m", "dask", *words, "--host", f"{scheme}://127.0.0.1" if tls else "127.0.0.1"]
+    def dask(*arguments: str) -> Process:
+        command = [sys.executable, "-m", "dask", *arguments, "--host", f"{scheme}://127.0.0.1" if tls else "127.0.0.1"]
         return subprocess.Popen([*command, *tls], stdout=log, stderr=log, start_new_session=True)
 
     scheduler = dask("scheduler", "--port", str(port), "--no-dashboard")
-    words = ("--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--dashboard-address", "127.0.0.1:0")
-    workers = [dask("worker", address, *words) for _ in range(2)]
+    flags = ("--nthreads", "1", "--memory-limit", "0", "--no-nanny", "--dashboard-address", "127.0.0.1:0")
+    workers = [dask("worker", address, *flags) for _ in range(2)]
     try:
         wait_for_port(port)
         yield address, scheduler, workers
@@ -50,7 +54,7 @@ def standing(folder: Path, scheme: str = "tcp", *tls: str) -> Iterator[tuple[str
 
 
 def script(folder: Path, name: str) -> Path:
-    """A study of four cells."""
+    """Write the file of a study of four cells; return its path."""
     path = folder / f"{name}.py"
     path.write_text(STUDY.replace('name="faults"', f'name="{name}"').replace("seeds=3", "seeds=1"))
     return path
@@ -67,7 +71,7 @@ def finished(name: str) -> pd.DataFrame:
 
 
 def under_way(folder: Path, mlruns: Path, name: str, address: str) -> subprocess.Popen[str]:
-    """A study on a standing cluster, with its first run finished or nearly so."""
+    """Start a study on an existing cluster; return its driver when the first run is finished or nearly finished."""
     command = [sys.executable, str(script(folder, name)), "--scheduler", address, "--retries", "3"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -84,7 +88,7 @@ def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> No
         end(workers[0])
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
-        assert workers[1].poll() is None  # the cluster goes on without us
+        assert workers[1].poll() is None  # the other worker is left alone
     done = finished("standing")
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
@@ -108,7 +112,7 @@ def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) 
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """(a certificate that is its own authority, its key)."""
+    """Return (a self-signed certificate, its key)."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "2"]
     subprocess.run([*openssl, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
@@ -121,8 +125,8 @@ def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
     (tmp_path / "stranger").mkdir()
     stranger, its_key = certificate(tmp_path / "stranger")
     files = ("--tls-ca", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
-    words = ("--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
-    with standing(tmp_path, "tls", *words) as (address, *_):
+    dask_files = ("--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key))
+    with standing(tmp_path, "tls", *dask_files) as (address, *_):
         command = [sys.executable, str(script(tmp_path, "tls")), "--epochs", "1", "--scheduler", address]
         refused = [*command, "--tls-ca", str(stranger), "--tls-cert", str(stranger), "--tls-key", str(its_key)]
         done = subprocess.run(refused, capture_output=True, text=True, check=False, timeout=120)
@@ -171,7 +175,7 @@ def test_what_would_wake_a_worker_beside_its_work_is_slowed_down() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
 def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlruns: Path) -> None:
-    """As the kernel's out-of-memory killer does it: SIGKILL, each time the trial is tried."""
+    """The worker gets SIGKILL each time the run is tried, as from the kernel's out-of-memory killer."""
     pool, deadly = DaskPool(1), tiny.with_changes(epochs=2000)
     killed: list[int] = []
     try:
@@ -185,7 +189,7 @@ def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlrun
                     for pid in found:
                         os.kill(pid, signal.SIGKILL)
                         killed.append(pid)
-        assert len(killed) == 1  # not tried again unasked: that is the driver's to decide, and to count
+        assert len(killed) == 1  # Dask did not repeat the run; the driver decides that
         (end_of_it,) = ends
         assert isinstance(end_of_it.outcome, RunFailure)
         assert end_of_it.outcome.reason.startswith("the worker was lost: KilledWorker")

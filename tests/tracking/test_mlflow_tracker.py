@@ -1,4 +1,4 @@
-"""What a tracking store must keep through what people do with its folder."""
+"""Test that a tracker's folder can be moved or copied, and that its runs and artifacts stay readable."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ print(run)
 
 @pytest.mark.parametrize("take", [shutil.move, shutil.copytree], ids=["moved", "copied"])
 def test_a_folder_that_was_moved_or_copied(take: Callable[[Path, Path], object], tmp_path: Path) -> None:
-    """MLflow keeps absolute addresses: what a copy holds is read there, and nothing is written to the original."""
+    """MLflow stores absolute addresses: files are read from the new folder, and nothing is written to the old one."""
     old, new = tmp_path / "a 50% _", tmp_path / "b"
-    words = [sys.executable, "-c", FIRST, database_uri(old / "mlflow.db")]  # MLflow keeps a process's addresses, too
-    run = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    # In a process of its own, as MLflow also caches addresses within a process.
+    command = [sys.executable, "-c", FIRST, database_uri(old / "mlflow.db")]
+    run = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     take(old, new)
     before = sorted(old.rglob("*.txt"))
     moved = store(new)

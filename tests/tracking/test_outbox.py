@@ -1,4 +1,7 @@
-"""A tracker out of reach, at the start or midway: nothing stops, nothing is lost, and delivery can be repeated."""
+"""Test the outbox: the tracker is out of reach at the start or later, or the disk is full.
+
+The study goes on, no result is lost, and `vaestudy sync` can be repeated without publishing anything twice.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    """A tracking server on the loopback interface, ready to answer."""
+    """Start an MLflow server on the loopback interface; return when it accepts connections."""
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
                "--backend-store-uri", paths.database_uri(folder / "server.db"),
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
@@ -49,7 +52,7 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
     assert len(outbox.waiting_entries(uri)) == 2
     assert main(["sync"]) == 1  # still down
     assert len(outbox.waiting_entries(uri)) == 2
-    assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # repeats nothing
+    assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # runs no cell again
     assert "2 runs, 2 done" in capsys.readouterr().err
     server = serve(port, tmp_path)
     try:
@@ -70,7 +73,7 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
 def test_results_that_an_earlier_revision_left_are_delivered(
     place: int, tmp_path: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before the folder was called outbox it had another name; what waits there is not lost."""
+    """Earlier revisions used other folder names; records that wait there are published too."""
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1
@@ -93,7 +96,7 @@ def test_results_that_an_earlier_revision_left_are_delivered(
 def test_server_stops_and_starts_in_the_midst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while a run is under way, back three runs later: the study ends well, and every result is there."""
+    """The server is killed during a run and started again three runs later: every result is published."""
     port, ends, finish = free_port(), 0, Publisher.finish
     uri, server = f"http://127.0.0.1:{port}", serve(port, tmp_path)
 
@@ -118,7 +121,7 @@ def test_server_stops_and_starts_in_the_midst(
     assert len(done) == 6
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(runs["status"])
-    assert "KILLED" in set(runs["status"])  # the run that the server had begun when it died
+    assert "KILLED" in set(runs["status"])  # the run that was open when the server was killed
     assert outbox.waiting_entries() == []
 
 
@@ -132,8 +135,8 @@ def test_a_single_run_whose_tracker_goes_waits_too(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Tracker, "finish", refuse)
-    words = ["train", "--dataset", "mnist-5k", "--subset", "60", "--epochs", "1", "--figures", "reconstructions"]
-    assert main(words) == 1
+    command = ["train", "--dataset", "mnist-5k", "--subset", "60", "--epochs", "1", "--figures", "reconstructions"]
+    assert main(command) == 1
     captured = capsys.readouterr()
     assert "No space left on device" in captured.err
     assert "the result waits on disk" in captured.err
@@ -152,7 +155,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
 
 
 def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    """A lock that somebody holds for long: the result waits, and is delivered when the study ends."""
+    """Another process locks the database for long: the record waits and is published when the study ends."""
     assert run_study(toy(), "--seeds", "1") == 0
     finish = Tracker.finish
 
@@ -166,7 +169,7 @@ def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str]
     assert run_study(toy(), "--seeds", "2") == 0
     assert capsys.readouterr().err.count("tracking is out of reach") == 1
     children, states = recorded(mlruns)
-    assert children["status"].tolist().count("KILLED") == 1  # what could not be closed in time
+    assert children["status"].tolist().count("KILLED") == 1  # the run that was open during the lock
     done = children[children["status"] == "FINISHED"]
     assert len(done) == 4
     assert done["tags.config.key"].is_unique
@@ -204,7 +207,7 @@ def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch
 
 @pytest.fixture
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A recording folder on a disk of 3 MB."""
+    """Set mlruns to a folder on a disk of 3 MB; return the disk's folder."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]

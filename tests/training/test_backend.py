@@ -1,4 +1,4 @@
-"""The choice of library never changes results beyond float32's rounding, and is undone where it would."""
+"""The choice of the matrix library: it never changes results by more than float32 rounding, else it is undone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def restore() -> None:
 
 
 def test_products_are_float32_exact_after_it(tiny: RunConfig) -> None:
-    words = backend.configure(tiny.with_changes(hidden=(256,)))
-    assert "default" in words or "oneDNN" in words
+    description = backend.configure(tiny.with_changes(hidden=(256,)))
+    assert "default" in description or "oneDNN" in description
     for rows, a, b in ((1, 784, 256), (37, 784, 256), (1000, 256, 784), (50, 4, 256)):
         assert backend._error.__wrapped__(rows, a, b, 1) < backend.FLOAT32_ERROR
 
@@ -40,7 +40,7 @@ def test_other_processors_keep_the_default(tiny: RunConfig, monkeypatch: pytest.
 
 
 def test_bfloat16_would_be_noticed() -> None:
-    """The threshold tells float32 from bfloat16 by three orders of magnitude."""
+    """bfloat16 exceeds the threshold by a factor above 100, so the threshold separates it from float32."""
     a, b = torch.randn(100, 784), torch.randn(784, 256)
     rounded = (a.bfloat16() @ b.bfloat16()).float()
     exact = a.double() @ b.double()
@@ -66,10 +66,12 @@ print(kept, faults())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
 def test_freed_memory_is_used_again() -> None:
-    """No page of a large tensor is fetched anew for the next of its size; in a process of its own, as a heap's past
-    decides where the next block comes from."""
+    """A large tensor reuses the pages of a freed tensor of the same size.
+
+    The test runs in a separate process, because the earlier use of malloc decides where the next block comes from.
+    """
     done = subprocess.run([sys.executable, "-c", PAGES], check=True, capture_output=True, text=True)
     kept, faults = done.stdout.split()
     if kept == "False":
         pytest.skip("another C library")
-    assert int(faults) < 64 * 2**20 / 4096  # of 20 such tensors
+    assert int(faults) < 64 * 2**20 / 4096  # the pages of one tensor; 20 are allocated

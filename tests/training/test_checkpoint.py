@@ -1,4 +1,4 @@
-"""A run that is killed goes on from its last epoch with the same bits; a torn checkpoint is seen."""
+"""A killed run continues from its last checkpoint with the same bits; a damaged checkpoint is detected."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_trajectory_is_bit_identical(tiny: RunConfig, tmp_path: Path, changes: d
     config = tiny.with_changes(epochs=5, **changes)
     data = datasets.load_splits(config, Path())
     unbroken = train(config, data)
-    with pytest.raises(Killed):  # before the checkpoint of that epoch is written
+    with pytest.raises(Killed):  # raised before the checkpoint of that epoch is written
         train(config, data, until(dies_in), CheckpointStore(tmp_path, config.key))
-    told: list[int] = []
-    resumed = train(config, data, lambda epoch, metrics: told.append(epoch), CheckpointStore(tmp_path, config.key))
-    assert told == [1, 2, 3, 4, 5]
+    reported: list[int] = []
+    resumed = train(config, data, lambda epoch, metrics: reported.append(epoch), CheckpointStore(tmp_path, config.key))
+    assert reported == [1, 2, 3, 4, 5]
     assert resumed.history == unbroken.history
     for name, value in unbroken.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name

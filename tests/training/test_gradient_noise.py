@@ -1,4 +1,4 @@
-"""The gradient's variance in its parts: closed forms of one dimension, a literal count, and real minibatches."""
+"""Gradient noise against closed forms in one dimension, gradients of single images, and real minibatches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from vaestudy.training.train import train
 
 
 def close(metrics: dict[str, float], name: str, exact: float, factor: float = 1.0) -> bool:
-    """Within 4.5 of the standard errors that the estimate itself claims."""
+    """Return whether factor times the metric is within 4.5 of its own reported standard errors of `exact`."""
     return abs(factor * metrics[name] - exact) < 4.5 * factor * metrics[f"{name}_se"]
 
 
 class TestLinearGaussian:
-    """d log w / d mu has variance 1 + a under A, a^2 / (1 + a) under B, 0 under sticking the landing, where q is exact.
+    """A linear Gaussian model in one dimension, where q is the exact posterior and the variances have closed forms.
 
-    The head's gradient is that times (x, 1), so its trace is that times x^2 + 1, whose mean is w^2 + s^2 + 1.
+    d log w / d mu has variance 1 + a under sgvb-a, a^2 / (1 + a) under sgvb-b, and 0 under stl. The gradient of the
+    head is d log w / d mu times (x, 1). So the trace of its covariance is that variance times x^2 + 1, and the mean of
+    x^2 + 1 is w^2 + s^2 + 1.
     """
 
     w, s, N = 1.7, 0.6, 4_000
@@ -59,7 +61,7 @@ class TestLinearGaussian:
 
     @pytest.mark.parametrize("name", ["sgvb-a", "sgvb-b", "stl", "score-function", "score-function-loo"])
     def test_noise_of_the_images(self, name: str) -> None:
-        """Off the posterior by `shift`: E_eps g = -(1 + a) shift (x, 1), so Var_x = ((1 + a) shift)^2 E[x^2]."""
+        """With mu wrong by `shift`, E_eps g = -(1 + a) shift (x, 1), so Var_x = ((1 + a) shift)^2 E[x^2]."""
         shift = 0.3
         found = self.measured(name, 5, shift)["mu_head"]
         mean = (1 + self.a) * shift
@@ -68,13 +70,13 @@ class TestLinearGaussian:
         assert found["snr"] == pytest.approx(math.sqrt(found["signal"] / found["variance"]))
 
     def test_value_of_a_has_no_noise_but_that_of_the_images(self) -> None:
-        """At the exact posterior A is log p(x) for every draw: its variance over x is 1/2."""
+        """At the exact posterior sgvb-a is log p(x) for every draw; its variance over x is 1/2."""
         found = self.measured("sgvb-a")["value"]
         assert found["var_eps"] < 1e-12
         assert close(found, "var_x", 0.5)
 
     def test_standard_errors_are_honest(self) -> None:
-        """The scatter of independent estimates is what each says of itself, within that of 40 draws."""
+        """The scatter of 40 independent estimates agrees with the standard error that each of them reports."""
         model = LinearGaussianVAE(self.w, self.s, 0.3)
         found = []
         for k in range(40):
@@ -89,7 +91,7 @@ class TestLinearGaussian:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_equals_a_literal_count(name: str) -> None:
-    """Against gradients of single images, formed one by one, in every group: the same images and the same noise."""
+    """Each group agrees with the gradients of single images, formed one by one from the same images and noise."""
     L, n = 3, 2
     model = small_vae(second_biases=True, hidden=(6, 5))
     x = torch.rand(BLOCKS * n, 784, generator=stream("test-count"), dtype=torch.float64)
@@ -123,7 +125,7 @@ def test_equals_a_literal_count(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[torch.nn.Module, torch.Tensor]:
-    """A model trained for a moment, and its train images in [0, 1]."""
+    """Return a model trained for two epochs, and its train images in [0, 1]."""
     torch.set_num_threads(1)
     config = RunConfig(dataset="mnist-5k", epochs=2, hidden=(32,), latent_dim=4, figures=(), valid_size=500)
     data = datasets.load_splits(config, Path())
@@ -132,7 +134,7 @@ def trained() -> tuple[torch.nn.Module, torch.Tensor]:
 
 @pytest.mark.parametrize(("M", "L", "shared"), [(5, 1, False), (20, 4, False), (20, 1, True)])
 def test_law_of_the_minibatch(trained: tuple[torch.nn.Module, torch.Tensor], M: int, L: int, shared: bool) -> None:
-    """The scatter of real minibatch gradients is (Var_x + Var_eps(1) / L) / M; with shared noise it is above that."""
+    """The variance of real minibatch gradients is (Var_x + Var_eps(1) / L) / M; with shared noise it is larger."""
     model, x = trained
     parts = block_sums(model, x[:1000], "sgvb-b", 1, stream("test-law"))["all"].metrics(1)
     total, squares, steps = 0.0, 0.0, 300
@@ -145,7 +147,7 @@ def test_law_of_the_minibatch(trained: tuple[torch.nn.Module, torch.Tensor], M: 
         total, squares = total + gradient.double(), squares + gradient.double().square().sum()
     variance = ((squares - total.square().sum() / steps) / (steps - 1)).item()
     predicted = (parts["var_x"] + parts["var_eps"] / L) / M
-    # The trace of a sample covariance of `steps` gradients; the components' own error beside it.
+    # Relative error of the trace of a sample covariance of `steps` gradients, combined with the components' own error.
     error = math.hypot(0.04, (parts["var_x_se"] + parts["var_eps_se"] / L) / M / predicted)
     if shared:
         assert variance > 1.5 * predicted
@@ -180,7 +182,7 @@ def test_estimators_beside_the_runs_own_see_the_same_weights_and_draws(tiny: Run
 
 
 def test_best_number_of_draws() -> None:
-    """By the formula, and by trying: the variance that a given time buys is least there."""
+    """The result equals the formula, and the variance for a given time is larger for a smaller and for a larger L."""
     fixed, each, var_x, var_eps = 3.0, 0.5, 2.0, 40.0
     best = best_samples(fixed, each, var_x, var_eps)
     assert best == pytest.approx(math.sqrt(fixed * var_eps / (each * var_x)))

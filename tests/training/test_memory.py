@@ -1,4 +1,4 @@
-"""What a run takes is known before it starts: the estimate against a process, and what is refused."""
+"""The memory estimate against a real process, and which runs are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_m_1000_with_l_50_stays_below_a_gibibyte_and_a_half() -> None:
-    """All draws at once would take 5 GiB. By dreg, whose weights couple all draws."""
+    """All draws at once would take 5 GiB. The objective is dreg, because its weights couple all draws."""
     done = subprocess.run([sys.executable, "-c", RUN, "dreg"], capture_output=True, text=True, check=True)
     peak = int(done.stdout) * 1024
     assert peak < 1.5 * 2**30

@@ -1,4 +1,4 @@
-"""Milestones along the way: when they are taken, what they cost, and that a resumed run has the same."""
+"""Milestones: when they are recorded, that the clock excludes scoring, and that a resumed run has the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def images_of(metrics: dict[str, float]) -> dict[int, float]:
 
 
 def test_taken_at_the_end_of_the_step_that_saw_them(tiny: RunConfig) -> None:
-    """200 images in steps of 50, twice; 400 is the end, and what lies beyond it is not reached."""
+    """Two epochs of 200 images in steps of 50: the run ends at 400 images, so milestones above 400 are not reached."""
     config = tiny.with_changes(milestones=(1, 50, 60, 201, 9_999), samples=3)
     result = train(config, datasets.load_splits(config, Path()))
     assert images_of(result.milestones) == {1: 50, 50: 50, 60: 100, 201: 250, 400: 400}
@@ -49,14 +49,14 @@ def test_the_clock_stands_still_while_scoring(tiny: RunConfig, monkeypatch: pyte
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     config = tiny.with_changes(milestones=(10,))
     model = VAE(config)
-    along = MilestoneRecorder(model, torch.rand(5, 784, generator=stream("x")), 20)
-    along.start()  # 0
-    along.step(10)  # stops at 1, starts at 2
-    along.step(10)  # stops at 3, starts at 4
-    along.stop()  # 5
-    assert along.seconds == 3
-    assert along.metrics["along/10/seconds"] == 1
-    assert along.metrics["along/20/seconds"] == 2
+    recorder = MilestoneRecorder(model, torch.rand(5, 784, generator=stream("x")), 20)
+    recorder.start()  # 0
+    recorder.step(10)  # stops at 1, starts at 2
+    recorder.step(10)  # stops at 3, starts at 4
+    recorder.stop()  # 5
+    assert recorder.seconds == 3
+    assert recorder.metrics["along/10/seconds"] == 1
+    assert recorder.metrics["along/20/seconds"] == 2
     assert time.perf_counter is module.time.perf_counter
 
 
@@ -85,7 +85,7 @@ def test_a_resumed_run_has_the_same(tiny: RunConfig, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("sqrt", 0.5), ("linear", 0.25)])
 def test_step_size_grows_with_m(tiny: RunConfig, rule: str, factor: float) -> None:
-    """At M=25 the reference's rate times the rule's factor, and the same bits as with that rate outright."""
+    """At M=25 the step size is multiplied by the rule's factor; configuring the product gives the same bits."""
     assert LR_SCALINGS.load(rule)(25) == factor
     assert LR_SCALINGS.load(rule)(100) == 1
     config = tiny.with_changes(minibatch=25, epochs=1)

@@ -1,4 +1,4 @@
-"""The optimiser that spends nothing around the arithmetic steps like torch's own, to the bit."""
+"""`DirectAdam` gives the same bits as torch's own Adam."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaestudy.training.optimizers import DirectAdam
 
 def take_steps(optimizer: optim.Optimizer, model: nn.Module, first: int, last: int) -> None:
     for step in range(first, last + 1):
-        optimizer.param_groups[0]["lr"] = 1e-2 / step  # a schedule moves it
+        optimizer.param_groups[0]["lr"] = 1e-2 / step  # as a schedule does
         for p in model.parameters():
             p.grad = torch.randn(p.shape, generator=stream("gradient", step, p.numel()))
         optimizer.step()
@@ -44,7 +44,7 @@ def test_direct_adam_is_torchs_to_the_bit(decay: float) -> None:
     assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
     a, b = state_tensors(ours, direct), state_tensors(theirs, plain)
     assert a.keys() == b.keys()
-    assert all(torch.equal(a[name], b[name]) for name in a)  # so each reads the other's checkpoints
+    assert all(torch.equal(a[name], b[name]) for name in a)  # so each can load the other's checkpoints
 
 
 def test_direct_adam_goes_on_from_a_checkpoint() -> None:
@@ -63,7 +63,7 @@ def test_direct_adam_goes_on_from_a_checkpoint() -> None:
 def test_another_torch_falls_back_to_its_public_adam(
     kernel: Callable[..., Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert optimizers.agrees()  # in the torch that is installed
+    assert optimizers.agrees()  # with the installed torch
     monkeypatch.setattr(optimizers.DirectAdam, "kernel", staticmethod(lambda: kernel))
     optimizers.agrees.cache_clear()
     try:

@@ -1,4 +1,4 @@
-"""A recorded gradient is autograd's, to the bit, for every member; what cannot be recorded is left to autograd."""
+"""A traced gradient equals autograd's, bit for bit, for every part; autograd computes what cannot be traced."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def minibatch(config: RunConfig, number: int, images: int) -> tuple[Tensor, Tensor]:
-    """x [M, P] and eps [L, M, D]."""
+    """Return x [M, P] and eps [L, M, D]."""
     generator = stream("minibatch", number)
-    levels = torch.randint(0, 256, (images, 784), generator=generator, dtype=torch.uint8)
-    x = PIXELS.load(config.pixels)(levels, generator)
+    grey_values = torch.randint(0, 256, (images, 784), generator=generator, dtype=torch.uint8)
+    x = PIXELS.load(config.pixels)(grey_values, generator)
     return x, torch.randn((config.samples, images, config.latent_dim), generator=generator)
 
 
 def plainly(model: VAE, x: Tensor, eps: Tensor) -> list[Tensor]:
-    """The loss and its gradients, by `backward`."""
+    """Return the loss and its gradients, computed by `backward`."""
     config = model.config
     estimate = OBJECTIVES.load(config.estimator)(terms(model, x, eps, config.log_guard))
     value = loss(estimate, config.reduction)
@@ -74,9 +74,9 @@ def test_a_recorded_gradient_is_autograds_to_the_bit(tiny: RunConfig, name: str)
     for step in range(4):  # the last minibatch of an epoch may be smaller
         x, eps = minibatch(model.config, step, 10 if step < 3 else 7)
         value, sums = gradient(x, eps)
-        ours, left = [value, *gradients(model)], [buffer.clone() for buffer in model.buffers()]
+        ours, buffers = [value, *gradients(model)], [buffer.clone() for buffer in model.buffers()]
         assert all(map(torch.equal, ours, plainly(model, x, eps)))
-        assert all(map(torch.equal, left, model.buffers()))
+        assert all(map(torch.equal, buffers, model.buffers()))
         assert sums.shape == (3,)
         assert not any(t.requires_grad for t in ours)
         with torch.no_grad():
@@ -95,7 +95,7 @@ def by_the_numbers(x: Tensor) -> Tensor:
 
 
 class Counter:
-    """Another factor at each call."""
+    """A factor that is different at each call."""
 
     def __init__(self) -> None:
         self.calls = 0.0
@@ -106,7 +106,7 @@ class Counter:
 
 
 class Latest:
-    """The factor is the last input's, kept where no tape writes."""
+    """A factor that is stored by assignment of a new buffer; a trace only repeats writes in place."""
 
     def __init__(self, module: nn.Module) -> None:
         module.register_buffer("latest", torch.zeros(()))
@@ -118,20 +118,20 @@ class Latest:
 
 
 @pytest.mark.parametrize(
-    ("scale", "words"),
+    ("scale", "description"),
     [
-        (by_the_numbers, "autograd, as no tape can be made"),
-        (Counter(), "autograd, as a tape does not agree to the bit"),
+        (by_the_numbers, "autograd, as the step cannot be traced"),
+        (Counter(), "autograd, as the traced step does not agree to the bit"),
     ],
     ids=["a path that depends on numbers", "a factor that changes"],
 )
 def test_what_cannot_be_recorded_is_left_to_autograd(scale: Callable[[Tensor], Tensor], description: str) -> None:
     module, x = nn.Linear(3, 2), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     gradient = TracedGradient(module, quadratic(module, scale))
-    value, told = gradient(x)
+    value, extra = gradient(x)
     found = gradients(module)
     assert gradient.description.startswith(description)
-    assert told == x.sum()
+    assert extra == x.sum()
     factor = scale.calls if isinstance(scale, Counter) else x.sum()
     plain = (module(x) * factor).square().sum()
     torch.testing.assert_close([value, *found], [plain, *torch.autograd.grad(plain, tuple(module.parameters()))])
@@ -141,13 +141,13 @@ def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
     module, x = nn.Linear(3, 2), torch.rand(4, 3)
     gradient = TracedGradient(module, quadratic(module, Latest(module)))
     gradient(x)
-    assert gradient.description == "autograd, as a tape does not agree to the bit"
+    assert gradient.description == "autograd, as the traced step does not agree to the bit"
     gradient(2 * x)
     assert module.latest == 2 * x.sum()
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "description"),
     [
         ({}, RECORDED),
         ({"samples": 300}, "autograd"),  # in chunks
@@ -166,7 +166,7 @@ def test_a_torch_that_records_nothing_gives_the_same_weights(tiny: RunConfig, mo
     plain = train(tiny, images)
     assert (recorded.gradient_description, plain.gradient_description) == (
         RECORDED,
-        "autograd, as no tape can be made (NotImplementedError: this torch has no make_fx)",
+        "autograd, as the step cannot be traced (NotImplementedError: this torch has no make_fx)",
     )
     weights = plain.model.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in recorded.model.state_dict().items())

@@ -1,4 +1,4 @@
-"""The loop: reproducible, true to the article's script, and stopping by name where it diverges."""
+"""The training loop: it is reproducible, follows the article's script, and raises a named error if it diverges."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from vaestudy.scoring.score import score
 from vaestudy.training.divergence import ExplodedBound, NonFiniteLoss, raise_if_diverged
 from vaestudy.training.train import run_notices, train
 
-# Losses of a fixed seed after each epoch, nats: they move only if the computation does. Other processors round
-# otherwise, hence the tolerance.
+# train/elbo of a fixed seed after each epoch, nats: it changes only if the computation changes. The test has a
+# tolerance because other processors round differently.
 GOLDEN = {"default": (-460.227, -288.783), "article": (-458.173, -283.191)}
 
 
@@ -42,7 +42,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_same_config_same_bits(tiny: RunConfig, changes: dict) -> None:
     config = tiny.with_changes(**changes)
     first = weights(config)
-    torch.manual_seed(12345)  # whatever else drew from torch's own generator
+    torch.manual_seed(12345)  # as if other code had used torch's global generator
     torch.randn(7)
     assert same(first, weights(config))
 
@@ -69,7 +69,7 @@ def test_golden_losses(name: str) -> None:
 
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything in float64: where a raw sigma comes near 0 the gradient of ln sigma^2 magnifies every rounding."""
+    """Compute in float64: where a raw sigma is near 0, the gradient of ln sigma^2 magnifies every rounding error."""
     monkeypatch.setattr("vaestudy.data.pixels.grey", lambda images, generator: images.double() / 255)
     torch.set_default_dtype(torch.float64)
     yield
@@ -78,7 +78,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("samples", [1, 2])
 def test_article_preset_follows_the_articles_script(double: None, samples: int) -> None:
-    """Step by step beside a literal transcription of its loss and its optimiser, on the same images and noise."""
+    """The weights equal those of a literal transcription of its loss and optimiser, on the same images and noise."""
     config = RunConfig.preset("article", dataset="mnist-5k", samples=samples, epochs=1, valid_size=2500, figures=())
     data = prepare(config)
     images = data.train.images[:450]
@@ -110,9 +110,9 @@ def test_edges_of_l_and_m(tiny: RunConfig, changes: dict) -> None:
     result = train(config, prepare(config))
     assert all(torch.isfinite(p).all() for p in result.model.parameters())
     assert len(result.history) == 2
-    said = run_notices(config, prepare(config))
-    assert bool(said) == (config.minibatch > 200)
-    assert all("10000" in line for line in said)
+    notices = run_notices(config, prepare(config))
+    assert bool(notices) == (config.minibatch > 200)
+    assert all("10000" in line for line in notices)
 
 
 def test_one_importance_sample_is_said_to_be_sgvb_a(tiny: RunConfig) -> None:
@@ -126,11 +126,11 @@ def test_one_importance_sample_is_said_to_be_sgvb_a(tiny: RunConfig) -> None:
 
 @pytest.mark.parametrize("estimator", OBJECTIVES)
 def test_what_is_logged_is_the_elbo_whatever_is_trained(tiny: RunConfig, estimator: str) -> None:
-    """The same first step, hence the same weights, for one epoch of one step: all report the same draws' ELBO."""
+    """In one epoch of one step all objectives see the same weights and draws, so all report the same ELBO."""
     config = tiny.with_changes(epochs=1, minibatch=200, samples=5, estimator=estimator)
     reference = train(config.with_changes(estimator="sgvb-a"), prepare(config)).history[0]
     mine = train(config, prepare(config)).history[0]
-    # sgvb-b takes its KL in closed form and not by the draws.
+    # sgvb-b computes its KL in closed form, not from the draws.
     tolerance = 0.02 if estimator == "sgvb-b" else 1e-6
     assert mine["train/elbo"] == pytest.approx(reference["train/elbo"], rel=tolerance)
     assert mine["train/log_likelihood"] == pytest.approx(reference["train/log_likelihood"], rel=1e-6)
@@ -169,7 +169,7 @@ def test_a_diverged_run_stops_by_name(tiny: RunConfig) -> None:
 
 
 def test_a_bound_that_explodes_stops_by_name(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first epoch, which may be wild; what is not finite stops at once."""
+    """A very low bound stops the run after the first epoch; a bound that is not finite stops it at once."""
     monkeypatch.setattr("vaestudy.training.divergence.LOWEST_BOUND", -1.0)
     with pytest.raises(ExplodedBound, match=r"(train|valid)/elbo is -\d.* after epoch 2") as stopped:
         train(tiny, prepare(tiny))
@@ -213,7 +213,7 @@ def test_recorded_at_each_epoch(tiny: RunConfig) -> None:
 
 
 def test_weight_prior_shrinks_weights(tiny: RunConfig) -> None:
-    """The MAP gradient is theta / N beside the mean over images: with one step of plain size it can be read off."""
+    """The prior adds theta / N to the mean gradient over images: after a single step the weights are smaller."""
     config = tiny.with_changes(minibatch=200, epochs=1, optimizer="adagrad", init="aevb-normal", learning_rate=0.05)
     plain, prior = weights(config), weights(config.with_changes(weight_prior=True))
     assert not same(plain, prior)

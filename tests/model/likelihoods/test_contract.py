@@ -1,4 +1,4 @@
-"""The contract of every likelihood, with each of its options; a new member joins by being listed."""
+"""Tests that every likelihood must pass, with each of its options. A new likelihood in the table is tested, too."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from tests.support.likelihoods import constant_head, make
 from vaestudy.config import compatibility
 from vaestudy.config.registry import LIKELIHOODS, PIXELS, SIGMAS
 from vaestudy.model.likelihoods.base import CELL_WIDTH, Likelihood, Scaled
+from vaestudy.model.likelihoods.beta import Beta
 from vaestudy.runtime.random_streams import stream
 
 BINARY = {"binarised", "stochastic"}
 
 
 def variants() -> dict[str, tuple[str, dict[str, str]]]:
-    """Each likelihood at its defaults, and with each value of each of its options."""
+    """Return label -> (name, changed options).
+
+    These are each likelihood with the default options, and with each other value of each of its options.
+    """
     found: dict[str, tuple[str, dict[str, str]]] = {}
     for name, member in LIKELIHOODS.items():
         found[name] = (name, {})
@@ -47,12 +51,12 @@ class TestEveryLikelihood:
         self.likelihood = make(name, **changes)
         g = stream("test-likelihoods")
         self.x = torch.rand(self.M, self.P, generator=g, dtype=torch.float64)
-        self.x[0], self.x[1] = CELL_WIDTH / 3, 1 - CELL_WIDTH / 3  # the darkest and the brightest level
+        self.x[0], self.x[1] = CELL_WIDTH / 3, 1 - CELL_WIDTH / 3  # the darkest and the brightest grey value
         shape = (self.L, self.M, self.likelihood.heads * self.P)
         self.head = (torch.randn(shape, generator=g, dtype=torch.float64) * 2).requires_grad_()
 
     def test_declares_itself(self, case: str) -> None:
-        """The spec is consistent, and the class needs no more memory than the spec says."""
+        """The spec is consistent, and `heads` is at most the `most_heads` from which memory is estimated."""
         name = VARIANTS[case][0]
         spec = LIKELIHOODS[name]
         assert set(spec.refusals) < set(PIXELS)
@@ -98,7 +102,7 @@ class TestEveryLikelihood:
             if VARIANTS[case][0] == "bernoulli":
                 seen = (draws <= edge).double().mean(0)
             elif case in MASSES:
-                # Cells are cut by edges: compare at the cell's own lower end.
+                # The edge may lie inside a cell. So compare at the lower end of the cell.
                 lower = math.floor(edge / CELL_WIDTH) * CELL_WIDTH
                 expected = self.likelihood.cdf(torch.full_like(head[:1, :, : self.P], lower), head[:1])[0]
                 seen = (draws < lower).double().mean(0)
@@ -107,7 +111,7 @@ class TestEveryLikelihood:
 
 
 class _LogProb(torch.nn.Module):
-    """`log_prob` as a module's forward, so that its parameters can be given."""
+    """A module with `log_prob` as its forward function, so that `functional_call` can replace its parameters."""
 
     def __init__(self, of: Likelihood) -> None:
         super().__init__()
@@ -119,7 +123,10 @@ class _LogProb(torch.nn.Module):
 
 @pytest.mark.parametrize("case", DENSITIES)
 def test_densities_integrate_to_one(case: str) -> None:
-    """By the midpoint rule in logit x, as a Beta may be infinite at the ends; over the real line for the Gaussian."""
+    """Integrate by the midpoint rule in logit x, because a Beta may be infinite at the ends.
+
+    The Gaussian is integrated over the real line instead.
+    """
     name, changes = VARIANTS[case]
     likelihood, n = make(name, **changes), 200_000
     for seed in range(4):
@@ -135,7 +142,7 @@ def test_densities_integrate_to_one(case: str) -> None:
         total = (likelihood.log_prob(x[:, None], head)[0].exp() * measure).sum()
         ends = torch.tensor([x[0], x[-1]], dtype=torch.float64)[:, None]
         inside = likelihood.cdf(ends, head[0, :2])
-        expected = (inside[1] - inside[0]).item()  # a Beta with a small shape holds mass beyond 2^-24
+        expected = (inside[1] - inside[0]).item()  # a Beta with a small a or b has mass between 2^-24 and the border
         assert total.item() == pytest.approx(expected, abs=2e-4)
         assert expected > 0.9 or name in ("beta", "logit-normal")
 
@@ -146,10 +153,10 @@ def test_no_density_gives_a_grey_level_more_than_its_whole_cell(case: str) -> No
     name, changes = VARIANTS[case]
     likelihood, n = make(name, **changes), 1000
     u = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    for level in (0, 1, 128, 255):
-        x = (level + u)[:, None] / 256
-        inside = math.log((level + 0.5) / (255.5 - level))
-        centres = (inside, (level + 0.5) / 256, 0.0)
+    for v in (0, 1, 128, 255):
+        x = (v + u)[:, None] / 256
+        inside = math.log((v + 0.5) / (255.5 - v))
+        centres = (inside, (v + 0.5) / 256, 0.0)
         for location in centres:
             for scale in (-14.0, -8.0, -3.0, 0.0):
                 head = constant_head(likelihood, [location, scale][: likelihood.heads], 1).expand(1, n, -1)
@@ -220,7 +227,7 @@ def test_finite_with_every_sigma(case: str, sigma: str, values: tuple[float, flo
     x=st.floats(2**-20, 1 - 2**-20, width=32),
 )
 def test_float32_against_float64(case: str, values: tuple[float, float], x: float) -> None:
-    """What rounding may cost: the inputs' own rounding, magnified by the slopes, and some of the value's."""
+    """The error is at most the rounding of the inputs, magnified by the slopes, plus the rounding of the value."""
     name, changes = VARIANTS[case]
     wide = make(name, **changes)
     shown = [*values, *[0.0] * 14][: wide.heads]
@@ -232,7 +239,9 @@ def test_float32_against_float64(case: str, values: tuple[float, float], x: floa
     found = narrow.log_prob(pixel.detach().float(), head.detach().float())
     assert head.grad is not None
     z = 1.0
-    if isinstance(wide, Scaled) and wide.heads <= 2:
+    if isinstance(wide, Beta) and wide.by_shapes:
+        z = max(shape.max().item() for shape in wide.shapes(head.detach()))  # both heads are scales
+    elif isinstance(wide, Scaled) and wide.heads <= 2:
         scale = wide.parts(head.detach())[1].exp().min().item()
         z = 1 / scale**2
     rounding = 2**-23
@@ -241,7 +250,10 @@ def test_float32_against_float64(case: str, values: tuple[float, float], x: floa
 
 @pytest.mark.parametrize("name", [name for name, spec in LIKELIHOODS.items() if spec.limits is not None])
 def test_a_decoders_raw_scale_is_its_magnitude(name: str) -> None:
-    """To the bit, value and gradient: the study of the decoder's scale leaves `abs` out."""
+    """`raw` and `abs` give the same value and gradient, bit for bit.
+
+    Therefore the study of the decoder's scale does not include `abs`.
+    """
     x = torch.rand(4, 6, generator=stream("test"), dtype=torch.float64)
     head = torch.randn((2, 4, 12), generator=stream("test", "head"), dtype=torch.float64).requires_grad_()
     values, slopes = [], []

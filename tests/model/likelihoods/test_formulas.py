@@ -1,4 +1,4 @@
-"""Each likelihood against what only it is: scipy, closed forms, formulas written out."""
+"""Tests of each likelihood against its own exact values: scipy, closed forms and literal formulas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vaestudy.runtime.random_streams import stream
 
 
 class TestAgainstScipy:
-    """In float64, far into the tails and at the ends of the scale."""
+    """Compare log p in float64, far in the tails and near the limits of the scale."""
 
     x = np.array([CLIP, 1e-4, 0.3, 0.5, 0.999, 1 - 2.0**-24])
 
@@ -40,8 +40,8 @@ class TestAgainstScipy:
         np.testing.assert_allclose(self.values("gaussian", location, sigma), stats.norm.logpdf(self.x, m, sigma), 1e-10)
         free = self.values("gaussian", location, sigma, likelihood_mean="free")
         np.testing.assert_allclose(free, stats.norm.logpdf(self.x, location, sigma), 1e-10)
-        held = min(max(location, -8 * sigma), 1 + 8 * sigma)
-        exact = stats.truncnorm.logpdf(self.x, -held / sigma, (1 - held) / sigma, held, sigma)
+        clamped = min(max(location, -8 * sigma), 1 + 8 * sigma)
+        exact = stats.truncnorm.logpdf(self.x, -clamped / sigma, (1 - clamped) / sigma, clamped, sigma)
         np.testing.assert_allclose(self.values("truncated-gaussian", location, sigma), exact, 1e-9, 1e-9)
         m = location
         exact = np.where(
@@ -86,15 +86,16 @@ class TestAgainstScipy:
         with np.errstate(divide="ignore"):
             exact = np.log(np.where((v == 0) | (v == 255), mass, inner))
         found = self.values("discretised-logistic", m, sigma)
-        seen = exact > -200  # differences of cdfs underflow; the product form does not
+        seen = exact > -200  # the difference of two distribution functions underflows; the product does not
         np.testing.assert_allclose(found[seen], exact[seen], rtol=1e-6)
         assert np.isfinite(found).all()
 
 
 class TestContinuousBernoulli:
-    """Closed forms of Loaiza-Ganem & Cunningham 2019."""
+    """Compare with the closed forms of Loaiza-Ganem & Cunningham 2019."""
 
     def log_c(self, y: float) -> float:
+        """Return ln C(y), from log p at one x."""
         a = math.log(y / (1 - y))
         x = 0.25
         head = torch.tensor([[[a]]], dtype=torch.float64)
@@ -138,7 +139,7 @@ class TestContinuousBernoulli:
 
 class TestOptimalScale:
     def test_maximises_the_likelihood(self) -> None:
-        """sigma^2 = the mean squared error over the pool: no other scale gives more."""
+        """sigma^2 is the mean squared error of the minibatch, and other scales give a lower likelihood."""
         g = stream("test-optimal")
         x = torch.rand(30, 8, generator=g, dtype=torch.float64)
         head = torch.randn(1, 30, 8, generator=g, dtype=torch.float64)
@@ -194,8 +195,8 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
     wide = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     exact = x * torch.nn.functional.logsigmoid(wide) + (1 - x) * torch.nn.functional.logsigmoid(-wide)
     exact.backward()
-    # e^-a is good to 2 roundings, y = 1 / (1 + e^-a) then to 3, the larger of y and 1 - y to 4, its logarithm, below
-    # ln 2, to 6; and, unless x is 0 or 1, x a and a nearly cancel.
+    # The error of e^-a is at most 2 roundings, that of y = 1 / (1 + e^-a) at most 3, that of the larger of y and 1 - y
+    # at most 4, and that of its logarithm, which is below ln 2, at most 6. Unless x is 0 or 1, x a and a nearly cancel.
     rounding = 2**-24
     cancelled = 0 if x in (0, 1) else 2 * abs(a)
     for found in (value, scored):
@@ -208,13 +209,16 @@ def test_bernoulli_in_float32_against_float64(a: float, x: float) -> None:
 @pytest.mark.parametrize("scale", [0.0, 1.0, 10.0, 100.0])
 @pytest.mark.parametrize("pixels", [784, 97, 98, 1])
 def test_bernoulli_by_products_of_many_pixels(scale: float, pixels: int) -> None:
-    """A product of factors as small as they get, (1/2)^98 at a = 0, does not underflow, whatever their number."""
+    """The product of the factors does not underflow, for any number of pixels.
+
+    The smallest possible product is (1/2)^98, at a = 0.
+    """
     g = stream("test-products")
     a, x = torch.randn(2, 5, pixels, generator=g) * scale, torch.rand(5, pixels, generator=g).round()
     exact = -torch.nn.functional.binary_cross_entropy_with_logits(
         a.double(), x.double().expand(a.shape), reduction="none"
     ).sum(-1)
-    for head in (a, a.clone().requires_grad_()):  # as scoring and as training compute it
+    for head in (a, a.clone().requires_grad_()):  # without and with a gradient, as in scoring and in training
         found = make_likelihood(RunConfig()).log_prob(x, head)
         assert ((found - exact).abs() <= 2**-24 * (6 * pixels + 10 * exact.abs())).all()
 
@@ -241,8 +245,8 @@ def test_categorical_is_a_softmax(scale: float, dtype: torch.dtype, close: float
 
     def literal(head: torch.Tensor, statistics: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         logits = head.view(L, M, P, 16) @ statistics + offset
-        levels = grey_value(x).long().expand(L, M, P).unsqueeze(-1)
-        return logits.log_softmax(-1).gather(-1, levels).squeeze(-1).sum(-1)
+        grey_values = grey_value(x).long().expand(L, M, P).unsqueeze(-1)
+        return logits.log_softmax(-1).gather(-1, grey_values).squeeze(-1).sum(-1)
 
     parts = (head, likelihood.statistics, likelihood.offset)
     twins = [part.detach().double().requires_grad_() for part in parts]  # type: ignore[operator]
