@@ -12,11 +12,11 @@ ARGS ?=
 
 help:
 	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
-	@echo "make tables                            export every study's tables again from what is tracked"
-	@echo "make ui                                serve MLflow's pages over what is tracked"
+	@echo "make tables                            export the tables of all studies again from the recorded runs"
+	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make test                              the tests"
-	@echo "make test-faults                       200 kills of a study under way, then a count"
-	@echo "make bench                             what things take, against a plain loop and the floor; 7 minutes"
+	@echo "make test-faults                       200 kills of a running study, then a count of its cells"
+	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
 	@echo "make check                             lint, types and tests"
 	@echo
 	@echo "Studies:"

@@ -79,7 +79,7 @@ def add_fields(
             text += f". One of: {', '.join(names)}"
         default = (defaults or {}).get(name, field.default)
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        if shown is not None and "[default" not in text and not (switches and field.annotation is bool):
+        if shown not in (None, "") and "[default" not in text and not (switches and field.annotation is bool):
             text += f" [default: {shown}]"
         if field.annotation is bool and switches:
             group.add_argument(flag(name), action="store_true", help=text)

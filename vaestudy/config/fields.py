@@ -57,7 +57,7 @@ class Choice:
         return value
 
 
-def _device(value: str) -> str:
+def device_name(value: str) -> str:
     """Return `value` if it names a device.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import compatibility
-from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, _device
+from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, device_name
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
@@ -134,7 +134,7 @@ class RunConfig(BaseModel):
     classifies the model's pictures."""
     threads: Count = 1
     """Number of CPU threads. Results are bit-identical only for the same number."""
-    device: Annotated[str, AfterValidator(_device)] = "cpu"
+    device: Annotated[str, AfterValidator(device_name)] = "cpu"
     """The device for the computation: cpu, cuda, cuda:N or mps."""
     iwae: Counts = (1, 10, 100)
     """The numbers K, up to 5,000, for which the importance-weighted bound L_K is scored on test at the end."""

@@ -79,10 +79,8 @@ def train(
     optimizer = OPTIMIZERS.load(config.optimizer)(model, config, len(images))
     schedule, epochs = SCHEDULES.load(config.schedule), config.epochs or 0
     rate = config.learning_rate * LR_SCALINGS.load(config.lr_scaling)(config.minibatch)
-    result, milestones = (
-        TrainResult(model, backend=backend_description),
-        MilestoneRecorder(model, x_valid, epochs * len(images)),
-    )
+    result = TrainResult(model, backend=backend_description)
+    milestones = MilestoneRecorder(model, x_valid, epochs * len(images))
     gradient = make_gradient(model)
 
     def measure(stage: str) -> None:
@@ -116,11 +114,8 @@ def train(
     # An optimal scale is fitted to the train images and then fixed, so that scored images never influence it.
     model.likelihood.fit_scale(lambda: mean_squared_error(model, images))
     measure("end")
-    result.train_seconds, result.milestones, result.gradient_description = (
-        milestones.seconds,
-        milestones.metrics,
-        gradient.description,
-    )
+    result.train_seconds, result.milestones = milestones.seconds, milestones.metrics
+    result.gradient_description = gradient.description
     return result
 
 
