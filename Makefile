@@ -48,7 +48,7 @@ ui: $(STAMP)
 	@$(BIN)/vaestudy ui $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP)
 	$(BIN)/python -m tests.robustness.faults $(ARGS)

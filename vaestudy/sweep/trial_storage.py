@@ -190,7 +190,7 @@ def repair(journal: Path) -> str | None:
     rest = journal.with_suffix(".torn")
     with rest.open("ab") as file:
         file.write(content[intact:])
-    scratch = journal.with_suffix(".mended")
+    scratch = journal.with_suffix(".repaired")
     scratch.write_bytes(content[:intact])
     scratch.replace(journal)
     return f"{journal} was torn; its incomplete end was cut off ({len(content) - intact} bytes, kept in {rest})"
