@@ -41,6 +41,11 @@ class Choice:
         """
         self.kind, self._names, self._registry = kind, names, registry
 
+    @classmethod
+    def of(cls, registry: Registry[Any], *names: str) -> Choice:
+        """Return the choice among the members of a registry and some further names; the registry names the kind."""
+        return cls(registry.kind, *names, registry=registry)
+
     @property
     def names(self) -> tuple[str, ...]:
         """All valid names."""

@@ -50,26 +50,26 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    dataset: Annotated[str, AfterValidator(Choice("dataset", "auto", registry=DATASETS))] = "auto"
+    dataset: Annotated[str, AfterValidator(Choice.of(DATASETS, "auto"))] = "auto"
     """The data set. auto means mnist if it is on disk or quick to download, else mnist-5k."""
     valid_size: CountOrZero | None = None
     """Number of train images that are set aside for validation [default: 5,000, or 500 of mnist-5k]."""
     subset: Count | None = None
     """Use only this many train images, and at most half as many of valid and of test. A quick look, not a result."""
-    pixels: Annotated[str, AfterValidator(Choice("pixel protocol", registry=PIXELS))] = "grey"
+    pixels: Annotated[str, AfterValidator(Choice.of(PIXELS))] = "grey"
     """The pixel protocol: how stored bytes become the pixel values x that are modelled."""
     latent_dim: Count = 10
     """D, the number of latent dimensions."""
     hidden: Counts = (256,)
     """Widths of the encoder's hidden layers. The decoder has the same widths in reverse order."""
-    activation: Annotated[str, AfterValidator(Choice("activation", registry=ACTIVATIONS))] = "relu"
+    activation: Annotated[str, AfterValidator(Choice.of(ACTIVATIONS))] = "relu"
     """The activation function of the hidden layers."""
-    init: Annotated[str, AfterValidator(Choice("init", registry=INITS))] = "torch"
+    init: Annotated[str, AfterValidator(Choice.of(INITS))] = "torch"
     """How weights are initialised: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB
     paper."""
     second_biases: bool = False
     """Give every layer a second bias vector, as the article's script does. It changes only Adam's step on biases."""
-    likelihood: Annotated[str, AfterValidator(Choice("likelihood", registry=LIKELIHOODS))] = "bernoulli"
+    likelihood: Annotated[str, AfterValidator(Choice.of(LIKELIHOODS))] = "bernoulli"
     """The decoder's distribution p(x|z)."""
     likelihood_scale: Annotated[str, AfterValidator(Choice("scale", "per-pixel", "learned", "fixed", "optimal"))] = (
         "per-pixel"
@@ -87,15 +87,15 @@ class RunConfig(BaseModel):
     head's first weights put it]."""
     likelihood_floor: Floor | None = None
     """The lower limit of the decoder's scale [default: the likelihood's own]."""
-    decoder_sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
+    decoder_sigma: Annotated[str, AfterValidator(Choice.of(SIGMAS))] = "log-variance"
     """The sigma parameterisation that turns the decoder's head into the scale of p(x|z)."""
-    sigma: Annotated[str, AfterValidator(Choice("sigma", registry=SIGMAS))] = "log-variance"
+    sigma: Annotated[str, AfterValidator(Choice.of(SIGMAS))] = "log-variance"
     """The sigma parameterisation that turns the encoder's head into the scale of q(z|x)."""
     sigma_floor: Floor = 0.0
     """The lower limit of the encoder's sigma."""
     init_sigma: Rate | None = None
     """The encoder's initial sigma, the same for every image [default: where the head's first weights put it]."""
-    estimator: Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))] = "sgvb-b"
+    estimator: Annotated[str, AfterValidator(Choice.of(OBJECTIVES))] = "sgvb-b"
     """The objective that a training step maximises. Scoring uses the same bounds for every objective."""
     minibatch: Count = 100
     """M, the number of images per step. The last minibatch of an epoch is used even if it is smaller."""
@@ -107,15 +107,15 @@ class RunConfig(BaseModel):
     """A number added inside the logarithms of the training loss (1e-8 in the article). Scoring never uses it."""
     weight_prior: bool = False
     """Train with a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
-    optimizer: Annotated[str, AfterValidator(Choice("optimizer", registry=OPTIMIZERS))] = "adam"
+    optimizer: Annotated[str, AfterValidator(Choice.of(OPTIMIZERS))] = "adam"
     """The optimiser."""
     optimizer_epsilon: Rate = 1e-8
     """The optimiser's epsilon, in the denominator of its step."""
     learning_rate: Rate = 1e-3
     """The optimiser's step size."""
-    lr_scaling: Annotated[str, AfterValidator(Choice("learning rate scaling", registry=LR_SCALINGS))] = "none"
+    lr_scaling: Annotated[str, AfterValidator(Choice.of(LR_SCALINGS))] = "none"
     """How the step size grows with M: not at all, with the square root of M / 100, or with M / 100."""
-    schedule: Annotated[str, AfterValidator(Choice("schedule", registry=SCHEDULES))] = "constant"
+    schedule: Annotated[str, AfterValidator(Choice.of(SCHEDULES))] = "constant"
     """How the step size changes over the epochs."""
     epochs: Count | None = None
     """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
@@ -127,7 +127,7 @@ class RunConfig(BaseModel):
     gradient_images: CountOrZero = 0
     """Number of train images on which the gradient's variance is measured at the start, after epoch 1 and at the end.
     0 measures nothing."""
-    gradient_estimators: tuple[Annotated[str, AfterValidator(Choice("estimator", registry=OBJECTIVES))], ...] = ()
+    gradient_estimators: tuple[Annotated[str, AfterValidator(Choice.of(OBJECTIVES))], ...] = ()
     """Objectives whose gradient is measured in addition to the run's own, at the same weights on the same draws."""
     class_scores: bool = False
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
@@ -138,7 +138,7 @@ class RunConfig(BaseModel):
     """The device for the computation: cpu, cuda, cuda:N or mps."""
     iwae: Counts = (1, 10, 100)
     """The numbers K, up to 5,000, for which the importance-weighted bound L_K is scored on test at the end."""
-    figures: Annotated[tuple[Annotated[str, AfterValidator(Choice("figure", registry=RUN_FIGURES))], ...], Field()] = (
+    figures: Annotated[tuple[Annotated[str, AfterValidator(Choice.of(RUN_FIGURES))], ...], Field()] = (
         "reconstructions",
         "prior_means",
         "training_curves",

@@ -203,5 +203,5 @@ class Bounded(Sigma):
 def make_sigma(name: str) -> Sigma:
     """Return the parameterisation called `name`."""
     spec = SIGMAS[name]
-    made: Sigma = SIGMAS.load(name)(spec.bounds)
+    made: Sigma = spec.load()(spec.bounds)
     return made

@@ -70,12 +70,12 @@ class Study(BaseModel):
     """The metrics in the study's table, one column each. The first is the main metric: the table also shows its
     difference to the baseline, and the progress display shows it when a run ends."""
     figures: tuple[
-        Annotated[str, AfterValidator(Choice("study figure", registry=STUDY_FIGURES))],
+        Annotated[str, AfterValidator(Choice.of(STUDY_FIGURES))],
         ...,
     ] = ("bound_and_parts",)
     """Names of the figures that are drawn from all runs of the study."""
     tables: tuple[
-        Annotated[str, AfterValidator(Choice("study table", registry=STUDY_TABLES))],
+        Annotated[str, AfterValidator(Choice.of(STUDY_TABLES))],
         ...,
     ] = ()
     """Names of further tables, in addition to the table of all cells."""

@@ -287,6 +287,6 @@ def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def make_likelihood(config: RunConfig) -> Likelihood:
     """Return the likelihood that the configuration names."""
-    name = config.likelihood
-    made: Likelihood = LIKELIHOODS.load(name)(config, LIKELIHOODS[name])
+    spec = LIKELIHOODS[config.likelihood]
+    made: Likelihood = spec.load()(config, spec)
     return made
