@@ -1,4 +1,4 @@
-"""The error for input that cannot be used, and its message for an unknown name. All rooms may import this file."""
+"""Errors that a command reports as one line, and the message for an unknown name. All rooms may import this file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from collections.abc import Iterable
 
 class BadInput(Exception):
     """An error in the user's input. Its message is one line; the command prints it and exits with code 2."""
+
+
+class TrackerUnavailable(Exception):
+    """The tracker cannot be used now: the server does not answer, the database is locked, or the disk is full.
+
+    Its message is one line without user and password.
+    """
+
+
+class NoTracker(TrackerUnavailable):
+    """There is no tracker at the address, or none that this version of MLflow can use; it makes no sense to wait."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:

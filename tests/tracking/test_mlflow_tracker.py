@@ -22,7 +22,7 @@ FIRST = """
 import sys
 from vaestudy.tracking.mlflow_tracker import Tracker
 tracker = Tracker(sys.argv[1])
-run = tracker.start(tracker.experiment("a study"), "one", {})
+run = tracker.start(tracker.create_experiment("a study", "", {}), "one", {})
 tracker.files(run, {"note.txt": b"one"})
 print(run)
 """
@@ -40,7 +40,7 @@ def test_a_folder_that_was_moved_or_copied(take: Callable[[Path, Path], object],
     moved = store(new)
     assert moved.read_file(run, "note.txt") == b"one"
     moved.files(run, {"more.txt": b"two"})
-    later = moved.start(moved.experiment("a study"), "two", {})
+    later = moved.start(moved.experiments()["a study"], "two", {})
     moved.files(later, {"note.txt": b"three"})
     assert sorted(old.rglob("*.txt")) == before
     assert {path.read_bytes() for path in new.rglob("*.txt")} == {b"one", b"two", b"three"}

@@ -49,9 +49,9 @@ def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: 
     err = capsys.readouterr().err
     assert err.count("tracking is out of reach") == 1
     assert "2 results wait on disk" in err
-    assert len(outbox.waiting_entries(uri)) == 2
+    assert len(outbox.waiting_entries(print, uri)) == 2
     assert main(["sync"]) == 1  # still down
-    assert len(outbox.waiting_entries(uri)) == 2
+    assert len(outbox.waiting_entries(print, uri)) == 2
     assert run_study(toy(), "--seeds", "1", "--tracking-uri", uri) == 1  # runs no cell again
     assert "2 runs, 2 done" in capsys.readouterr().err
     server = serve(port, tmp_path)
@@ -81,7 +81,7 @@ def test_results_that_an_earlier_revision_left_are_delivered(
     former.parent.mkdir(parents=True, exist_ok=True)
     current.rename(former)
     assert former.name.startswith(("spool", "vaestudy-spool"))
-    assert len(outbox.waiting_entries(uri)) == 2
+    assert len(outbox.waiting_entries(print, uri)) == 2
     server = serve(port, tmp_path)
     try:
         assert main(["sync"]) == 0
@@ -90,7 +90,7 @@ def test_results_that_an_earlier_revision_left_are_delivered(
         end(server)
     assert "2 results delivered, 0 waiting" in capsys.readouterr().out
     assert runs["status"].tolist() == ["FINISHED"] * 2
-    assert outbox.waiting_entries() == []
+    assert outbox.waiting_entries(print) == []
 
 
 def test_server_stops_and_starts_in_the_midst(
@@ -122,7 +122,7 @@ def test_server_stops_and_starts_in_the_midst(
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(runs["status"])
     assert "KILLED" in set(runs["status"])  # the run that was open when the server was killed
-    assert outbox.waiting_entries() == []
+    assert outbox.waiting_entries(print) == []
 
 
 def test_a_single_run_whose_tracker_goes_waits_too(
@@ -140,7 +140,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
     captured = capsys.readouterr()
     assert "No space left on device" in captured.err
     assert "the result waits on disk" in captured.err
-    ((_, entry),) = outbox.waiting_entries()
+    ((_, entry),) = outbox.waiting_entries(print)
     monkeypatch.setattr(Tracker, "finish", finish)
     assert main(["sync"]) == 0
     assert main(["sync"]) == 0
@@ -175,7 +175,7 @@ def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str]
     assert done["tags.config.key"].is_unique
     assert "RUNNING" not in set(children["status"])
     assert states == ["COMPLETE"] * 4
-    assert outbox.waiting_entries() == []
+    assert outbox.waiting_entries(print) == []
 
 
 def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +194,8 @@ def test_a_full_disk_under_mlruns_uses_the_other_place(mlruns: Path, monkeypatch
     monkeypatch.setattr(outbox, "_write", full)
     monkeypatch.setattr(Tracker, "finish", refuse)
     assert run_study(toy(), "--seeds", "1") == 1
-    assert all(not folder.is_relative_to(mlruns) for folder, _ in outbox.waiting_entries())
-    before = {entry.key: entry.record for _, entry in outbox.waiting_entries()}
+    assert all(not folder.is_relative_to(mlruns) for folder, _ in outbox.waiting_entries(print))
+    before = {entry.key: entry.record for _, entry in outbox.waiting_entries(print)}
     assert len(before) == 2
     monkeypatch.setattr(Tracker, "finish", finish)
     assert main(["sync"]) == 0
@@ -232,4 +232,4 @@ def test_a_disk_that_fills_up_midway(small_disk: Path, capsys: pytest.CaptureFix
     assert "RUNNING" not in set(children["status"])
     assert states.count("COMPLETE") == 40
     assert "RUNNING" not in states
-    assert outbox.waiting_entries() == []
+    assert outbox.waiting_entries(print) == []

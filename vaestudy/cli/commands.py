@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import itertools
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
-from vaestudy.errors import BadInput
+from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
-from vaestudy.run.record import EpochEnd, RunFailure
+from vaestudy.run.record import EpochEnd, Record, RunFailure
 from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
 from vaestudy.study.declaration import Cell, is_nats_of_pixels
-from vaestudy.study.sweep import Sweep, single_run
+from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.sweep.driver import run_sweep
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.worker_pool import WorkersLost
-from vaestudy.tracking import publisher
-from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.delivery import sync
+from vaestudy.tracking.destination import Destination
+from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
+from vaestudy.tracking.publisher import Publisher
 from vaestudy.training import backend
 from vaestudy.training.divergence import NonFiniteLoss
 
@@ -48,6 +51,7 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
         as_json: whether to print one JSON object in place of tables.
     """
     execute.require_device(config.device)
+    require_tracker(uri)
     err, out = consoles()
     notes: list[str] = []
 
@@ -57,35 +61,13 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
 
     if note:
         report(note)
-    sender = publisher.Publisher(uri, single_run(config), publisher.NO_SWEEP, report)
-    name = f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
-    sender.begin(name, config, {})
-    with progress(err) as bar:
-        task = bar.add_task("training", total=config.epochs, shown="")
-
-        def on_epoch(epoch: int, metrics: Metrics) -> None:
-            raise_if_interrupted()
-            sender.epoch(EpochEnd(config.key, epoch, metrics))
-            split = "valid" if "valid/elbo" in metrics else "train"
-            bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
-
-        try:
-            record = execute.execute(config, root, on_epoch, report)
-        except KeyboardInterrupt:
-            sender.close("KILLED")
-            raise
-        except NonFiniteLoss as error:
-            with deferring_interrupts():
-                run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
-            err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
-            return 1
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            with deferring_interrupts():
-                sender.fail(config.key, RunFailure(reason, traceback.format_exc(), diverged=False))
-            raise
-    with deferring_interrupts():
-        run_id = sender.finish(config.key, record)
+    sender = Publisher(uri, single_run(config), NO_SWEEP, report)
+    with sender.owning_records():
+        record = _train(config, root, sender, report)
+        if isinstance(record, int):
+            return record
+        with deferring_interrupts():
+            run_id = sender.finish(config.key, record)
     link = None
     if run_id is not None:
         to = sender.destination()
@@ -104,6 +86,40 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
         return 1
     out.print(f"run       {run_id}\n{_where(to.tracker, link)}")
     return 0
+
+
+def _train(config: RunConfig, root: Path, sender: Publisher, report: Callable[[str], None]) -> Record | int:
+    """Execute a single run and send its epochs to MLflow; return its record, or an exit code if it diverged.
+
+    If the run fails, it is closed in MLflow.
+    """
+    err, _ = consoles()
+    sender.begin(f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}",
+                 config, {})  # fmt: skip
+    with progress(err) as bar:
+        task = bar.add_task("training", total=config.epochs, shown="")
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            raise_if_interrupted()
+            sender.epoch(EpochEnd(config.key, epoch, metrics))
+            split = "valid" if "valid/elbo" in metrics else "train"
+            bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
+
+        try:
+            return execute.execute(config, root, on_epoch, report)
+        except KeyboardInterrupt:
+            sender.close("KILLED")
+            raise
+        except NonFiniteLoss as error:
+            with deferring_interrupts():
+                run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
+            err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
+            return 1
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            with deferring_interrupts():
+                sender.fail(config.key, RunFailure(reason, traceback.format_exc(), diverged=False))
+            raise
 
 
 def _where(tracker: Tracker, link: str) -> str:
@@ -130,7 +146,7 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
     """Score a tracked run again; add new scores to the run and change no recorded score. Return the exit code.
 
     Args:
-        run_id: the run's id in MLflow.
+        run_id: the run's id in MLflow, or its first digits.
         iwae: the K of the importance-weighted bounds to score; None repeats the scoring of a new run.
         root: the folder of the data sets.
         uri: the address of the tracker.
@@ -141,6 +157,7 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
     """
     err, out = consoles()
     tracker = Tracker(uri)
+    run_id = tracker.full_run_id(run_id)
     recorded = tracker.get(run_id)
     model = weights.unpack_weights(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
@@ -201,7 +218,7 @@ def export_tables(uri: str, name: str | None) -> int:
 def publish_waiting(uri: str | None) -> int:
     """Publish the results that wait in the outbox: for the tracker `uri`, or for all; return the exit code."""
     err, out = consoles()
-    delivered, left = publisher.sync(uri, lambda line: err.print(line, style="yellow"))
+    delivered, left = sync(uri, lambda line: err.print(line, style="yellow"))
     out.print(f"{delivered} results delivered, {left} waiting")
     return 1 if left else 0
 
@@ -216,6 +233,7 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
         locations: the folder of the data sets and the address of the tracker.
     """
     execute.require_device(sweep.base.device)
+    require_tracker(locations.tracking_uri)
     err, out = consoles()
     if sweep.note:
         err.print(sweep.note, style="yellow")
@@ -223,7 +241,7 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
     try:
         outcome = run_sweep(sweep, cells, options, locations, err)
-    except WorkersLost as error:
+    except (WorkersLost, TrackerUnavailable) as error:
         err.print(f"study {sweep.study.name}: {error}", style="red")
         return 1
     if outcome.unstarted:
@@ -232,7 +250,20 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
     if outcome.waiting:
         err.print(f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them", style="red")
         return 1
-    to = outcome.publisher.destination()
+    try:
+        _show_results(outcome.publisher.destination(), out)
+    except TrackerUnavailable as error:
+        err.print(f"all runs are done, but the tables need the tracker, which is out of reach ({error})", style="red")
+        err.print(f"`vaestudy tables {sweep.study.name}` exports them when it works again", style="red")
+        return 1
+    if outcome.crashed:
+        err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
+        return 1
+    return 0
+
+
+def _show_results(to: Destination, out: Console) -> None:
+    """Export a sweep's tables; print them, and where they are."""
     exported = export.export(to.tracker, to.experiment, to.sweep_run)
     for screen in exported.screens:
         print_uncut(out, screen)
@@ -240,7 +271,3 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
     out.print(_where(to.tracker, to.tracker.link(to.experiment, to.sweep_run)))
-    if outcome.crashed:
-        err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
-        return 1
-    return 0

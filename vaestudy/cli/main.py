@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input cannot be used (one line give
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -92,32 +93,33 @@ def evaluate_command(arguments: list[str]) -> int:
     if "iwae" in values:
         iwae = validated(RunConfig, {"iwae": values["iwae"]}, flag).iwae
     root, uri = data_root_of(values), paths.tracking_uri(values.get("tracking_uri"))
-    run_id = _known_run(values["run"], uri)
+    run_id = str(values["run"])
+    _require_known_run(run_id, uri)
     with gc_paused():
         from vaestudy.cli import commands
 
     return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
 
 
-def _known_run(name: str, uri: str) -> str:
-    """Return the full id of the run that `name` identifies.
+def _require_known_run(name: str, uri: str) -> None:
+    """Raise unless `name` can be the beginning of a run's id. In a local store, the run's folder of artifacts is found.
 
-    In a local store, the id is found by the name of the run's artifact folder. For any other tracker `name` is returned
-    unchanged.
+    This check is quick; `Tracker.full_run_id` is exact.
 
     Raises:
-        BadInput: no run or more than one run has an id that starts with `name`.
+        BadInput: `name` is not the beginning of an id, or no run or more than one run has such an id.
     """
+    if not re.fullmatch("[0-9a-f]{1,32}", name):
+        raise BadInput(f"run {name!r}: must be the id of a run, or the id's first digits (0 to 9, a to f)")
     database = paths.database_file(uri)
     if database is None:
-        return name
-    found = sorted(path.name for path in (database.parent / "artifacts").glob("*/*") if path.name.startswith(name))
+        return
+    found = [path for path in (database.parent / "artifacts").glob("*/*") if path.name.startswith(name)]
     if len(found) != 1:
         raise BadInput(
             f"{'no' if not found else 'more than one'} run {name!r} is tracked under {database.parent}; "
             "`vaestudy ui` or `mlflow ui` shows the ids"
         )
-    return found[0]
 
 
 def tables_command(arguments: list[str]) -> int:

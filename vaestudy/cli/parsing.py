@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
-from vaestudy.errors import BadInput
+from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.runtime.signals import handling_signals
 
 LOCATIONS = {
@@ -35,6 +35,9 @@ def run_guarded(name: str, work: Callable[[], int]) -> int:
             return work()
     except BadInput as error:
         print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except TrackerUnavailable as error:  # what the command needs is at an address that cannot be used
+        print(f"{name}: the tracker cannot be used: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)

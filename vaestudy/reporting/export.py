@@ -25,6 +25,7 @@ from vaestudy.reporting.figures import arms
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study, level_text
+from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
@@ -49,11 +50,11 @@ def export_all(tracker: Tracker, name: str | None) -> list[Path]:
         The folders that were written.
     """
     written = []
-    for experiment_name, experiment in sorted(tracker.experiments().items()):
-        if name is None or experiment_name == name:
-            parents = tracker.runs(experiment, {"role": "study"})
-            for run_id in reversed(parents["run_id"].tolist() if len(parents) else []):
-                written.append(export(tracker, experiment, run_id).folder)
+    for study, experiments in sorted(study_experiments(tracker).items()):
+        if name in (None, study):
+            parents = tracker.runs(experiments, {"role": "study"})
+            for row in parents.sort_values("start_time").to_dict("records") if len(parents) else ():
+                written.append(export(tracker, row["experiment"], row["run_id"]).folder)
     return written
 
 
@@ -70,7 +71,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     """
     row = tracker.get(parent)
     study = Study.model_validate_json(tracker.read_file(parent, "study.json"))
-    children = tracker.runs(experiment, parent=parent)
+    children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
     tidy = runs_frame.tidy_runs(children, study) if len(children) else children

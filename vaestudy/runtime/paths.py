@@ -5,10 +5,12 @@ Nothing slow is imported here, so a wrong path or address is reported at once.
 
 from __future__ import annotations
 
+import getpass
 import importlib.util
 import os
 import re
 import socket
+import tempfile
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -44,6 +46,22 @@ def mlruns() -> Path:
     """Return the folder for all records: VAESTUDY_MLRUNS if it is set, else mlruns/ at the repository's root."""
     named = os.environ.get(MLRUNS_VARIABLE)
     return Path(named).resolve() if named else repository() / "mlruns"
+
+
+def user_temporary(name: str) -> Path:
+    """Return a path for this user in the system's folder for temporary files."""
+    return Path(tempfile.gettempdir()) / f"vaestudy-{name}-{slug(_user_name())}"
+
+
+def _user_name() -> str:
+    """Return the name of this process's user, or the user's number if the system has no name for it.
+
+    A container that was started with an arbitrary user id has no entry for it in the list of users.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # KeyError before Python 3.13; ImportError without the module pwd
+        return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
 def slug(text: str) -> str:

@@ -12,6 +12,9 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime.paths import slug
 from vaestudy.study.declaration import Study, level_text
 
+NO_SWEEP = ""
+"""The name of the sweep of single runs, which belong to none."""
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -59,7 +59,13 @@ from vaestudy.study.sweep import Sweep
 from vaestudy.sweep.progress import ProgressDisplay
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage, latest_name
+from vaestudy.sweep.trial_storage import (
+    DatabaseTrialStorage,
+    JournalTrialStorage,
+    TrialLocation,
+    TrialStorage,
+    latest_name,
+)
 from vaestudy.sweep.worker_pool import WorkerPool, make_pool
 from vaestudy.tracking.publisher import Publisher
 
@@ -101,6 +107,7 @@ def run_sweep(
     Raises:
         BadInput: another driver has locked this sweep, runs of it were made under another declaration of the study,
             the storage of Optuna's trials cannot be used, or no Dask scheduler answers.
+        TrackerUnavailable: a record could neither be written to disk nor be published.
         WorkersLost: no worker could be started, or the Dask cluster is gone.
     """
     study, base_name, uri = sweep.study.name, sweep.base_name, locations.tracking_uri
@@ -112,25 +119,41 @@ def run_sweep(
         if (remark := storage.repair(name)) is not None:
             console.print(remark, style="yellow")
         publisher = Publisher(uri, sweep, name, lambda line: console.print(line, style="yellow"))
-        recorded = publisher.recorded_cells()
-        ledger = TrialLedger(open_trials(storage.location(name)), publisher)
-        finished = ledger.reconcile(recorded)
-        missing = [cell for cell in cells if cell.config.key not in finished]
-        console.print(f"{study} on {sweep.base.dataset}: {len(cells)} runs, {len(cells) - len(missing)} done")
-        failures = _FailureCounts()
-        try:
-            if missing:
-                workers = make_pool(options, len(missing))
-                failures = _run_missing(ledger, missing, workers, options, locations.data_root, console)
-        except BaseException:
-            publisher.close("KILLED")
-            done = len(cells) - len(missing) + ledger.ended
-            line = f"stopped: {done} of {len(cells)} runs are done, {len(cells) - done} are left; to go on from here:"
-            console.print(line, style="yellow")
-            console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
-            raise
-        publisher.close("FINISHED")
-        return SweepOutcome(publisher, failures.crashed, len(publisher.waiting_objectives()), failures.unstarted)
+        with publisher.owning_records():
+            return _run_owned(publisher, storage.location(name), cells, options, locations, console, make_pool)
+
+
+def _run_owned(
+    publisher: Publisher,
+    location: TrialLocation,
+    cells: list[Cell],
+    options: SweepOptions,
+    locations: Locations,
+    console: Console,
+    make_pool: Callable[[SweepOptions, int], WorkerPool],
+) -> SweepOutcome:
+    """Run the cells that are not done, when the sweep is locked and its records are owned; see `run_sweep`."""
+    recorded = publisher.recorded_cells({cell.config.key for cell in cells})
+    ledger = TrialLedger(open_trials(location), publisher)
+    finished = ledger.reconcile(recorded)
+    missing = [cell for cell in cells if cell.config.key not in finished]
+    sweep = publisher.sweep
+    done = len(cells) - len(missing)
+    console.print(f"{sweep.study.name} on {sweep.base.dataset}: {len(cells)} runs, {done} done")
+    failures = _FailureCounts()
+    try:
+        if missing:
+            workers = make_pool(options, len(missing))
+            failures = _run_missing(ledger, missing, workers, options, locations.data_root, console)
+    except BaseException:
+        publisher.close("KILLED")
+        done += ledger.ended
+        line = f"stopped: {done} of {len(cells)} runs are done, {len(cells) - done} are left; to go on from here:"
+        console.print(line, style="yellow")
+        console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
+        raise
+    publisher.close("FINISHED")
+    return SweepOutcome(publisher, failures.crashed, len(publisher.waiting_objectives()), failures.unstarted)
 
 
 def _folder(uri: str) -> Path:

@@ -9,13 +9,20 @@ import functools
 import json
 import logging
 import os
+import re
+import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from vaestudy.tracking.local_store import make_database, update_artifact_addresses
+from vaestudy.tracking.local_store import (
+    make_database,
+    require_mlflow_tables,
+    require_tracking_database,
+    update_artifact_addresses,
+)
 
 # Set before mlflow is imported: no telemetry, only warnings, no progress bars for files of a kilobyte.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -26,21 +33,24 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default tak
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import pandas as pd
+import sqlalchemy
+from alembic.util.exc import CommandError
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from vaestudy.errors import BadInput
+from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
-from vaestudy.runtime.paths import database_file, mlruns, slug
+from vaestudy.runtime.paths import database_file, mlruns, slug, without_credentials
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachable tracker in one line
     logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
 FLUSH_SECONDS = 2.0  # epochs are sent in batches: one write costs milliseconds, whatever its size
+PAGE = 1000  # experiments or runs in one answer; all pages are read
 BATCH = 900  # metrics in one request; MLflow accepts at most 1000
 TAG = "vaestudy."
 PARENT = "mlflow.parentRunId"
@@ -51,8 +61,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class TrackerUnavailable(Exception):
-    """The tracker cannot be used now: the server does not answer, the database is locked, or the disk is full."""
+NO_TRACKER = re.compile(
+    r"in a valid JSON format|failed with error code ((?!408|429)4\d\d|501)|out-of-date database schema"
+    r"|malformed|file is not a database"
+)
+"""What MLflow's messages contain if there is no tracker at the address, or one of another version, or a damaged one."""
+
+
+REFUSALS = {
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "INVALID_STATE",
+}
+"""Error codes of MLflow for a request that it understands and does not accept."""
+
+
+class RecordRefused(TrackerUnavailable):
+    """MLflow answers, and does not accept this record."""
 
 
 def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
@@ -62,10 +89,23 @@ def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise TrackerUnavailable((str(error).splitlines() or [type(error).__name__])[0]) from error
+        except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, ImportError, OSError) as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise _kind(error)(without_credentials(line)) from error
 
     return call
+
+
+def _kind(error: Exception) -> type[TrackerUnavailable]:
+    """Return the exception that stands for an error of MLflow's store."""
+    if isinstance(error, MlflowException):
+        if NO_TRACKER.search(str(error)):
+            return NoTracker
+        return RecordRefused if error.error_code in REFUSALS else TrackerUnavailable
+    if isinstance(error, OperationalError | sqlite3.OperationalError):
+        return TrackerUnavailable  # a lock or a lost connection
+    permanent = DatabaseError | sqlite3.DatabaseError | CommandError | NoSuchModuleError | ImportError
+    return NoTracker if isinstance(error, permanent) else TrackerUnavailable
 
 
 class Tracker:
@@ -73,6 +113,7 @@ class Tracker:
 
     Raises:
         TrackerUnavailable: by every method that reads or writes, if the tracker cannot be used.
+        NoTracker: by the constructor, if something else than a tracker is at the address.
     """
 
     @reaching_tracker
@@ -81,6 +122,9 @@ class Tracker:
         if (path := database_file(uri)) is None:
             self.client = MlflowClient(uri)
             self._artifacts = mlruns() / "artifacts" if not self.has_server else None
+            if not self.has_server:
+                require_free_database(uri)
+            self.client.search_experiments(max_results=1)  # another web server would be noticed only after training
         else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +132,9 @@ class Tracker:
                 raise BadInput(f"tracking path {uri}: {path.parent} cannot be made: {error.strerror}") from None
             self._artifacts = path.parent / "artifacts"
             with FileLock(f"{path}.setup.lock"):  # two processes that migrate the same new database both fail
-                if not path.exists():
+                if path.exists():
+                    require_tracking_database(path)
+                else:
                     make_database(path)
                 self.client = MlflowClient(uri)
                 update_artifact_addresses(path)
@@ -97,22 +143,28 @@ class Tracker:
         self._last_epoch: dict[str, int] = {}
 
     @reaching_tracker
-    def experiment(self, name: str, note: str = "") -> str:
-        """Return the id of the experiment `name`; create it if it does not exist.
+    def create_experiment(self, name: str, note: str, tags: Mapping[str, str]) -> str:
+        """Create an experiment; return its id.
 
-        The artifacts of a new experiment are stored beside a SQLite file, for any other database under mlruns/. A
-        server chooses the folder itself.
+        Its artifacts are stored beside a SQLite file, for any other database under mlruns/. A server chooses the folder
+        itself.
 
         Raises:
-            BadInput: the experiment was deleted in MLflow and is still in its trash.
+            BadInput: an experiment of this name was deleted in MLflow and is still in its trash.
         """
-        if (found := self.client.get_experiment_by_name(name)) is not None:
-            if found.lifecycle_stage != "active":
-                raise BadInput(f"experiment {name!r} is in MLflow's trash; restore it, or delete it for good")
-            return str(found.experiment_id)
+        found = self.client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage != "active":
+            raise BadInput(f"experiment {name!r} is in MLflow's trash; restore it, or delete it for good")
         location = (self._artifacts / slug(name)).as_uri() if self._artifacts else None
-        tags = {"mlflow.experimentKind": "custom_model_development"} | ({DESCRIPTION: note} if note else {})
-        return str(self.client.create_experiment(name, artifact_location=location, tags=tags))
+        everything = {"mlflow.experimentKind": "custom_model_development"} | ({DESCRIPTION: note} if note else {})
+        everything |= {TAG + key: value for key, value in tags.items()}
+        return str(self.client.create_experiment(name, artifact_location=location, tags=everything))
+
+    @reaching_tracker
+    def tag_experiment(self, experiment: str, values: Mapping[str, str]) -> None:
+        """Set tags of an experiment, with the prefix `TAG`."""
+        for key, value in values.items():
+            self.client.set_experiment_tag(experiment, TAG + key, value)
 
     @reaching_tracker
     def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
@@ -194,7 +246,7 @@ class Tracker:
         self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
 
     @reaching_tracker
-    def finish(self, run_id: str, record: Record, files: Path | None = None) -> None:
+    def finish(self, run_id: str, record: Record, files: Path | None = None, record_id: str = "") -> None:
         """Log everything of a record, and mark the run FINISHED as the last step.
 
         So a FINISHED run is always complete.
@@ -203,6 +255,7 @@ class Tracker:
             run_id: the run, which is RUNNING.
             record: what is logged.
             files: a folder that contains the record's files already; they are then not written to disk a second time.
+            record_id: the record's name in the outbox, which tells whether it was published; empty if it has none.
         """
         now = int(time.time() * 1000)
         metrics = self._pending.pop(run_id, [])
@@ -213,7 +266,8 @@ class Tracker:
         metrics += [Metric(name, value, now, 0) for name, value in record.metrics.items() if value == value]
         metrics += [Metric("test/kl_per_dimension", v, now, d) for d, v in enumerate(record.kl_per_dimension)]
         # As few requests as possible: each costs milliseconds, whatever its size.
-        self.client.log_batch(run_id, metrics[:BATCH], tags=[RunTag(TAG + k, v) for k, v in record.facts.items()])
+        tags = dict(record.facts) | ({"record.id": record_id} if record_id else {})
+        self.client.log_batch(run_id, metrics[:BATCH], tags=[RunTag(TAG + k, v) for k, v in tags.items()])
         for start in range(BATCH, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics[start : start + BATCH])
         self.dataset(run_id, record.data)
@@ -239,46 +293,85 @@ class Tracker:
     @reaching_tracker
     def experiments(self) -> dict[str, str]:
         """Return the active experiments: name -> id."""
-        found = self.client.search_experiments()
-        return {e.name: str(e.experiment_id) for e in found}
+        return {found.name: str(found.experiment_id) for found in self._active_experiments()}
 
     @reaching_tracker
-    def runs(self, experiment: str, tags: Mapping[str, str] | None = None, parent: str | None = None) -> pd.DataFrame:
-        """Return runs of an experiment, newest first, one row each.
+    def experiment_tags(self) -> dict[str, dict[str, str]]:
+        """Return the tags of the active experiments, without the prefix `TAG`: id -> tags."""
+        return {
+            str(found.experiment_id): {key.removeprefix(TAG): value for key, value in found.tags.items()}
+            for found in self._active_experiments()
+        }
+
+    def _active_experiments(self) -> Iterator[Experiment]:
+        """Yield all active experiments, page by page."""
+        return _pages(lambda token: self.client.search_experiments(max_results=PAGE, page_token=token))
+
+    @reaching_tracker
+    def runs(
+        self,
+        experiments: str | Sequence[str],
+        tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
+        deleted: bool = False,
+    ) -> pd.DataFrame:
+        """Return runs of one or several experiments, newest first, one row each.
 
         Args:
-            experiment: the experiment's id.
+            experiments: the experiments' ids.
             tags: only runs that have these tags.
             parent: only runs that are nested under the run with this id.
+            deleted: return runs that were deleted in MLflow, in place of all others.
 
         Returns:
             the columns run_id, name, experiment, status, start_time, params.*, metrics.* and tags.*; an empty frame
             without columns if there is no run.
         """
+        ids = [experiments] if isinstance(experiments, str) else list(experiments)
         wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
         clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items()]
-        rows = [_row(run) for run in self._search(experiment, " AND ".join(clauses))]
+        rows = [_row(run) for run in self._search(ids, " AND ".join(clauses), deleted)] if ids else []
         return pd.DataFrame(rows)
 
-    def _search(self, experiment: str, query: str) -> Iterator[Run]:
+    def _search(self, experiments: list[str], query: str, deleted: bool = False) -> Iterator[Run]:
         """Yield all runs that match, page by page."""
-        token: str | None = None
-        while token != "":
-            page = self.client.search_runs([experiment], query, max_results=1000, page_token=token)
-            yield from page
-            token = page.token or ""
+        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+        return _pages(
+            lambda token: self.client.search_runs(experiments, query, view, max_results=PAGE, page_token=token)
+        )
+
+    @reaching_tracker
+    def full_run_id(self, beginning: str) -> str:
+        """Return the id of the run of vaestudy whose id begins with these digits.
+
+        Raises:
+            BadInput: there is no such run, or there are several.
+        """
+        query = f"attributes.run_id LIKE '{beginning}%'"
+        ids = [str(found.experiment_id) for found in self._active_experiments()]
+        found = [run.info.run_id for run in self._search(ids, query) if TAG + "config.key" in run.data.tags]
+        if len(found) != 1:
+            some = "no" if not found else "more than one"
+            raise BadInput(f"{some} run {beginning!r} is tracked at {without_credentials(self.uri)}")
+        return str(found[0])
 
     @reaching_tracker
     def get(self, run_id: str) -> dict[str, Any]:
         """Return one run in the form of a row of `runs`.
 
         Raises:
-            BadInput: there is no such run.
+            BadInput: there is no such run, or it was deleted in MLflow, alone or with its experiment.
         """
+        shown = without_credentials(self.uri)
         try:
-            return _row(self.client.get_run(run_id))
+            run = self.client.get_run(run_id)
         except MlflowException as error:
-            raise BadInput(f"no run {run_id!r} is tracked at {self.uri}: {str(error).splitlines()[0]}") from None
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise BadInput(f"no run {run_id!r} is tracked at {shown}") from None
+        if run.info.lifecycle_stage != "active":
+            raise BadInput(f"run {run_id} was deleted in MLflow at {shown}; restore it, or its experiment, there first")
+        return _row(run)
 
     @reaching_tracker
     def read_file(self, run_id: str, name: str) -> bytes:
@@ -291,7 +384,8 @@ class Tracker:
             try:
                 return Path(self.client.download_artifacts(run_id, name, scratch)).read_bytes()
             except (MlflowException, OSError) as error:
-                raise BadInput(f"run {run_id} holds no {name}: {str(error).splitlines()[0]}") from None
+                line = without_credentials((str(error).splitlines() or [type(error).__name__])[0])
+                raise BadInput(f"run {run_id} holds no {name}: {line}") from None
 
     @property
     def has_server(self) -> bool:
@@ -299,8 +393,54 @@ class Tracker:
 
     def link(self, experiment: str, run_id: str) -> str:
         """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
-        base = self.uri if self.has_server else "http://127.0.0.1:5000"
+        base = without_credentials(self.uri) if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+
+
+def require_tracker(uri: str) -> None:
+    """Raise if something else than a tracker is at an address. A tracker that does not answer now is accepted.
+
+    Raises:
+        BadInput: the address is not that of a tracker that the installed MLflow can use.
+    """
+    try:
+        Tracker(uri)
+    except NoTracker as error:
+        raise BadInput(f"tracker {without_credentials(uri)}: {error}") from None
+    except TrackerUnavailable:
+        return  # results wait in the outbox until it answers; the publisher reports it
+
+
+def require_free_database(uri: str) -> None:
+    """Raise unless a database of a server is MLflow's, or has no tables that MLflow would take for its own.
+
+    Raises:
+        NoTracker: it is the database of another program, for example that of Optuna's trials.
+        SQLAlchemyError: the database cannot be reached.
+    """
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        with engine.connect() as connection:
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            query = sqlalchemy.text("select version_num from alembic_version")
+            versions = [str(v) for v in connection.scalars(query)] if "alembic_version" in tables else []
+    finally:
+        engine.dispose()
+    if {"alembic_version", "experiments", "runs"} & tables:
+        require_mlflow_tables(tables, versions, without_credentials(uri))
+
+
+def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield the items of all pages of a list of MLflow.
+
+    Args:
+        fetch: returns the page of a token; the first page has the token None.
+    """
+    token: str | None = None
+    while token != "":
+        page = fetch(token)
+        yield from page
+        token = page.token or ""
 
 
 def param_text(value: Any) -> str:

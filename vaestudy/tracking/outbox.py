@@ -3,39 +3,60 @@
 Every record passes through the outbox, also while the tracker works:
 
 1. `save_entry` writes the record into a folder of its own. It writes to `NAME.part` and renames that to `NAME`, so a
-   folder with that name was written completely.
-2. The publisher sends the record to the tracker, which marks the run FINISHED as the last step.
-3. `remove_entry` deletes the folder.
+   folder with that name was written completely. No two entries have the same name, so none overwrites another.
+2. The record is sent to the tracker, which marks the run FINISHED as the last step.
+3. `remove_entry` renames the folder to `NAME.removed` and deletes it.
 
 If the process is killed, the server is down or the database is locked before step 3, the entry stays on disk and is
 published later, by `vaestudy sync` or by the next run of the study. If the run is FINISHED already, the publisher only
-deletes the entry, so nothing is published twice.
+deletes the entry, so nothing is published twice. What a kill leaves as `NAME.part` or `NAME.removed` is deleted at the
+next start (`discard_leftovers`).
+
+An entry has an owner: the driver of its sweep, or the process of its single run. The owner holds a lock while it works
+(`owned`). `vaestudy sync` publishes an entry only if it gets this lock, so two processes never publish the same entry.
 
 An entry contains everything that publishing needs, so `vaestudy sync` works without the study's file:
 
-    <root>/<study>-<sweep>-<key of the configuration>/entry.json    names, declaration, configuration, scores, curves
-    <root>/<study>-<sweep>-<key of the configuration>/files/...     weights, figures and the record's other files
+    <root>/<study>-<sweep>-<key>-<owner>-<number>/entry.json    names, declaration, configuration, scores, curves
+    <root>/<study>-<sweep>-<key>-<owner>-<number>/files/...     weights, figures and the record's other files
+    <root>/set-aside/...                                        what cannot be read as an entry
 """
 
 from __future__ import annotations
 
-import getpass
+import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import Record
-from vaestudy.runtime.paths import mlruns, slug
+from vaestudy.runtime.paths import mlruns, slug, user_temporary, without_credentials
 from vaestudy.study.declaration import Study
+
+PART, REMOVED, SET_ASIDE = ".part", ".removed", "set-aside"
+LONGEST_NAME = 150
+"""Characters of the readable part of an entry's name; file systems allow 255 in all."""
+OWNER_DIGITS = 12
+HEAD = ("uri", "sweep", "cell", "quick", "note")
+HEAD_ADDED_LATER = ("owner", "run_id", "has_credentials", "id")
+"""Fields of an entry that entries of earlier revisions do not have."""
+
+
+class OwnedElsewhere(Exception):
+    """Another process owns these entries, and is alive."""
+
+
+class _Damaged(Exception):
+    """Error for a folder that cannot be read as an entry."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +64,7 @@ class OutboxEntry:
     """A record, with everything that the publisher needs to publish it later."""
 
     uri: str
-    """The address of the tracker that the record is for."""
+    """The address of the tracker that the record is for, without user and password."""
     sweep: str
     """The sweep's name; empty for a run that belongs to no sweep."""
     cell: str
@@ -54,6 +75,14 @@ class OutboxEntry:
     quick: bool
     note: str | None
     record: Record
+    owner: str
+    """The name of the lock that the process with this entry holds, see `owned`."""
+    run_id: str | None = None
+    """The run that was opened in MLflow for the record, if the tracker could be used then."""
+    has_credentials: bool = False
+    """Whether the tracker's address has a user and password. They are not stored."""
+    id: str = ""
+    """A name that no other entry has. It is tagged on the published run. Empty for entries of earlier revisions."""
 
     @property
     def key(self) -> str:
@@ -67,17 +96,47 @@ def roots() -> list[Path]:
     The first is under mlruns/. The second is in the system's folder for temporary files and is used if the first
     cannot be written, for example because its disk is full.
     """
-    return [mlruns() / "outbox", _temporary("outbox")]
+    return [mlruns() / "outbox", user_temporary("outbox")]
 
 
 def former_roots() -> list[Path]:
     """Return the folders of earlier revisions. Their entries are still read; new entries are not written there."""
-    return [mlruns() / "spool", _temporary("spool")]
+    return [mlruns() / "spool", user_temporary("spool")]
 
 
-def _temporary(name: str) -> Path:
-    """Return a path for this user in the system's folder for temporary files."""
-    return Path(tempfile.gettempdir()) / f"vaestudy-{name}-{slug(getpass.getuser())}"
+def sweep_owner(uri: str, study: str, sweep: str) -> str:
+    """Return the owner of the entries of a sweep: whoever runs it, and so always the same name."""
+    named = json.dumps([without_credentials(uri), study, sweep])
+    return hashlib.sha256(named.encode()).hexdigest()[:OWNER_DIGITS]
+
+
+def new_id() -> str:
+    """Return a name that was not used before, for the owner of a single run or for an entry."""
+    return secrets.token_hex(OWNER_DIGITS // 2)
+
+
+@contextmanager
+def owned(owner: str, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold the lock of an owner while the block runs. The lock disappears with the process, also after a kill.
+
+    Args:
+        owner: the owner's name.
+        wait_seconds: how long to wait for another process that holds the lock.
+
+    Raises:
+        OwnedElsewhere: another process still holds it then.
+    """
+    folder = user_temporary("locks")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{owner}.lock")
+    try:
+        lock.acquire(timeout=wait_seconds)
+    except Timeout:
+        raise OwnedElsewhere(owner) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save_entry(entry: OutboxEntry) -> Path:
@@ -87,14 +146,14 @@ def save_entry(entry: OutboxEntry) -> Path:
         OSError: none of the roots can be written to.
     """
     last_error: OSError | None = None
+    readable = slug(f"{entry.study.name}-{entry.sweep}")[:LONGEST_NAME]
     for root in roots():
-        folder = root / slug(f"{entry.study.name}-{entry.sweep}-{entry.key}")
-        scratch = folder.with_name(folder.name + ".part")
+        folder = root / f"{readable}-{entry.key}-{entry.owner}-{entry.id}"
+        scratch = folder.with_name(folder.name + PART)
         try:
-            shutil.rmtree(scratch, ignore_errors=True)
             _write(scratch, entry)
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.replace(folder)
+            scratch.rename(folder)
+            _sync_folder(root)
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
             last_error = error
@@ -104,27 +163,38 @@ def save_entry(entry: OutboxEntry) -> Path:
 
 
 def waiting_entries(
-    uri: str | None = None, sweep: str | None = None, study: str | None = None
+    report: Callable[[str], None],
+    uri: str | None = None,
+    sweep: str | None = None,
+    study: str | None = None,
 ) -> list[tuple[Path, OutboxEntry]]:
-    """Return the entries that wait and their folders; only those of one tracker, sweep or study if these are given."""
+    """Return the entries that wait and their folders; only those of one tracker, sweep or study if these are given.
+
+    What is not an entry is moved to the folder `set-aside`.
+
+    Args:
+        report: receives a line about each file or folder that is no entry.
+        uri: the address of a tracker, with or without user and password.
+        sweep: the name of a sweep.
+        study: the name of a study.
+    """
     found = []
-    for root in (*roots(), *former_roots()):
-        for folder in sorted(root.glob("*")) if root.is_dir() else []:
-            if folder.suffix != ".part":
-                entry = _read(folder)
-                wanted = {"uri": uri, "sweep": sweep}
-                if all(value in (None, getattr(entry, name)) for name, value in wanted.items()) and (
-                    study in (None, entry.study.name)
-                ):
-                    found.append((folder, entry))
+    public = None if uri is None else without_credentials(uri)
+    for path in _candidates():
+        try:
+            entry = _read(path)
+        except _Damaged as error:
+            _set_aside(path, str(error), report)
+            continue
+        except OSError as error:  # for example another user's entry: it stays where it is
+            report(f"the waiting result {path} cannot be read: {error.strerror}")
+            continue
+        if entry is None:
+            continue
+        wanted = ((public, entry.uri), (sweep, entry.sweep), (study, entry.study.name))
+        if all(value in (None, actual) for value, actual in wanted):
+            found.append((path, entry))
     return found
-
-
-@contextmanager
-def locked() -> Iterator[None]:
-    """Lock the outbox while the block runs, so that only one process at a time publishes waiting entries."""
-    with FileLock(_temporary("outbox").with_suffix(".lock")):
-        yield
 
 
 def files_folder(folder: Path) -> Path:
@@ -133,41 +203,137 @@ def files_folder(folder: Path) -> Path:
 
 
 def remove_entry(folder: Path) -> None:
-    """Delete an entry; call this only when its record is in the tracker."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete an entry; call this only when its record is in the tracker.
+
+    The folder is renamed first, so a kill never leaves a part of an entry under its name. If it cannot be renamed, the
+    entry stays, and the next delivery finds its run FINISHED and deletes it.
+    """
+    removed = folder.with_name(folder.name + REMOVED)
+    shutil.rmtree(removed, ignore_errors=True)
+    with suppress(OSError):
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+
+
+def discard_leftovers(held: str = "") -> None:
+    """Delete what kills have left: entries that were being deleted, and entries whose writing did not end.
+
+    Args:
+        held: an owner whose lock this process holds. Leftovers of other owners are deleted if the owner has ended.
+    """
+    for root in (*roots(), *former_roots()):
+        for path in root.glob(f"*{REMOVED}"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in root.glob(f"*{PART}"):
+            owner = (["", "", *path.name.removesuffix(PART).rsplit("-", 2)])[-2]
+            with suppress(OwnedElsewhere):  # the owner is alive and is writing it
+                if owner == held:
+                    shutil.rmtree(path, ignore_errors=True)
+                    continue
+                with owned(owner):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _candidates() -> Iterable[Path]:
+    """Return what may be an entry, in all roots."""
+    for root in (*roots(), *former_roots()):
+        for path in sorted(root.iterdir()) if root.is_dir() else ():
+            if path.suffix not in (PART, REMOVED) and path.name != SET_ASIDE:
+                yield path
+
+
+def _set_aside(path: Path, reason: str, report: Callable[[str], None]) -> None:
+    """Move what is no entry to the folder `set-aside` beside it; report it in one line."""
+    target = path.parent / SET_ASIDE / path.name
+    if target.exists():
+        target = target.with_name(f"{path.name}-{new_id()}")
+    try:
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+    except FileNotFoundError:
+        return  # its owner has published and deleted it in the meantime
+    except OSError as error:
+        report(f"{path} is no result that can be published ({reason}); it cannot be set aside ({error.strerror})")
+        return
+    report(f"{path.name} in {path.parent} is no result that can be published ({reason}); it was moved to {target}")
 
 
 def _write(folder: Path, entry: OutboxEntry) -> None:
-    """Write an entry's files, and entry.json last."""
+    """Write an entry's files, and entry.json last, and make sure that they are on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digests = {}
     for name, content in entry.record.files.items():
         path = files_folder(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        _write_file(path, content)
+        digests[name] = hashlib.sha256(content).hexdigest()
     record = entry.record
     body: dict[str, Any] = {
-        "uri": entry.uri,
-        "sweep": entry.sweep,
-        "cell": entry.cell,
-        "quick": entry.quick,
-        "note": entry.note,
+        **{name: getattr(entry, name) for name in (*HEAD, *HEAD_ADDED_LATER)},
         "study": entry.study.model_dump(mode="json"),
         "base": entry.base.model_dump(mode="json"),
         "record": {k: v for k, v in asdict(record).items() if k not in ("config", "files")}
-        | {"config": record.config.model_dump(mode="json"), "files": sorted(record.files)},
+        | {"config": record.config.model_dump(mode="json"), "files": digests},
     }
-    with (folder / "entry.json").open("w", encoding="utf-8") as file:
-        json.dump(body, file)
+    _write_file(folder / "entry.json", json.dumps(body).encode())
+    _sync_folder(folder)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a file to the disk itself, not only to the system's cache."""
+    with path.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read(folder: Path) -> OutboxEntry:
-    """Read the entry that `_write` wrote."""
-    body = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
-    stored = body["record"]
-    contents = {name: (files_folder(folder) / name).read_bytes() for name in stored["files"]}
-    config = RunConfig.model_validate(stored["config"])
-    record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
-    study, base = Study.model_validate(body["study"]), RunConfig.model_validate(body["base"])
-    head = {name: body[name] for name in ("uri", "sweep", "cell", "quick", "note")}
-    return OutboxEntry(**head, study=study, base=base, record=record)
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to the disk. Systems that cannot open a folder do not need it."""
+    if hasattr(os, "O_DIRECTORY"):
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _read(folder: Path) -> OutboxEntry | None:
+    """Read the entry that `_write` wrote; return None if it was deleted in the meantime.
+
+    Raises:
+        _Damaged: it is no entry, or not all of one.
+        OSError: it cannot be read now.
+    """
+    try:
+        body = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+        stored = body["record"]
+        contents = {name: (files_folder(folder) / name).read_bytes() for name in stored["files"]}
+        if isinstance(stored["files"], dict):  # earlier revisions stored the names only
+            _require_intact(contents, stored["files"])
+        config = RunConfig.model_validate(stored["config"])
+        record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
+        study, base = Study.model_validate(body["study"]), RunConfig.model_validate(body["base"])
+        uri = without_credentials(body["uri"])
+        added = {"owner": sweep_owner(uri, study.name, body["sweep"]), "has_credentials": uri != body["uri"]}
+        added |= {name: body[name] for name in HEAD_ADDED_LATER if name in body}
+        head = {name: body[name] for name in HEAD} | {"uri": uri}
+        return OutboxEntry(**head, **added, study=study, base=base, record=record)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if not folder.exists():
+            return None
+        raise _Damaged(f"{Path(error.filename).name}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _Damaged((str(error).splitlines() or [type(error).__name__])[0]) from error
+    except KeyError as error:
+        raise _Damaged(f"{error} is missing") from error
+
+
+def _require_intact(contents: dict[str, bytes], digests: dict[str, str]) -> None:
+    """Raise unless the files have the digests that they had when they were written.
+
+    Raises:
+        ValueError: a file differs.
+    """
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != digests[name]:
+            raise ValueError(f"{name} is not what was written")

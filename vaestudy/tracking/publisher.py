@@ -18,36 +18,26 @@ A sweep has a run of its own in MLflow, the sweep run. The runs of its cells are
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.errors import BadInput
+from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.run.record import EpochEnd, Record, RunFailure
-from vaestudy.runtime import provenance
-from vaestudy.study.declaration import Study
-from vaestudy.study.sweep import Sweep
+from vaestudy.runtime.paths import without_credentials
+from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
-from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker, TrackerUnavailable, param_text
+from vaestudy.tracking.delivery import publish_entries
+from vaestudy.tracking.destination import Destination, open_destination, report_deleted_cells
+from vaestudy.tracking.mlflow_tracker import Tracker
 
-NO_SWEEP = ""  # used as the sweep's name for single runs, which have no sweep run
-CELLS_NAMED = 4  # at most, in one message
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The tracker, experiment and sweep run under which a sweep's runs are recorded."""
-
-    tracker: Tracker
-    experiment: str
-    """The experiment's id."""
-    sweep_run: str
-    """The id of the sweep run, under which the runs of the cells are nested; empty for single runs."""
+OWNER_WAIT_SECONDS = 60
+"""How long a driver waits for `vaestudy sync` to deliver results of the same sweep."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +73,28 @@ class Publisher:
 
     def __init__(self, uri: str, sweep: Sweep, name: str, report: Callable[[str], None]) -> None:
         self.uri, self.sweep, self.name, self._report = uri, sweep, name, report
+        single = name == NO_SWEEP  # two single runs may go on at the same time, each the owner of its record
+        self._owner = outbox.new_id() if single else outbox.sweep_owner(uri, sweep.study.name, name)
         self._destination: Destination | None = None
         self._open: dict[str, OpenRun] = {}
         self._up = True
+
+    @contextmanager
+    def owning_records(self) -> Iterator[None]:
+        """Own the sweep's records in the outbox while the block runs, so that no other process publishes them.
+
+        Raises:
+            BadInput: another process owns them.
+        """
+        try:
+            with outbox.owned(self._owner, OWNER_WAIT_SECONDS):
+                outbox.discard_leftovers(self._owner)
+                yield
+        except outbox.OwnedElsewhere:
+            raise BadInput(
+                f"results of study {self.sweep.study.name} ({self.name}) are being delivered to "
+                f"{without_credentials(self.uri)} by another process; try again later"
+            ) from None
 
     def destination(self) -> Destination:
         """Return where the runs are recorded. The first call creates the experiment and opens the sweep run.
@@ -95,29 +104,33 @@ class Publisher:
             BadInput: runs of the sweep were made under another declaration of the study.
         """
         if self._destination is None:
-            tracker = Tracker(self.uri)
-            experiment = tracker.experiment(self.sweep.study.name, experiment_description(self.sweep.study))
-            parent = "" if self.name == NO_SWEEP else sweep_run(tracker, experiment, self.name, self.sweep)
-            self._destination = Destination(tracker, experiment, parent)
+            self._destination = open_destination(Tracker(self.uri), self.name, self.sweep, self._report)
         return self._destination
 
-    def recorded_cells(self) -> RecordedCells:
+    def recorded_cells(self, keys: set[str]) -> RecordedCells:
         """Publish the records that wait in the outbox, then return the cells that have an outcome in MLflow.
 
         Runs that are still RUNNING are marked KILLED. The caller must have the sweep's lock: then no other driver works
         on the sweep, and the driver that began those runs has died.
+
+        Args:
+            keys: the keys of the cells that are asked for; those whose runs were deleted in MLflow are reported.
         """
         try:
             self.publish_waiting()
             to = self.destination()
-            runs = to.tracker.runs(to.experiment, parent=to.sweep_run)
-            if runs.empty:
-                return RecordedCells()
-            for run_id in runs.loc[runs["status"] == "RUNNING", "run_id"]:
+            runs = to.cell_runs()
+            for run_id in runs.loc[runs["status"] == "RUNNING", "run_id"] if len(runs) else ():
                 to.tracker.close(run_id, "KILLED")
+            found = self._outcomes(runs) if len(runs) else RecordedCells()
+            report_deleted_cells(to, keys, set(found.objectives) | found.diverged, self._report)
         except TrackerUnavailable as error:
             self._report_unavailable(error)
             return RecordedCells(known=False)
+        return found
+
+    def _outcomes(self, runs: pd.DataFrame) -> RecordedCells:
+        """Return the outcomes in a frame of the sweep's runs."""
         done = runs[runs["status"] == "FINISHED"]
         values = dict.fromkeys(done["tags.config.key"], math.nan)
         if (objective := f"metrics.{self.sweep.objective}") in done:
@@ -137,12 +150,7 @@ class Publisher:
 
     def _start(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str:
         """Create a run in MLflow with its tags and parameters; return its id."""
-        to = self.destination()
-        role = "trial" if to.sweep_run else "train"
-        about = {"role": role, "sweep": self.name, "config.key": config.key} | dict(tags)
-        run_id = to.tracker.start(to.experiment, name, about, to.sweep_run)
-        to.tracker.params(run_id, config.model_dump(mode="json"))
-        return run_id
+        return self.destination().start_run(name, config, {"sweep": self.name} | dict(tags))
 
     def epoch(self, event: EpochEnd) -> None:
         """Send an epoch's metrics to MLflow.
@@ -167,9 +175,11 @@ class Publisher:
         """
         run, sweep = self._open.pop(key), self.sweep
         run_id = run.run_id
+        public = without_credentials(self.uri)
         entry = outbox.OutboxEntry(
-            self.uri, self.name, run.name, sweep.study, sweep.base, sweep.quick, sweep.note, record
-        )
+            public, self.name, run.name, sweep.study, sweep.base, sweep.quick, sweep.note, record, self._owner, run_id,
+            has_credentials=public != self.uri, id=outbox.new_id(),
+        )  # fmt: skip
         try:
             saved: Path | None = outbox.save_entry(entry)
         except OSError:
@@ -177,7 +187,8 @@ class Publisher:
         try:
             if run_id is None:
                 run_id = self._start(run.name, record.config, {})
-            self.destination().tracker.finish(run_id, record, outbox.files_folder(saved) if saved else None)
+            files = outbox.files_folder(saved) if saved else None
+            self.destination().tracker.finish(run_id, record, files, entry.id)
         except TrackerUnavailable as error:
             if saved is None:
                 raise
@@ -223,28 +234,20 @@ class Publisher:
         Raises:
             TrackerUnavailable: the tracker is out of reach.
         """
-        with outbox.locked():  # `vaestudy sync` and drivers do this one after another
-            waiting = outbox.waiting_entries(self.uri, self.name, self.sweep.study.name)
-            if not waiting:
-                return 0
-            to = self.destination()
-            runs = to.tracker.runs(to.experiment, parent=to.sweep_run)
-            for folder, entry in waiting:
-                mine = runs[runs["tags.config.key"] == entry.key] if len(runs) else runs
-                if not len(mine) or "FINISHED" not in set(mine["status"]):
-                    for stale in mine.loc[mine["status"] == "RUNNING", "run_id"] if len(mine) else ():
-                        to.tracker.close(stale, "KILLED")  # the run began before the tracker went out of reach
-                    to.tracker.finish(
-                        self._start(entry.cell, entry.record.config, {}), entry.record, outbox.files_folder(folder)
-                    )
-                outbox.remove_entry(folder)
-        self._up = True
-        return len(waiting)
+        waiting = self._waiting()
+        published = publish_entries(self.destination(), waiting, self._report) if waiting else []
+        for folder in published:
+            outbox.remove_entry(folder)
+        self._up = self._up or bool(published)
+        return len(published)
+
+    def _waiting(self) -> list[tuple[Path, outbox.OutboxEntry]]:
+        """Return this sweep's entries in the outbox."""
+        return outbox.waiting_entries(self._report, self.uri, self.name, self.sweep.study.name)
 
     def waiting_objectives(self) -> dict[str, float]:
         """Return key -> the value to report to Optuna, for each cell whose record waits in the outbox."""
-        waiting = outbox.waiting_entries(self.uri, self.name, self.sweep.study.name)
-        return {entry.key: entry.record.history[-1][self.sweep.objective] for _, entry in waiting}
+        return {entry.key: entry.record.history[-1][self.sweep.objective] for _, entry in self._waiting()}
 
     def _report_unavailable(self, error: TrackerUnavailable) -> None:
         """Report that the tracker is out of reach, once until it works again."""
@@ -254,101 +257,3 @@ class Publisher:
                 "or the next run of the study sends them to the tracker"
             )
         self._up = False
-
-
-def sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> str:
-    """Return the id of the sweep run; create it, or set an existing one back to RUNNING.
-
-    Raises:
-        BadInput: runs of the sweep were made under another declaration of the study.
-    """
-    base, factors = sweep.base.model_dump(mode="json"), sorted(sweep.study.factors)
-    declared = {"base": json.dumps(base), "factors": json.dumps(factors)}
-    found = tracker.runs(experiment, {"role": "study", "sweep": name})
-    if found.empty:
-        tags = {
-            "role": "study",
-            "sweep": name,
-            "quick": str(sweep.quick),
-            "note": sweep.note or "",
-            "code.revision": provenance.code_revision().commit,
-        }
-        parent = tracker.start(experiment, f"{sweep.study.name} {name}", tags | declared)
-    else:
-        parent = str(found.iloc[0]["run_id"])
-        before = {tag: json.loads(found.iloc[0][f"tags.{tag}"]) for tag in declared}
-        if before != {"base": base, "factors": factors}:
-            _refuse_mixture(tracker, experiment, parent, sweep)
-            tracker.tag(parent, declared)
-        tracker.reopen(parent)
-    tracker.files(parent, {"study.json": sweep.study.model_dump_json().encode()})
-    tracker.tag(parent, {DESCRIPTION: experiment_description(sweep.study)})
-    return parent
-
-
-def _refuse_mixture(tracker: Tracker, experiment: str, parent: str, sweep: Sweep) -> None:
-    """Raise if finished or failed runs of the sweep differ from the current declaration.
-
-    Only fields that are neither a factor of the study nor the seed are compared.
-
-    Raises:
-        BadInput: there are such runs; the message names them and the fields that differ.
-    """
-    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, "seed"})
-    # A run that is older than a field has no value of it; it was made with what is now the field's default.
-    defaults = RunConfig().model_dump(mode="json")
-    differing: dict[str, list[str]] = {}
-    runs = tracker.runs(experiment, parent=parent).to_dict("records")
-    counted = [row for row in runs if row["status"] in ("FINISHED", "FAILED")]
-    for row in counted:
-        recorded = {name: row.get(f"params.{name}") for name in fixed}
-        recorded = {name: param_text(defaults[name]) if pd.isna(value) else value for name, value in recorded.items()}
-        changes = [
-            f"{k} (was {recorded[k]}, is {param_text(v)})" for k, v in fixed.items() if recorded[k] != param_text(v)
-        ]
-        if changes:
-            differing.setdefault(", ".join(changes), []).append(str(row["name"]))
-    if differing:
-        shown = "; ".join(f"{changes} in {_some(names)}" for changes, names in differing.items())
-        count = sum(map(len, differing.values()))
-        raise BadInput(
-            f"study {sweep.study.name}: {count} of its {len(counted)} runs were made under another declaration: "
-            f"{shown}; --fresh starts anew and keeps them"
-        )
-
-
-def _some(names: list[str]) -> str:
-    """Return the first names as text, and the number of the others."""
-    more = f" and {len(names) - CELLS_NAMED} more" if len(names) > CELLS_NAMED else ""
-    return " | ".join(names[:CELLS_NAMED]) + more
-
-
-def experiment_description(study: Study) -> str:
-    """Return the text that MLflow shows above a study's runs, in Markdown."""
-    body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
-    return f"**{study.question}**\n\n`make study-{study.name}`\n\n{body}"
-
-
-def sync(uri: str | None, report: Callable[[str], None]) -> tuple[int, int]:
-    """Publish the records that wait in the outbox. A second call publishes nothing twice.
-
-    Args:
-        uri: the address of the tracker whose records are published; None for all trackers.
-        report: receives messages for the user, one line each.
-
-    Returns:
-        (the number of records published, the number that still wait).
-    """
-    groups: dict[tuple[str, str, str], outbox.OutboxEntry] = {}
-    for _, entry in outbox.waiting_entries(uri):
-        groups.setdefault((entry.uri, entry.study.name, entry.sweep), entry)
-    published = 0
-    for entry in groups.values():
-        sweep = Sweep(entry.study, entry.base, {}, entry.quick, entry.note)
-        publisher = Publisher(entry.uri, sweep, entry.sweep, report)
-        try:
-            published += publisher.publish_waiting()
-            publisher.close("FINISHED")
-        except TrackerUnavailable as error:
-            report(f"{entry.uri} is out of reach: {error}")
-    return published, len(outbox.waiting_entries(uri))
