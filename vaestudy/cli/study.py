@@ -11,15 +11,20 @@ from collections.abc import Sequence
 
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
-from vaestudy.config.messages import validated, validated_field
+from vaestudy.cli.uncaught import answer_in_one_line
+from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import resolve
+from vaestudy.errors import BadInput
 from vaestudy.runtime import paths
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.study.declaration import QUICK_SEEDS, Levels, Study, quick_config
+from vaestudy.study.declaration import QUICK_SEEDS, Level, Study, quick_config
+from vaestudy.study.levels import is_list, level_from_text
 from vaestudy.study.sweep import Sweep
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.training import memory
+
+answer_in_one_line()  # a study's file imports this module before it declares the study
 
 
 def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
@@ -35,16 +40,14 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 def _run(study: Study, arguments: list[str]) -> int:
     """Validate the arguments, then run the study; return the exit code."""
-    values = split_lists(_parser(study).parse(arguments))
+    values = _parser(study).parse(arguments)
+    given = {name: _given_levels(name, values.pop(name)) for name in study.factors if name in values}
+    values = split_lists(values)
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
     if options.scheduler is not None:
         paths.require_listening(options.scheduler, "--scheduler", "scheduler")
     root = data_root_of(values)
     uri = paths.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
-    given: Levels = {}
-    for name in study.factors:
-        if name in values:
-            given[name] = tuple(dict.fromkeys(validated_field(RunConfig, name, v, flag) for v in values.pop(name)))
     base = validated(RunConfig, study.base.model_dump() | values, flag)
     changed = {name: getattr(base, name) for name in values}
     require_cuda_driver(base.device)
@@ -65,6 +68,19 @@ def _run(study: Study, arguments: list[str]) -> int:
     return commands.run_study(sweep, cells, options, Locations(root, uri))
 
 
+def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
+    """Return the levels that the command line gives a factor.
+
+    Raises:
+        BadInput: a text is no level, or a comma leaves open whether it stands between levels or within one.
+    """
+    if is_list(name) and (unclear := next((text for text in texts if "," in text), None)):
+        within, between = unclear.replace(",", "x"), unclear.replace(",", " ")
+        raise BadInput(f"{flag(name)} {unclear}: write {within} for one level, or {between} for several")
+    parts = texts if is_list(name) else split_lists({name: texts})[name]
+    return tuple(dict.fromkeys(level_from_text(name, part, flag) for part in parts))
+
+
 def _parser(study: Study) -> Parser:
     """Return the parser of a study's flags: sweep options, fields of the base configuration, levels of the factors."""
     parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc)
@@ -74,6 +90,7 @@ def _parser(study: Study) -> Parser:
     title = f"configuration (overrides the study's base; its factors, {factors}, accept several values)"
     add_fields(parser, RunConfig, title, leave={"seed", *study.factors})
     for name in study.factors:
-        parser.add_argument(flag(name), nargs="+", metavar="LEVEL", help="Levels of this factor")
+        text = "Levels of this factor" + ("; a level of several numbers is joined by x: 32 64x64" if is_list(name) else "")
+        parser.add_argument(flag(name), nargs="+", metavar="LEVEL", help=text)
     add_location_flags(parser, "data_dir", "tracking_uri")
     return parser

@@ -70,7 +70,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
-    study = Study.model_validate_json(tracker.read_file(parent, "study.json"))
+    study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])

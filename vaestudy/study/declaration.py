@@ -8,28 +8,40 @@ A `Study` is plain data, and this file imports nothing slow. From a study to its
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from vaestudy.config.compatibility import OPTION_DEFAULTS, has_option
 from vaestudy.config.fields import Choice, Count
 from vaestudy.config.registry import LIKELIHOODS, STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
-
-Level = int | float | str | bool | tuple[int, ...]
-Levels = dict[str, tuple[Level, ...]]
+from vaestudy.study import checks
+from vaestudy.study.levels import Level as Level
+from vaestudy.study.levels import Levels as Levels
+from vaestudy.study.levels import combinations
+from vaestudy.study.levels import level_text as level_text
 
 NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
 """How the names of metrics in nats of pixels begin, after the last "/"."""
 QUICK_CHANGES: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 """Configuration fields that `--quick` sets."""
+STORED = {"stored": True}
+"""The context in which pydantic reads a declaration from a record."""
 QUICK_SEEDS = 2
 QUICK_GRADIENT_IMAGES = 20
+LONGEST_NAME = 80  # it is a part of file names, which have at most 255 bytes
 QUICK_CELLS = 12
 """The number of combinations of levels above which `--quick` leaves out levels."""
 
@@ -38,12 +50,15 @@ class Study(BaseModel):
     """One question, and the declaration of the experiment that answers it.
 
     The cells are all combinations of the factors' levels, times the seeds.
+
+    Raises:
+        BadInput: a field is not valid, or the fields do not fit together (`study/checks.py`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    """The study's name. It names the make target, the experiment in MLflow and the folder of the tables."""
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)]
+    """The study's name: lower-case letters, digits and hyphens. It names the make target, the experiment in MLflow and the folder of the tables."""
     doc: str
     """The docstring of the study's file (`doc=__doc__`). Its first line is the question that the study answers."""
     base: RunConfig
@@ -82,6 +97,29 @@ class Study(BaseModel):
     gallery: str = ""
     """Name of a figure of single runs, or empty. The figures of several runs are joined into one picture: one finished
     run for each combination of levels that are not numbers. Numeric factors are at the baseline's levels."""
+
+    @classmethod
+    def stored(cls, declaration: str | dict[str, Any]) -> Study:
+        """Return a study that was recorded, from its JSON or from the fields in it.
+
+        What an earlier revision accepted stays readable: the levels are not changed, and `study/checks.py` is left out.
+        """
+        if isinstance(declaration, str):
+            return cls.model_validate_json(declaration, context=STORED)
+        return cls.model_validate(declaration, context=STORED)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _declared(cls, data: Any, handler: ModelWrapValidatorHandler[Study], info: ValidationInfo) -> Study:
+        """Validate the fields, and report the first mistake of a declaration as one line."""
+        if info.context is STORED or not isinstance(data, Mapping):
+            return handler(data)
+        try:
+            study = handler(checks.canonical(data))
+        except ValidationError as error:
+            raise BadInput(_error_line(error.errors()[0])) from None
+        checks.require_consistent(study)
+        return study
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -138,6 +176,23 @@ class Study(BaseModel):
         return wanted
 
 
+def _error_line(error: Any) -> str:
+    """Return the message for one of pydantic's errors in a declaration."""
+    field, value = ".".join(map(str, error["loc"])), error["input"]
+    if field == "doc" and value is None:
+        return "doc: the study's file has no docstring; its first line must be the question that the study answers"
+    match error["type"]:
+        case "value_error":  # raised by a check of our own, whose message is complete
+            return str(error["ctx"]["error"])
+        case "missing":
+            return f"{field}: is missing"
+        case "extra_forbidden":
+            return unknown_name("field", field, Study.model_fields)
+        case "string_pattern_mismatch":
+            return f"{field} {value!r}: must be lower-case letters, digits and hyphens, beginning with a letter"
+    return f"{field} {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
 def is_nats_of_pixels(metric: str) -> bool:
     """Return whether a metric is in nats of pixels, and so can be compared only within one family of likelihoods."""
     return metric.rpartition("/")[2].startswith(NATS)
@@ -173,13 +228,7 @@ def make_cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[
 
     A likelihood is combined only with the levels of options that it has; any other option keeps its default.
     """
-    combined: list[dict[str, Level]] = []
-    for values in itertools.product(*levels.values()):
-        wanted = dict(zip(levels, values, strict=True))
-        likelihood = str(wanted.get("likelihood", base.likelihood))
-        settled = {n: level if has_option(likelihood, n) else OPTION_DEFAULTS[n] for n, level in wanted.items()}
-        if settled not in combined and not any(rule.items() <= settled.items() for rule in leave_out):
-            combined.append(settled)
+    combined = combinations(base.likelihood, levels, leave_out)
     return [Cell(c, base.with_changes(**c, seed=seed)) for seed in range(seeds) for c in combined]
 
 
@@ -190,10 +239,3 @@ def quick_config(base: RunConfig) -> RunConfig:
     """
     own = {"figures": base.figures} if base.figures != RunConfig().figures else {}
     return base.with_changes(**QUICK_CHANGES | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))
-
-
-def level_text(value: Any) -> str:
-    """Return a level as text; it is the same in names, tables and file names."""
-    if isinstance(value, tuple | list):
-        return "x".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -312,7 +312,7 @@ def _read(folder: Path) -> OutboxEntry | None:
             _require_intact(contents, stored["files"])
         config = RunConfig.model_validate(stored["config"])
         record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
-        study, base = Study.model_validate(body["study"]), RunConfig.model_validate(body["base"])
+        study, base = Study.stored(body["study"]), RunConfig.model_validate(body["base"])
         uri = without_credentials(body["uri"])
         added = {"owner": sweep_owner(uri, study.name, body["sweep"]), "has_credentials": uri != body["uri"]}
         added |= {name: body[name] for name in HEAD_ADDED_LATER if name in body}

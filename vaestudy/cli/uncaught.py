@@ -1,0 +1,43 @@
+"""The answer to a mistake in a study's file: one line and exit code 2, as for a mistake on its command line.
+
+A study is declared while Python reads the file, before `study_main` is called. `BadInput` and pydantic's errors are
+normal exceptions there: tests and notebooks catch and show them as usual. Only where nothing catches them and the script
+ends does `sys.excepthook` decide what is printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import ValidationError
+
+from vaestudy.config.messages import error_line
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
+
+
+def answer_in_one_line() -> None:
+    """Make a script that ends by a mistake in a declaration print one line and exit with code 2.
+
+    All other exceptions are passed to the hook that was there before.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        line = _line(error)
+        if line is None or hasattr(sys, "ps1"):  # an interactive session goes on
+            before(kind, error, trace)
+            return
+        print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+        raise SystemExit(2)
+
+    sys.excepthook = hook
+
+
+def _line(error: BaseException) -> str | None:
+    """Return the message for a mistake in a declaration, None for any other error."""
+    if isinstance(error, ValidationError) and error.title == RunConfig.__name__:
+        return error_line(RunConfig, error.errors()[0])
+    return str(error) if isinstance(error, BadInput) else None

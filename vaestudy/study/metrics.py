@@ -1,0 +1,96 @@
+"""The names of all metrics that a run can record, so that a misspelt name in a declaration is found before any run.
+
+`docs/glossary.md` defines the metrics; a test checks that it lists the same names.
+"""
+
+from __future__ import annotations
+
+import re
+
+METRICS = (
+    "test/elbo",
+    "test/log_likelihood",
+    "test/kl",
+    "test/iwae_<K>",
+    "test/ess_<K>",
+    "test/continuous_bernoulli_iwae_<K>",
+    "test/bits_per_dim",
+    "test/active_units",
+    "test/kl_per_dimension",
+    "train/elbo",
+    "train/log_likelihood",
+    "train/kl",
+    "train/objective",
+    "valid/elbo",
+    "valid/log_likelihood",
+    "valid/kl",
+    "<metric>_se",
+    "test/mse",
+    "test/mae",
+    "test/decoder_at_floor",
+    "test/encoder_at_floor",
+    "test/negative_sigma_units",
+    "test/two_signed_sigma_units",
+    "test/mass_at_0",
+    "test/mass_at_0_data",
+    "test/mass_near_1",
+    "test/mass_near_1_data",
+    "test/histogram_distance",
+    "test/pit_distance",
+    "test/neighbour_purity",
+    "test/recognised_reconstruction",
+    "test/recognised_data",
+    "test/relative_error",
+    "test/class_entropy_<pictures>",
+    "test/unclear_<pictures>",
+    "test/greyness_<pictures>",
+    "test/class_<C>/images",
+    "test/class_<C>/<score>",
+    "test/class_<C>/neighbours_<other>",
+    "test/class_<C>/mu_<d>",
+    "train/likelihood_over_kl",
+    "train/first_likelihood_over_kl",
+    "train/gradient_norm",
+    "epochs_to_95",
+    "along/<images>/elbo",
+    "along/<images>/images",
+    "along/<images>/seconds",
+    "seconds_per_epoch",
+    "seconds/train",
+    "seconds/train_and_validate",
+    "seconds/score",
+    "seconds/figures",
+    "seconds/total",
+    "gradient/<stage>/<group>/var_x",
+    "gradient/<stage>/<group>/var_eps",
+    "gradient/<stage>/<group>/variance",
+    "gradient/<stage>/<group>/signal",
+    "gradient/<stage>/<group>/snr",
+    "gradient/<stage>/<group>/snr_draws",
+    "gradient/<stage>/<estimator>/<group>/<score>",
+)
+"""The names; `<...>` stands for a part that varies."""
+
+PARTS = {
+    "K": r"\d+",
+    "d": r"\d+",
+    "images": r"\d+",
+    "pictures": "data|reconstruction|prior",
+    "stage": "start|epoch_1|end",
+    "group": "encoder|mu_head|sigma_head|decoder|all|value",
+}
+"""What may stand in place of a part that varies; of other parts, anything without a slash."""
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a run can record a metric of this name."""
+    if name.endswith("_se"):
+        return is_metric(name.removesuffix("_se"))
+    return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
+
+
+def _pattern(metric: str) -> re.Pattern[str]:
+    """Return the pattern of the names that an entry of `METRICS` stands for."""
+    parts = re.split(r"<(\w+)>", metric)
+    texts = (f"(?:{PARTS.get(part, '[^/]+')})" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+    return re.compile("".join(texts))
