@@ -1,4 +1,4 @@
-"""Test Optuna's trials in a PostgreSQL database that the tests start.
+"""Test Optuna's trials in a PostgreSQL database that the tests start, and in a journal where both must do the same.
 
 Two drivers with two workers each share the database; a second driver on the same sweep is refused.
 """
@@ -14,15 +14,24 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
 
 from tests.robustness.faults import STUDY
 from tests.support.processes import free_port
+from tests.support.studies import toy
+from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
+from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import paths
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage
+from vaestudy.study.declaration import Levels, make_cells
+from vaestudy.sweep.trial_ledger import TrialLedger, open_trials
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialLocation
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -101,3 +110,85 @@ def test_a_database_that_is_not_there() -> None:
     with pytest.raises(BadInput, match=r"--storage postgresql://127.0.0.1:9/x: cannot be used") as caught:
         DatabaseTrialStorage("postgresql://me:secret@127.0.0.1:9/x", "study")
     assert "secret" not in str(caught.value)
+
+
+EXTENDED: list[tuple[str, Levels, Levels, RunConfig]] = [
+    ("float-and-int", {"learning_rate": (1e-3, 1)}, {"learning_rate": (2, 0.5)}, toy().base),
+    ("int-first", {"learning_rate": (1, 2)}, {"learning_rate": (0.25,)}, toy().base),
+    ("any-size-of-float", {"likelihood_floor": (0.0, 5e-324)}, {"likelihood_floor": (1e-300,)},
+     toy().base.with_changes(likelihood="gaussian", pixels="dequantised")),
+    ("large-floats", {"learning_rate": (1e-3, 1e12)}, {"learning_rate": (1e300,)}, toy().base),
+    ("lists", {"hidden": ((16,), (16, 8))}, {"hidden": ((24,), (24, 24, 24))}, toy().base),
+    ("large-integers", {"latent_dim": (2, 2**31)}, {"latent_dim": (2**60, 2**53 + 1)}, toy().base),
+    ("optional-integer", {"epochs": (1, 2)}, {"epochs": (3,)}, toy().base),
+    ("optional-float", {"init_sigma": (1, 0.5)}, {"init_sigma": (2,)}, toy().base),
+    ("true-or-false", {"second_biases": (True,)}, {"second_biases": (False,)}, toy().base),
+    ("names", {"sigma": ("raw",)}, {"sigma": ("abs", "log-variance")}, toy().base),
+    ("free-text", {"device": ("cpu",)}, {"device": ("cuda:0",)}, toy().base),
+]  # fmt: skip
+"""Name, levels of the first execution, further levels of the second, and the base configuration."""
+
+
+@pytest.fixture(params=["journal", "database"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Return Optuna's storage of one kind: a journal, or the database."""
+    if request.param == "journal":
+        return open_trials(JournalTrialStorage(tmp_path / "levels").location("mnist"))._storage
+    return open_trials(TrialLocation(request.getfixturevalue("database"), "levels/mnist"))._storage
+
+
+def study_in(storage: Any, name: str) -> optuna.Study:
+    """Return Optuna's study `name`; create it if it does not exist."""
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+
+def begin_cells(trials: optuna.Study, levels: Levels, base: RunConfig) -> None:
+    """Open a trial for each cell of a declared study, as a driver that has just started does."""
+    study = toy(base=base, factors=levels, full={}, baseline={name: values[0] for name, values in levels.items()})
+    publisher: Any = SimpleNamespace(sweep=None, begin=lambda *arguments: None)
+    ledger = TrialLedger(trials, publisher)
+    for cell in make_cells(base, study.factors, 1):
+        ledger.begin(cell)
+
+
+def test_the_levels_of_a_factor_may_be_extended(storage: Any) -> None:
+    """Every kind of level is taken by both stores, and so are levels that are added later."""
+    for name, first, second, base in EXTENDED:
+        study = study_in(storage, name)
+        begin_cells(study, first, base)
+        begin_cells(study, second, base)
+        trials = study.trials
+        (factor,) = first
+        assert len({trial.user_attrs["cell"] for trial in trials}) == len(first[factor]) + len(second[factor]), name
+        kinds = {(key, type(kind)) for trial in trials for key, kind in trial.distributions.items()}
+        assert len(kinds) == len({key for key, _ in kinds}), f"{name}: two types of one parameter"
+
+
+def test_trials_of_an_earlier_revision_are_extended(storage: Any) -> None:
+    """Their distributions depended on the declared levels; a level that does not fit gets no parameter."""
+    former: list[tuple[Any, BaseDistribution, Levels]] = [
+        ("16", CategoricalDistribution(["16", "16x8"]), {"hidden": ((16,), (24,))}),
+        (1, IntDistribution(0, 2**31 - 1), {"learning_rate": (1, 1e-3)}),
+        (1e-3, FloatDistribution(-(2**31), 2**31), {"learning_rate": (1e-3, 1e12)}),
+        ("cpu", CategoricalDistribution(["cpu"]), {"device": ("cpu", "cuda:0")}),
+    ]
+    for number, (value, distribution, levels) in enumerate(former):
+        study = study_in(storage, f"former{number}")
+        (factor,) = levels
+        space = {factor: distribution, "seed": IntDistribution(0, 2**31 - 1)}
+        params = {factor: value, "seed": 1}
+        study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=space))
+        begin_cells(study, levels, toy().base)
+        assert study.trials[0].params == params
+        assert [trial.user_attrs["cell"].partition("=")[0] for trial in study.trials[1:]] == [factor] * 2
+
+
+def test_a_name_that_was_registered_later(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_in(storage, "later")
+    begin_cells(study, {"likelihood": ("bernoulli",)}, toy().base)
+    known = dict(LIKELIHOODS) | {"laplace": LikelihoodSpec("laplace", "nowhere:Laplace", family="bernoulli")}
+    monkeypatch.setattr(LIKELIHOODS, "_specs", known)
+    begin_cells(study, {"likelihood": ("laplace",)}, toy().base)
+    cells = [trial.user_attrs["cell"] for trial in study.trials]
+    assert cells == ["likelihood=bernoulli, seed=0", "likelihood=laplace, seed=0"]
+    assert [trial.params.get("likelihood") for trial in study.trials] == ["bernoulli", None]

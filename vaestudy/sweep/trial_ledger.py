@@ -11,22 +11,18 @@ import math
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from vaestudy.config.fields import choice_names
-from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import RunEnd, RunFailure
-from vaestudy.study.declaration import Cell, level_text
+from vaestudy.study.declaration import Cell
+from vaestudy.sweep.trial_params import TrialParams
 from vaestudy.sweep.trial_storage import TrialLocation
 from vaestudy.sweep.worker_pool import checkpoint_folder
 from vaestudy.tracking.publisher import Publisher, RecordedCells
 from vaestudy.training.checkpoint import CheckpointStore
-
-LARGEST_INTEGER = 2**31 - 1
 
 WRITE_ERRORS = (OSError, StorageInternalError)  # raised by Optuna on a full disk or a lost database
 
@@ -60,7 +56,8 @@ class TrialLedger:
     def __init__(self, trials: optuna.Study, publisher: Publisher) -> None:
         self.trials, self.publisher, self.sweep = trials, publisher, publisher.sweep
         self._open: dict[str, int] = {}  # key of a cell under way -> the number of its trial
-        self._count = len(trials.get_trials(deepcopy=False))
+        known = trials.get_trials(deepcopy=False)
+        self._count, self._params = len(known), TrialParams(known)
         self._usable = True  # False after a failed write to Optuna
         self.ended = 0
         """Number of cells that this driver has completed: with a record, or with a divergence."""
@@ -95,9 +92,9 @@ class TrialLedger:
             OSError, StorageInternalError: the trial could not be written; from then on no trial is written.
         """
         key, number = cell.config.key, self._count
-        attributes = {"key": key, "run_id": self.publisher.begin(cell.name, cell.config, {"trial": str(number)})}
-        params = {name: plain_level(value) for name, value in self._params(cell).items()}
-        space = self._space(cell)
+        run_id = self.publisher.begin(cell.name, cell.config, {"trial": str(number)})
+        attributes = {"key": key, "run_id": run_id, "cell": cell.name}
+        params, space = self._params.of(cell)
         trial = create_trial(state=TrialState.RUNNING, params=params, distributions=space, user_attrs=attributes)
         try:
             self.trials.add_trial(trial)
@@ -106,30 +103,6 @@ class TrialLedger:
             raise
         self._count += 1
         self._open[key] = number
-
-    @staticmethod
-    def _params(cell: Cell) -> dict[str, Any]:
-        """Return the trial's parameters: the cell's levels and its seed."""
-        return {**cell.levels, "seed": cell.config.seed}
-
-    def _space(self, cell: Cell) -> dict[str, BaseDistribution]:
-        """Return the distributions of a trial's parameters.
-
-        They must be the same for all trials of the sweep, whichever levels an execution asks for: Optuna refuses a set
-        of choices that changes. So numbers get a range that contains every level, and names get all names that the
-        field can have.
-        """
-        space: dict[str, BaseDistribution] = {"seed": IntDistribution(0, LARGEST_INTEGER)}
-        for name, value in cell.levels.items():
-            if isinstance(value, int) and not isinstance(value, bool):
-                space[name] = IntDistribution(0, LARGEST_INTEGER)
-            elif isinstance(value, float):
-                space[name] = FloatDistribution(-LARGEST_INTEGER, LARGEST_INTEGER)
-            else:
-                declared = self.sweep.study.factors[name] + self.sweep.study.full.get(name, ())
-                names = choice_names(RunConfig.model_fields[name].metadata)
-                space[name] = CategoricalDistribution(names or [plain_level(level) for level in declared])
-        return space
 
     def end(self, event: RunEnd) -> None:
         """Close a run in MLflow, then its trial in Optuna, then delete the checkpoints of a run with a record."""
@@ -164,8 +137,3 @@ class TrialLedger:
                 self.trials.tell(number, float(value))
         except WRITE_ERRORS:
             self._usable = False
-
-
-def plain_level(value: Any) -> Any:
-    """Return a level as Optuna can store it: a tuple becomes text."""
-    return level_text(value) if isinstance(value, tuple) else value
