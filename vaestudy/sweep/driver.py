@@ -8,7 +8,7 @@ works on a sweep. The lock disappears with the driver's process, also after a ki
 
 **Generation.** `--fresh` begins a new generation of the sweep, with trials and runs of its own. The first generation
 has the sweep's base name, later ones the base name with ~2, ~3, ... Without `--fresh` the newest one is resumed. Older
-generations are kept. The lock covers all generations.
+generations are kept. The lock covers all generations (`sweep/generations.py`).
 
 **Done.** A cell is done if its run is FINISHED in MLflow, if its record waits in the outbox, or if its run diverged (it
 would diverge again). While MLflow is out of reach, a COMPLETE trial in Optuna counts instead of a FINISHED run. A cell
@@ -56,16 +56,11 @@ from vaestudy.runtime.paths import database_file, database_uri, mlruns, slug, wi
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.study.declaration import Cell
 from vaestudy.study.sweep import Sweep
+from vaestudy.sweep.generations import locked_generation
 from vaestudy.sweep.progress import ProgressDisplay
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials
-from vaestudy.sweep.trial_storage import (
-    DatabaseTrialStorage,
-    JournalTrialStorage,
-    TrialLocation,
-    TrialStorage,
-    latest_name,
-)
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialLocation, TrialStorage
 from vaestudy.sweep.worker_pool import WorkerPool, make_pool
 from vaestudy.tracking.publisher import Publisher
 
@@ -110,12 +105,11 @@ def run_sweep(
         TrackerUnavailable: a record could neither be written to disk nor be published.
         WorkersLost: no worker could be started, or the Dask cluster is gone.
     """
-    study, base_name, uri = sweep.study.name, sweep.base_name, locations.tracking_uri
+    study, uri = sweep.study.name, locations.tracking_uri
     storage: TrialStorage = (
         DatabaseTrialStorage(options.storage, study) if options.storage else JournalTrialStorage(_folder(uri) / study)
     )
-    with storage.locked(base_name):
-        name = latest_name(storage.sweep_names(base_name), base_name, options.fresh)
+    with locked_generation(storage, sweep, uri, options.fresh) as name:
         if (remark := storage.repair(name)) is not None:
             console.print(remark, style="yellow")
         publisher = Publisher(uri, sweep, name, lambda line: console.print(line, style="yellow"))

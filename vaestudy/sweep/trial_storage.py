@@ -92,10 +92,8 @@ class JournalTrialStorage:
             lock.release()
 
     def sweep_names(self, base_name: str) -> list[str]:
-        return [
-            path.stem
-            for path in (*self.folder.glob(f"{base_name}.journal"), *self.folder.glob(f"{base_name}~*.journal"))
-        ]
+        pattern = re.compile(re.escape(base_name) + r"(~\d+)?")
+        return [path.stem for path in self.folder.glob("*.journal") if pattern.fullmatch(path.stem)]
 
     def repair(self, name: str) -> str | None:
         return repair(self.folder / f"{name}.journal")
@@ -163,13 +161,6 @@ class DatabaseTrialStorage:
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(self.uri, f"{self.study}/{name}")
-
-
-def latest_name(sweep_names: list[str], base_name: str, fresh: bool) -> str:
-    """Return the name of a sweep's newest generation, or of a new one if `fresh` or if there is none."""
-    numbers = [1 if name == base_name else int(name.rsplit("~", 1)[1]) for name in sweep_names]
-    newest = max(numbers, default=0) + (1 if fresh or not numbers else 0)
-    return base_name if newest == 1 else f"{base_name}~{newest}"
 
 
 def repair(journal: Path) -> str | None:

@@ -1,0 +1,37 @@
+"""The base configurations of the sweeps that were recorded, by the name of the sweep."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.tracking import outbox
+from vaestudy.tracking.mlflow_tracker import Tracker, TrackerUnavailable
+
+Fields = dict[str, Any]
+"""The fields of a configuration, as JSON has them."""
+
+
+def recorded_bases(uri: str, study: str) -> tuple[dict[str, Fields], bool]:
+    """Return the base configuration of each recorded sweep of a study.
+
+    Args:
+        uri: the address of the tracker.
+        study: the study's name.
+
+    Returns:
+        (name of the sweep -> its base configuration, whether the tracker answered); if it did not, the sweeps whose
+        results wait in the outbox.
+    """
+    found = {entry.sweep: entry.base.model_dump(mode="json") for _, entry in outbox.waiting_entries(uri, study=study)}
+    try:
+        tracker = Tracker(uri)
+        experiment = tracker.experiments().get(study)
+        rows = [] if experiment is None else tracker.runs(experiment, {"role": "study"}).to_dict("records")
+    except TrackerUnavailable:
+        return found, False
+    # A sweep that is older than a field has no value of it; it was made with what is now the field's default.
+    defaults = RunConfig().model_dump(mode="json")
+    tagged = [row for row in rows if isinstance(row.get("tags.base"), str)]
+    return found | {str(row["tags.sweep"]): defaults | json.loads(row["tags.base"]) for row in tagged}, True
