@@ -11,6 +11,7 @@ from tests.support.studies import run_study
 from vaestudy import RunConfig, Study
 from vaestudy.config.registry import OBJECTIVES
 from vaestudy.runtime import paths, provenance
+from vaestudy.study import metrics
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training.gradient_noise import GROUPS, STAGES
 
@@ -126,3 +127,11 @@ def test_every_row_names_a_file_that_is_there(table: dict[str, list[str]]) -> No
         pattern(name)
         for file in re.findall(r"`([^`]+\.py)`", cells[-1]):
             assert (package / file).is_file(), f"{name}: {file}"
+
+
+def test_the_metrics_that_a_study_may_tabulate() -> None:
+    """They are those of the glossary, but for the metrics of a sweep's own run."""
+    own = {"cells", "runs/finished", "runs/failed", "seconds/all_runs", "by_<factor>/<metric>"}
+    assert set(METRICS) - own == set(metrics.METRICS)
+    for name in ("test/iwae_100", "test/elbo_se", "class_0/elbo", "test/class_0/mu_1", "gradient/end/stl/all/snr"):
+        assert metrics.is_metric(name) == (name != "class_0/elbo")

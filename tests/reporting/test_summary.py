@@ -182,3 +182,14 @@ def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.Mo
     assert "| 10 |" not in cut
     assert "The first 1 of 2 rows" in cut
     assert cut.endswith(complete[-100:])
+
+
+def test_a_baseline_that_was_not_run() -> None:
+    """There is no Δ then, and a line says so; the same for a metric that no run has."""
+    others = {key: value for key, value in VALUES.items() if key[0] != 2}
+    study = STUDY.model_copy(update={"tabulate": ("test/elbo", "test/iwae_100")})
+    table = summary.summarise(runs_frame.tidy_runs(runs(others), study), study)
+    assert not [column for column in table.shown if "Δ" in column]
+    assert "There is no Δ: no run of the baseline, latent_dim=2, has finished." in table.notes
+    assert "Not in the table, as no run has it: test/iwae_100." in table.notes
+    assert "Δ: mean difference to latent_dim=2 at the same seed." not in table.notes

@@ -90,7 +90,9 @@ def _parser(study: Study) -> Parser:
     title = f"configuration (overrides the study's base; its factors, {factors}, accept several values)"
     add_fields(parser, RunConfig, title, leave={"seed", *study.factors})
     for name in study.factors:
-        text = "Levels of this factor" + ("; a level of several numbers is joined by x: 32 64x64" if is_list(name) else "")
+        text = "Levels of this factor" + (
+            "; a level of several numbers is joined by x: 32 64x64" if is_list(name) else ""
+        )
         parser.add_argument(flag(name), nargs="+", metavar="LEVEL", help=text)
     add_location_flags(parser, "data_dir", "tracking_uri")
     return parser

@@ -1,8 +1,8 @@
 """The answer to a mistake in a study's file: one line and exit code 2, as for a mistake on its command line.
 
 A study is declared while Python reads the file, before `study_main` is called. `BadInput` and pydantic's errors are
-normal exceptions there: tests and notebooks catch and show them as usual. Only where nothing catches them and the script
-ends does `sys.excepthook` decide what is printed.
+normal exceptions there, which tests and notebooks catch and show as usual. If nothing catches one and the script ends,
+Python calls `sys.excepthook`, which decides what is printed.
 """
 
 from __future__ import annotations

@@ -115,6 +115,8 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
     numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
     names = [name for name in study.factors if name not in numbers]
     shown = tidy[tidy["status"] == "FINISHED"]
+    # With --quick, or with --figures, runs may draw other figures.
+    shown = shown[[study.gallery in json.loads(figures) for figures in shown["params.figures"]]]
     for name, level in numbers.items():
         shown = shown[shown[name] == level]
     firsts = shown.drop_duplicates(names).to_dict("records")

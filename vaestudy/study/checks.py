@@ -13,7 +13,7 @@ from vaestudy.config.compatibility import OPTION_DEFAULTS
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.study.levels import Level, Levels, combinations, is_list, level_of, level_text, settled
+from vaestudy.study.levels import Level, Levels, combinations, level_of, level_text, settled
 from vaestudy.study.metrics import METRICS, is_metric
 
 SINGLE_RUNS = "train"
@@ -109,6 +109,11 @@ def require_consistent(study: Declared) -> None:
             if study.factors
             else "factors: there is none; give one or more, such as {'latent_dim': (2, 10)}"
         )
+    for part, names in (("baseline", study.baseline), ("full", study.full)):
+        if strange := set(names) - set(study.factors):
+            raise BadInput(f"{part}: {unknown_name('factor', min(strange), study.factors)}")
+    if missing := [name for name in study.factors if name not in study.baseline]:
+        raise BadInput(f"baseline: gives no level of {missing[0]}; choose from: {_texts(study.factors[missing[0]])}")
     for name, levels in study.factors.items():
         _require_distinct(name, levels + study.full.get(name, ()))
     for rule in study.leave_out:
@@ -160,6 +165,8 @@ def _require_rule(study: Declared, rule: dict[str, Level]) -> None:
     if not rule:
         raise BadInput("leave_out: an empty entry would leave out every cell")
     for name, level in rule.items():
+        if name not in study.factors:
+            raise BadInput(f"leave_out: {unknown_name('factor', name, study.factors)}")
         levels = study.factors[name] + study.full.get(name, ())
         if level not in levels and level != OPTION_DEFAULTS.get(name):
             raise BadInput(f"leave_out {name}={level_text(level)}: not a level; choose from: {_texts(levels)}")

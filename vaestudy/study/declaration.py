@@ -58,7 +58,7 @@ class Study(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)]
-    """The study's name: lower-case letters, digits and hyphens. It names the make target, the experiment in MLflow and the folder of the tables."""
+    """The study's name. It names the make target, the experiment in MLflow and the folder of the tables."""
     doc: str
     """The docstring of the study's file (`doc=__doc__`). Its first line is the question that the study answers."""
     base: RunConfig
@@ -119,22 +119,18 @@ class Study(BaseModel):
         except ValidationError as error:
             raise BadInput(_error_line(error.errors()[0])) from None
         checks.require_consistent(study)
+        study._require_one_family()
         return study
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Study:
-        """Raise unless the factors exist, the baseline fits them, and the metrics in nats may share a column."""
-        fields = set(RunConfig.model_fields) - {"seed"}
-        if strange := (set(self.factors) | set(self.full)) - fields:
-            raise ValueError(unknown_name("factor", min(strange), sorted(fields)))
-        if set(self.baseline) != set(self.factors) or set(self.full) - set(self.factors):
-            raise ValueError("baseline must give a level for each factor, and full only extend factors")
-        if strange := {name for rule in self.leave_out for name in rule} - set(self.factors):
-            raise ValueError(unknown_name("factor", min(strange), self.factors))
+    def _require_one_family(self) -> None:
+        """Raise if metrics in nats would share a column that differ in kind.
+
+        Raises:
+            BadInput: the likelihoods are of several families.
+        """
         families = self.families
         if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
-            raise ValueError(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
-        return self
+            raise BadInput(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
 
     @property
     def families(self) -> list[str]:
@@ -144,8 +140,8 @@ class Study(BaseModel):
 
     @property
     def question(self) -> str:
-        """Return the first line of `doc`."""
-        return self.doc.strip().splitlines()[0]
+        """Return the first line of `doc`, or the name of a study that was recorded without one."""
+        return (self.doc.strip().splitlines() or [self.name])[0]
 
     def levels_to_run(self, *, full: bool, quick: bool, given: Levels) -> Levels:
         """Return the levels to run of each factor.

@@ -1,7 +1,7 @@
 """The generation of a sweep that a command runs: its newest, a new one, or one under the sweep's former name.
 
-A sweep is found under its name, or under the name that earlier revisions gave it (`study/sweep.py`). One former name can
-stand for several sweeps, so the base configuration that was recorded decides whose a generation is:
+A sweep is found under its name, or under the name that earlier revisions gave it (`study/sweep.py`). One former name
+can stand for several sweeps. So the base configuration that was recorded decides to which one a generation belongs:
 
 * Under the former name, a generation belongs to the sweep if its base configuration is the same in every field.
 * Under the sweep's own name, it belongs to the sweep unless it differs in a field that the command sets. Other fields
@@ -30,17 +30,17 @@ def locked_generation(storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool
         fresh: begin a new generation.
 
     Raises:
-        BadInput: another driver has locked the sweep, or the tracker does not answer and no one else knows whose the
-            generations under the former name are.
+        BadInput: another driver has locked the sweep; or there are generations under the former name, and the tracker,
+            which knows their base configurations, does not answer.
     """
     name, former = sweep.base_name, sweep.former_name
     with ExitStack() as locks:
         locks.enter_context(storage.locked(name))
-        if former != name and (generations := storage.sweep_names(former)):
-            if mine := _same_base(generations, sweep, uri):
-                locks.enter_context(storage.locked(former))
-                yield latest_name(storage.sweep_names(former), mine, former, fresh)
-                return
+        formers = storage.sweep_names(former) if former != name else []
+        if mine := _same_base(formers, sweep, uri):
+            locks.enter_context(storage.locked(former))
+            yield latest_name(storage.sweep_names(former), mine, former, fresh)
+            return
         generations = storage.sweep_names(name)
         yield latest_name(generations, _same_changes(generations, sweep, uri), name, fresh)
 
@@ -51,6 +51,8 @@ def _same_base(generations: list[str], sweep: Sweep, uri: str) -> list[str]:
     Raises:
         BadInput: the tracker, which knows that, does not answer.
     """
+    if not generations:
+        return []
     bases, answered = recorded_bases(uri, sweep.study.name)
     base = sweep.base.model_dump(mode="json")
     mine = [generation for generation in generations if bases.get(generation) == base]

@@ -9,9 +9,9 @@ a parameter's distribution depends on the field of `RunConfig` alone, and not on
     name            CategoricalDistribution of all names that the field can have
     list            no parameter
 
-Where a sweep's earlier trials have another distribution, that one is kept: they are of an earlier revision, or a name
-was registered since. A level that does not fit into it gets no parameter. Nothing is lost: the attribute `cell` of every
-trial contains all levels as text.
+If a sweep's earlier trials have another distribution, that one is kept. They may be of an earlier revision, or a name
+was registered after them. A level that does not fit into it gets no parameter. Nothing is lost: the attribute `cell` of
+every trial contains all levels as text.
 """
 
 from __future__ import annotations

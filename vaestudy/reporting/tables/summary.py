@@ -66,7 +66,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         for metric in metrics:
             row[metric], row[f"{metric}_ci95"] = interval(done[metric])
             paired = (done.set_index("seed")[metric] - base[metric]).dropna()
-            if not is_baseline:
+            if not is_baseline and not base.empty:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
         row["seeds"] = len(done)
         row["failed"] = len(group) - len(done)
@@ -74,7 +74,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         row["run_ids"] = " ".join(done["run_id"])
         rows.append(row)
     full = pd.DataFrame(rows)
-    return Table(full, _shown(full, study, metrics), _notes(runs, study))
+    return Table(full, _shown(full, study, metrics), _notes(runs, study, compared=not base.empty))
 
 
 def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
@@ -138,8 +138,14 @@ def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
     return notes
 
 
-def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
-    """Return the lines printed below the table: data, meaning of the columns, failures and revision of the code."""
+def _notes(runs: pd.DataFrame, study: Study, compared: bool) -> list[str]:
+    """Return the lines printed below the table: data, meaning of the columns, failures and revision of the code.
+
+    Args:
+        runs: tidy runs.
+        study: the study that declares the table.
+        compared: whether the table has differences to the baseline.
+    """
     finished = runs[runs["status"] == "FINISHED"]
     if finished.empty:
         return ["No run has finished."]
@@ -153,8 +159,12 @@ def _notes(runs: pd.DataFrame, study: Study) -> list[str]:
         f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
         f"fingerprint {first['tags.data.fingerprint'][:12]}.",
         "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
-        f"Δ: mean difference to {baseline} at the same seed.",
+        f"Δ: mean difference to {baseline} at the same seed."
+        if compared
+        else f"There is no Δ: no run of the baseline, {baseline}, has finished.",
     ]
+    if absent := [metric for metric in study.tabulate if metric not in finished]:
+        notes.append(f"Not in the table, as no run has it: {', '.join(absent)}.")
     if bounds:
         notes.insert(
             1,
