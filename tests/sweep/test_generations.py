@@ -38,7 +38,7 @@ class Recorded:
 
     def name(self, swept: Sweep, fresh: bool = False) -> str:
         """Return the name of the generation that a command of this sweep runs."""
-        with locked_generation(self.storage, swept, "", fresh) as name:
+        with locked_generation(self.storage, swept, "", fresh, print) as name:
             return name
 
 

@@ -109,10 +109,14 @@ def run_sweep(
     storage: TrialStorage = (
         DatabaseTrialStorage(options.storage, study) if options.storage else JournalTrialStorage(_folder(uri) / study)
     )
-    with locked_generation(storage, sweep, uri, options.fresh) as name:
+
+    def report(line: str) -> None:
+        console.print(line, style="yellow")
+
+    with locked_generation(storage, sweep, uri, options.fresh, report) as name:
         if (remark := storage.repair(name)) is not None:
-            console.print(remark, style="yellow")
-        publisher = Publisher(uri, sweep, name, lambda line: console.print(line, style="yellow"))
+            report(remark)
+        publisher = Publisher(uri, sweep, name, report)
         with publisher.owning_records():
             return _run_owned(publisher, storage.location(name), cells, options, locations, console, make_pool)
 

@@ -10,7 +10,7 @@ can stand for several sweeps. So the base configuration that was recorded decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from vaestudy.errors import BadInput
@@ -20,7 +20,9 @@ from vaestudy.tracking.sweep_bases import recorded_bases
 
 
 @contextmanager
-def locked_generation(storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool) -> Iterator[str]:
+def locked_generation(
+    storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool, report: Callable[[str], None]
+) -> Iterator[str]:
     """Lock a sweep while the block runs, and yield the name of the generation to run.
 
     Args:
@@ -28,6 +30,7 @@ def locked_generation(storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool
         sweep: the sweep.
         uri: the address of the tracker.
         fresh: begin a new generation.
+        report: receives messages for the user, one line each.
 
     Raises:
         BadInput: another driver has locked the sweep; or there are generations under the former name, and the tracker,
@@ -42,10 +45,10 @@ def locked_generation(storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool
             yield latest_name(storage.sweep_names(former), mine, former, fresh)
             return
         generations = storage.sweep_names(name)
-        yield latest_name(generations, _same_changes(generations, sweep, uri), name, fresh)
+        yield latest_name(generations, _same_changes(generations, sweep, uri, report), name, fresh)
 
 
-def _same_base(generations: list[str], sweep: Sweep, uri: str) -> list[str]:
+def _same_base(generations: list[str], sweep: Sweep, uri: str, report: Callable[[str], None]) -> list[str]:
     """Return the generations under the former name that were made with the sweep's base configuration.
 
     Raises:
@@ -53,7 +56,7 @@ def _same_base(generations: list[str], sweep: Sweep, uri: str) -> list[str]:
     """
     if not generations:
         return []
-    bases, answered = recorded_bases(uri, sweep.study.name)
+    bases, answered = recorded_bases(uri, sweep.study.name, report)
     base = sweep.base.model_dump(mode="json")
     mine = [generation for generation in generations if bases.get(generation) == base]
     if not mine and not answered and not set(generations) <= set(bases):
@@ -64,11 +67,11 @@ def _same_base(generations: list[str], sweep: Sweep, uri: str) -> list[str]:
     return mine
 
 
-def _same_changes(generations: list[str], sweep: Sweep, uri: str) -> list[str]:
+def _same_changes(generations: list[str], sweep: Sweep, uri: str, report: Callable[[str], None]) -> list[str]:
     """Return the generations under the sweep's own name that differ in no field that the command sets."""
     if not generations or not sweep.changed:
         return generations
-    bases, _ = recorded_bases(uri, sweep.study.name)
+    bases, _ = recorded_bases(uri, sweep.study.name, report)
     changes = sweep.base.model_dump(mode="json", include=set(sweep.changed))
     return [g for g in generations if g not in bases or changes.items() <= bases[g].items()]
 

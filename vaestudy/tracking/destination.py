@@ -17,6 +17,7 @@ import pandas as pd
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import provenance
+from vaestudy.study.checks import SINGLE_RUNS
 from vaestudy.study.declaration import Study
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker, param_text
@@ -55,7 +56,7 @@ def study_experiments(tracker: Tracker) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     tags, names = tracker.experiment_tags(), {id: name for name, id in tracker.experiments().items()}
     untagged = [experiment for experiment, own in tags.items() if "study" not in own]
-    studies = {**{e: own["study"] for e, own in tags.items() if "study" in own}}
+    studies = {experiment: own["study"] for experiment, own in tags.items() if "study" in own}
     for experiment, study in _studies_of(tracker, untagged, names).items():
         tracker.tag_experiment(experiment, {"study": study})
         studies[experiment] = study
@@ -66,7 +67,7 @@ def study_experiments(tracker: Tracker) -> dict[str, list[str]]:
 
 def _studies_of(tracker: Tracker, experiments: list[str], names: Mapping[str, str]) -> dict[str, str]:
     """Return the study of each experiment that has a sweep run or is that of single runs: id -> the study's name."""
-    found = {experiment: "train" for experiment in experiments if names.get(experiment) == "train"}
+    found = {experiment: SINGLE_RUNS for experiment in experiments if names.get(experiment) == SINGLE_RUNS}
     sweeps = tracker.runs(experiments, {"role": "study"})
     for experiment, runs in sweeps.groupby("experiment") if len(sweeps) else ():
         declared = tracker.read_file(str(runs["run_id"].iloc[0]), "study.json")

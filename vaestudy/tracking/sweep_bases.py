@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import TrackerUnavailable
 from vaestudy.tracking import outbox
-from vaestudy.tracking.mlflow_tracker import Tracker, TrackerUnavailable
+from vaestudy.tracking.destination import study_experiments
+from vaestudy.tracking.mlflow_tracker import Tracker
 
 Fields = dict[str, Any]
 """The fields of a configuration, as JSON has them."""
 
 
-def recorded_bases(uri: str, study: str) -> tuple[dict[str, Fields], bool]:
+def recorded_bases(uri: str, study: str, report: Callable[[str], None]) -> tuple[dict[str, Fields], bool]:
     """Return the base configuration of each recorded sweep of a study.
 
     Args:
         uri: the address of the tracker.
         study: the study's name.
+        report: receives messages for the user, one line each.
 
     Returns:
         (name of the sweep -> its base configuration, whether the tracker answered); if it did not, the sweeps whose
         results wait in the outbox.
     """
-    found = {entry.sweep: entry.base.model_dump(mode="json") for _, entry in outbox.waiting_entries(uri, study=study)}
+    waiting = outbox.waiting_entries(report, uri, study=study)
+    found = {entry.sweep: entry.base.model_dump(mode="json") for _, entry in waiting}
     try:
         tracker = Tracker(uri)
-        experiment = tracker.experiments().get(study)
-        rows = [] if experiment is None else tracker.runs(experiment, {"role": "study"}).to_dict("records")
+        experiments = study_experiments(tracker).get(study, [])
+        rows = tracker.runs(experiments, {"role": "study"}).to_dict("records")
     except TrackerUnavailable:
         return found, False
     # A sweep that is older than a field has no value of it; it was made with what is now the field's default.
