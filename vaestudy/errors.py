@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+LONGEST_REASON = 300
+"""The number of characters to which `one_line` cuts a message."""
 
 
 class BadInput(Exception):
@@ -35,3 +39,31 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error on one line, cut to LONGEST_REASON characters."""
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
+
+
+@contextmanager
+def noting_failure(what: str, lines: list[str]) -> Iterator[None]:
+    """Make something that may be missing: if the block fails, add one line to `lines` and go on after the block.
+
+    This is for pictures and further tables of results that are already complete: such a failure must not lose them.
+
+    Args:
+        what: what the block makes, for the line.
+        lines: receives the line, which names `what`, the type of the error and its message.
+
+    Raises:
+        MemoryError: the block raised it. What is not an `Exception`, such as KeyboardInterrupt, is raised too.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        lines.append(f"{what} could not be made: {one_line(error)}")

@@ -12,7 +12,7 @@ import vaestudy
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
-from vaestudy.errors import BadInput
+from vaestudy.errors import BadInput, noting_failure
 from vaestudy.model.vae import VAE
 from vaestudy.run import execute, figures, weights
 from vaestudy.run.figures import FigureInputs
@@ -30,12 +30,61 @@ def test_every_figure_is_drawn_where_it_applies(tiny: RunConfig, latent_dim: int
     model = VAE(config)
     history = [{"train/elbo": -9.0 / e, "train/kl": 1.0, "train/log_likelihood": -8.0} for e in range(1, 40)]
     inputs = FigureInputs(model, x, labels, history, score(model, x, labels, (1,)))
-    drawn = figures.draw_figures(inputs, tuple(RUN_FIGURES))
+    drawn, not_drawn = figures.draw_figures(inputs, tuple(RUN_FIGURES))
+    assert not_drawn == []
     only_2, above_2 = {"latent_means", "manifold"}, {"traversals"}
     left_out = (only_2 if latent_dim != 2 else set()) | (above_2 if latent_dim <= 2 else set()) | {"pixel_calibration"}
     assert set(drawn) == set(RUN_FIGURES) - left_out
     assert all(content.startswith(PNG) and len(content) > 3_000 for content in drawn.values())
-    assert figures.draw_figures(inputs, ("prior_means",)) == {"prior_means": drawn["prior_means"]}  # the noise is fixed
+    again, _ = figures.draw_figures(inputs, ("prior_means",))
+    assert again == {"prior_means": drawn["prior_means"]}  # the noise is fixed
+
+
+@pytest.mark.parametrize(("subset", "columns", "rows"), [(1, 1, 2), (4, 2, 2), (20, 10, 2), (30, 5, 4), (60, 10, 4)])
+def test_figures_of_few_images(tiny: RunConfig, subset: int, columns: int, rows: int) -> None:
+    """Half of `subset` are test images, of the classes 0, 1, ... in turn: none of the figures needs more than one."""
+    config = tiny.with_changes(subset=subset, latent_dim=2)
+    x, labels = execute.scored_images(config, datasets.load_splits(config, Path()))
+    model = VAE(config)
+    history = [{"train/elbo": -9.0, "train/kl": 1.0, "train/log_likelihood": -8.0}]
+    inputs = FigureInputs(model, x, labels, history, score(model, x, labels, (1,)))
+    with torch.no_grad():
+        (ax,) = figures.reconstructions(inputs).axes
+    assert (len(ax.get_xticks()), len(ax.get_yticks())) == (columns, rows)
+    names = ("decoder_samples", "kl_per_dimension", "latent_means", "training_curves")
+    drawn, not_drawn = figures.draw_figures(inputs, names)
+    assert (list(drawn), not_drawn) == (list(names), [])
+
+
+def test_a_figure_that_cannot_be_drawn_costs_a_line_and_not_the_run(
+    tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(inputs: FigureInputs) -> None:
+        raise ValueError("no room\nfor the axes")
+
+    monkeypatch.setattr(figures, "kl_per_dimension", broken)
+    reported: list[str] = []
+    config = tiny.with_changes(figures=("kl_per_dimension", "prior_means"), epochs=1)
+    record = execute.execute(config, Path(), report=reported.append)
+    line = "figure kl_per_dimension could not be made: ValueError: no room for the axes"
+    assert record.notices == (line,)
+    assert reported == [line]
+    assert record.facts["notices"] == line
+    assert [name for name in record.files if name.endswith(".png")] == ["figures/prior_means.png"]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_some_errors_in_a_figure_end_the_run(error: type[BaseException]) -> None:
+    with pytest.raises(error), noting_failure("figure x", []):
+        raise error
+
+
+def test_gradient_images_that_cannot_be_had_are_refused(tiny: RunConfig) -> None:
+    with pytest.raises(BadInput, match="gradient_images 20: are train images, so subset must be 20 or more, not 19"):
+        tiny.with_changes(subset=19, gradient_images=20)
+    config = tiny.with_changes(subset=None, gradient_images=20, valid_size=3981)
+    with pytest.raises(BadInput, match="--valid-size 3981: must be 3980 or less with --gradient-images"):
+        datasets.resolve(config, Path())
 
 
 def test_default_figures_are_registered() -> None:

@@ -43,6 +43,7 @@ class CheckedFields(Protocol):
 
     pixels: str
     valid_size: int | None
+    subset: int | None
     estimator: str
     samples: int
     milestones: tuple[int, ...]
@@ -109,6 +110,9 @@ def _check_estimator(config: CheckedFields) -> None:
         raise Conflict("milestones", shown, "are scored on valid, so {valid_size} must be 1 or more, not 0")
     if 0 < config.gradient_images < LEAST_GRADIENT_IMAGES:
         why = f"must be {LEAST_GRADIENT_IMAGES} or more, or 0 for none"
+        raise Conflict("gradient_images", config.gradient_images, why)
+    if config.gradient_images and config.subset is not None and config.subset < LEAST_GRADIENT_IMAGES:
+        why = f"are train images, so {{subset}} must be {LEAST_GRADIENT_IMAGES} or more, not {config.subset}"
         raise Conflict("gradient_images", config.gradient_images, why)
     if config.gradient_estimators and not config.gradient_images:
         why = f"are measured on images, so {{gradient_images}} must be {LEAST_GRADIENT_IMAGES} or more"

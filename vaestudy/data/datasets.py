@@ -20,6 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
+from vaestudy.config.compatibility import LEAST_GRADIENT_IMAGES
 from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.sources import IdxSet, Split
@@ -144,6 +145,12 @@ def _check_valid_size(config: RunConfig) -> None:
     size = DATASETS[config.dataset].train_size
     if config.valid_size is not None and config.valid_size >= size:
         raise BadInput(f"--valid-size {config.valid_size}: must be below {size}, the train images of {config.dataset}")
+    if config.valid_size is not None and config.gradient_images and size - config.valid_size < LEAST_GRADIENT_IMAGES:
+        most = size - LEAST_GRADIENT_IMAGES
+        raise BadInput(
+            f"--valid-size {config.valid_size}: must be {most} or less with --gradient-images, which are "
+            f"{LEAST_GRADIENT_IMAGES} or more of the {size} train images of {config.dataset}"
+        )
 
 
 @functools.cache

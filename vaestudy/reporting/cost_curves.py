@@ -11,13 +11,16 @@ cost, it has the best bound of all cells at no more than that cost.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Key = TypeVar("Key")
 
 COSTS = {"images": "images seen", "passes": "decoder passes", "seconds": "training seconds"}
 
@@ -55,11 +58,6 @@ class CostCurve:
         return self.at(min(cost, self.end))
 
 
-def has_milestones(runs: pd.DataFrame) -> bool:
-    """Return whether any run recorded a bound at a milestone."""
-    return bool(_milestones(runs))
-
-
 def cost_curve(cell: pd.DataFrame, kind: str) -> CostCurve:
     """Return the bound of a cell's runs against a cost, at the milestones that all of its runs reached.
 
@@ -78,6 +76,12 @@ def cost_curve(cell: pd.DataFrame, kind: str) -> CostCurve:
     # Milestones closer together than M images fall into one step and have the same cost: keep one of them.
     cost, first = np.unique(cost, return_index=True)
     return CostCurve(cost, bounds[:, first], cell["seed"].tolist())
+
+
+def cost_curves(cells: Mapping[Key, pd.DataFrame], kind: str) -> dict[Key, CostCurve]:
+    """Return the curve of each cell whose runs have a milestone in common; other cells are left out."""
+    curves = {key: cost_curve(cell, kind) for key, cell in cells.items()}
+    return {key: curve for key, curve in curves.items() if len(curve.cost)}
 
 
 def step_cost(cells: list[pd.DataFrame]) -> tuple[float, float]:

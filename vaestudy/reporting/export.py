@@ -19,6 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as Screen
 
 from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
+from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame
 from vaestudy.reporting.figures import arms
@@ -82,20 +83,24 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         frame["quick"] = quick  # also in the CSV files, which have no notes
     notes += table.notes
     title = f"{study.question} ({sweep})"
-    files, screens = _texts("table", table, title, notes), [_screen(table, title)]
+    files, screens = {"tables/runs.csv": _runs_csv(tidy, study).encode()}, [_screen(table, title)]
+    # A further table or a figure that fails costs a note, so the study's own table is written after all of them.
     for name in study.tables:
-        member = STUDY_TABLES.load(name)
-        if (further := member(tidy, study)) is not None:
-            further.full["quick"] = quick
-            heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
-            files |= _texts(name, further, heading, ([QUICK_LINE] if quick else []) + further.notes)
-            screens.append(_screen(further, heading))
-    files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
+        with noting_failure(f"table {name}", notes):
+            member = STUDY_TABLES.load(name)
+            if (further := member(tidy, study)) is not None:
+                further.full["quick"] = quick
+                heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
+                files |= _texts(name, further, heading, ([QUICK_LINE] if quick else []) + further.notes)
+                screens.append(_screen(further, heading))
     for name in study.figures:
-        if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
-            files[f"figures/{name}.png"] = to_png(figure)
-    if study.gallery and (pictures := _gallery(tracker, tidy, study)):
-        files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
+        with noting_failure(f"figure {name}", notes):
+            if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
+                files[f"figures/{name}.png"] = to_png(figure)
+    if study.gallery and (pictures := _gallery(tracker, tidy, study, notes)):
+        with noting_failure(f"gallery {study.gallery}", notes):
+            files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
+    files |= _texts("table", table, title, notes)
     folder = _write(files, study, sweep, quick)
     tracker.files(parent, files)
     totals = _summary(tidy, table)
@@ -107,10 +112,11 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     return Exported(folder, screens, notes)
 
 
-def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
+def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:
     """Return one PNG file per arm, in the order of the study's declaration: that of the arm's first finished run.
 
-    Only runs with the baseline's levels of the numeric factors are used.
+    Only runs with the baseline's levels of the numeric factors are used. If runs lack the figure, for example because
+    it could not be drawn, one line is added to `notes`.
     """
     numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
     names = [name for name in study.factors if name not in numbers]
@@ -119,9 +125,17 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study) -> list[bytes]:
     shown = shown[[study.gallery in json.loads(figures) for figures in shown["params.figures"]]]
     for name, level in numbers.items():
         shown = shown[shown[name] == level]
-    firsts = shown.drop_duplicates(names).to_dict("records")
+    firsts = (shown.drop_duplicates(names) if names else shown.head(1)).to_dict("records")
     firsts.sort(key=lambda run: [runs_frame.level_rank(run[name], name, study) for name in names])
-    return [tracker.read_file(run["run_id"], f"figures/{study.gallery}.png") for run in firsts]
+    found, missing = [], []
+    for run in firsts:
+        try:
+            found.append(tracker.read_file(run["run_id"], f"figures/{study.gallery}.png"))
+        except BadInput as error:
+            missing.append(str(error))
+    if missing:
+        notes.append(f"gallery {study.gallery} lacks {len(missing)} of {len(firsts)} pictures: {missing[0]}")
+    return found
 
 
 def _texts(name: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:

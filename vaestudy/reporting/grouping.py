@@ -17,8 +17,10 @@ from vaestudy.study.declaration import Level, Study, level_text
 def runs_by_level(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd.DataFrame]:
     """Return the finished runs at each level of one factor, with all other factors at the baseline's level.
 
-    The levels are in the order of `level_rank`.
+    The levels are in the order of `level_rank`. There are none if the study has no such factor.
     """
+    if factor not in study.factors:
+        return {}
     mine = runs[runs["status"] == "FINISHED"]
     for name, value in study.baseline.items():
         if name != factor:

@@ -107,9 +107,11 @@ def execute(
     scores = score_run(result.model, x, labels, data)
     raise_if_diverged({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
     clock.append(time.perf_counter())
-    pictures = figures.draw_figures(
-        figures.FigureInputs(result.model, x, labels, result.history, scores), config.figures
-    )
+    inputs = figures.FigureInputs(result.model, x, labels, result.history, scores)
+    pictures, not_drawn = figures.draw_figures(inputs, config.figures)
+    for line in not_drawn:
+        report(line)
+    lines += not_drawn
     clock.append(time.perf_counter())
     epochs = config.epochs or 1
     metrics = {f"test/{name}": value for name, value in scores.metrics.items()}
@@ -134,7 +136,7 @@ def execute(
     about = (
         provenance_tags(config, data, result.backend)
         | {"gradient": result.gradient_description}
-        | ({"notices": " ".join(lines)} if lines else {})
+        | ({"notices": "; ".join(lines)} if lines else {})
     )
     return Record(
         config, metrics, result.history, scores.kl_per_dimension, files, about, data_summary(data), tuple(lines)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vaestudy.config.compatibility import likelihood_label
 from vaestudy.config.registry import RUN_FIGURES
+from vaestudy.errors import noting_failure
 from vaestudy.model.vae import VAE
 from vaestudy.plotting import to_png
 from vaestudy.runtime.random_streams import stream
@@ -49,30 +50,40 @@ class FigureInputs:
         return self.model.config.latent_dim
 
 
-def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return the named figures that apply to this run: name -> PNG file."""
-    files = {}
+def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> tuple[dict[str, bytes], list[str]]:
+    """Draw the named figures that apply to this run.
+
+    Returns:
+        (name -> PNG file, a line for each figure that could not be drawn, with the reason).
+    """
+    files: dict[str, bytes] = {}
+    lines: list[str] = []
     with torch.no_grad():
         for name in names:
-            if (figure := RUN_FIGURES.load(name)(inputs)) is not None:
-                files[name] = to_png(figure)
-    return files
+            with noting_failure(f"figure {name}", lines):
+                if (figure := RUN_FIGURES.load(name)(inputs)) is not None:
+                    files[name] = to_png(figure)
+    return files, lines
 
 
 def reconstructions(p: FigureInputs) -> Figure:
-    """Draw two test images of each class above their reconstructions, E[x|z] at one z drawn from q(z|x)."""
+    """Draw two test images of each class above their reconstructions, E[x|z] at one z drawn from q(z|x).
+
+    Classes with fewer images are left out. If no class has two images, one image of each class is drawn.
+    """
     found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
-    columns = [rows for rows in found if len(rows) == 2]
+    count = max(len(rows) for rows in found)  # images of a class: 2, or 1 if there are very few test images
+    columns = [rows for rows in found if len(rows) == count]
     x = p.x[torch.cat(columns)]
     q = p.model.encode(x)
     eps = torch.randn(
         (1, *q.mu.shape), generator=stream("figures", "reconstructions", device=x.device), device=x.device
     )
     back = p.model.likelihood.mean(p.model.decode(q.draw(eps)[0]))
-    pairs = torch.stack((x, back)).unflatten(1, (len(columns), 2))  # [original or back, class, which, P]
+    pairs = torch.stack((x, back)).unflatten(1, (len(columns), count))  # [original or back, class, which, P]
     grid = pairs.permute(2, 0, 1, 3).flatten(0, 1)
     figure, ax = _sheet(grid, f"Test images and their reconstructions, D={p.D}")
-    ax.set_yticks(_centres(4), ["original", "reconstruction"] * 2, fontsize=11)
+    ax.set_yticks(_centres(2 * count), ["original", "reconstruction"] * count, fontsize=11)
     ax.set_xticks(_centres(len(columns)), [str(int(p.labels[rows[0]])) for rows in columns], fontsize=12)
     ax.set_xlabel("class")
     return figure
@@ -170,9 +181,10 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     ax = figure.subplots()
     ax.bar(np.arange(1, len(values) + 1), values, color=TRAIN, width=0.85)
+    active = p.scores.metrics["active_units"]  # nan with one test image, which has no covariance
+    shown = f", {active:.0f} of {p.D} active (Cov(E[z|x]) > {ACTIVE_UNIT})" if active == active else ""
     ax.set(
-        title=f"KL per latent dimension, {p.scores.metrics['active_units']:.0f} of {p.D} active "
-        f"(Cov(E[z|x]) > {ACTIVE_UNIT})",
+        title=f"KL per latent dimension{shown}",
         xlabel="dimension, by its KL",
         ylabel="nats per image",
     )
@@ -197,6 +209,8 @@ def latent_means(p: FigureInputs) -> Figure | None:
         ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
     # Show 99.8 % of the points on each axis: the few far points would make all others small.
     low, high = np.percentile(mu, [0.1, 99.9], axis=0)
+    room = np.where(high > low, 0.0, 1.0)  # a single point has no extent
+    low, high = low - room, high + room
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
     ax.set_title("Means of q(z|x) of the test images, by class")
     return figure

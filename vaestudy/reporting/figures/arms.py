@@ -29,18 +29,21 @@ MOST_PANELS = 5
 WIDE = 50.0  # an axis is logarithmic if its largest and smallest value differ by more than this factor
 
 
-def arms(runs: pd.DataFrame, study: Study) -> Figure:
+def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The metrics that the study tabulates, by arm: means with intervals, and every run, a colour for each number.
 
     An arm is a combination of levels of the factors that are not numbers. The number of its failed runs is given beside
-    its name.
+    its name. Return None if no finished run has any of the metrics.
     """
     names = [name for name in study.factors if not pd.api.types.is_numeric_dtype(runs[name])]
     numbers = [name for name in study.factors if name not in names]
     finished = runs[runs["status"] == "FINISHED"]
-    metrics = [metric for metric in study.tabulate if metric in finished][:MOST_PANELS]
+    metrics = [metric for metric in study.tabulate if metric in finished and finished[metric].notna().any()]
+    metrics = metrics[:MOST_PANELS]
+    if not metrics:
+        return None
     rows = _ordered(runs, names, study)
-    cells: list[Arm] = _ordered(finished, numbers, study) if numbers else [()]
+    cells = _ordered(finished, numbers, study)
     colours = _shades(cells)
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.9):
         width, height = 2.5 + 2.6 * len(metrics), 1.9 + max(0.42, 0.11 * len(cells)) * len(rows)
@@ -94,7 +97,12 @@ def _fit(ax: Axes, values: pd.Series[float]) -> None:
 
 
 def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:
-    """Return the combinations of levels that occur in the runs, in the order of the study's declaration."""
+    """Return the combinations of levels that occur in the runs, in the order of the study's declaration.
+
+    Without names there is one combination, of no levels.
+    """
+    if not names:
+        return [()]
     found = list(dict.fromkeys(runs[names].itertuples(index=False, name=None)))
     return sorted(
         found, key=lambda row: [level_rank(level, name, study) for level, name in zip(row, names, strict=True)]

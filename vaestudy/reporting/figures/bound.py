@@ -24,22 +24,32 @@ PANELS = (
 )
 
 
-def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure:
+def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Bounds, reconstruction, KL and active units against a factor: means with intervals, and every run.
 
     The factor is the first that is numeric, or the first of all if none is. Each combination of levels of the other
-    factors has a colour.
+    factors has a colour. A panel is left out if no finished run has its metrics; return None if none is left.
     """
     finished = runs[runs["status"] == "FINISHED"]
+    known = {metric for metrics, *_ in PANELS for metric in metrics if metric in finished}
+    known = {metric for metric in known if finished[metric].notna().any()}
+    panels = [panel for panel in PANELS if known & set(panel[0])]
+    if not panels:
+        return None
     numbers = [name for name in study.factors if pd.api.types.is_numeric_dtype(finished[name])]
     factor = (numbers or list(study.factors))[0]
     others = [name for name in study.factors if name != factor]
     levels = sorted(finished[factor].unique(), key=lambda level: level_rank(level, factor, study))
     with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.95):
-        figure = Figure(figsize=(11, 7.6), layout="constrained")
-        for ax, (metrics, title, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        columns = min(2, len(panels))
+        lines = -(-len(panels) // columns)
+        figure = Figure(figsize=(5.5 * columns, 3.8 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).flatten()
+        for ax in axes[len(panels) :]:
+            ax.remove()
+        for ax, (metrics, title, unit) in zip(axes[: len(panels)], panels, strict=True):
             # With several arms only the first bound is drawn, to keep the panel readable; the table has the other.
-            present = [m for m in metrics if m in finished][: 1 if others else None]
+            present = [m for m in metrics if m in known][: 1 if others else None]
             arms = {label(m): finished.assign(value=finished[m]) for m in present} if not others else {
                 arm: mine.assign(value=mine[present[0]])
                 for arm, mine in runs_by_cell_name(finished, study, others).items()

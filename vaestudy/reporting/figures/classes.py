@@ -19,7 +19,7 @@ from vaestudy.plotting import legend_below
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.grouping import metric_interval, runs_by_cell, runs_by_cell_name
 from vaestudy.reporting.procrustes import ALIGNMENTS, Alignment, Array, distance, standardised
-from vaestudy.reporting.tables.classes import PICTURE_KINDS, class_layouts, scored_classes
+from vaestudy.reporting.tables.classes import PICTURE_KINDS, class_layouts, has_picture_scores, scored_classes
 from vaestudy.scoring.class_probe import CLASSES, CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
@@ -82,7 +82,7 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Test images, reconstructions and samples of the prior: how clearly they read and how grey they are."""
-    if "test/unclear_prior" not in runs:
+    if not has_picture_scores(runs):
         return None
     cells = _named(runs, study)
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):

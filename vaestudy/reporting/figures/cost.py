@@ -7,6 +7,7 @@ a given cost, and the rules by which the step size grows with M. All but the las
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -30,27 +31,38 @@ Key = tuple[Any, ...]
 
 
 def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """The bound over M and L at equal images, equal decoder passes and equal seconds, with lines of equal M L."""
+    """The bound over M and L at equal images, equal decoder passes and equal seconds, with lines of equal M L.
+
+    A panel is left out if fewer than two M or two L have its bound.
+    """
     cells = _runs_by_m_and_l(runs, study)
-    if len({key[0] for key in cells}) < 2 or len({key[1] for key in cells}) < 2:
-        return None
-    figure = Figure(figsize=(15, 5.4), layout="constrained")
-    for ax, (kind, cost_name) in zip(figure.subplots(1, 3), cost_curves.COSTS.items(), strict=True):
-        if kind == "images":
-            values = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items()}
-            title = "Test ELBO, equal images seen (whole runs)"
-        else:
-            curves = {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()}
+    tests = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items() if "test/elbo" in cell}
+    panels = {"Test ELBO, equal images seen (whole runs)": tests}
+    for kind in ("passes", "seconds"):
+        if curves := cost_curves.cost_curves(cells, kind):
             cost = min(curve.end for curve in curves.values())
-            values = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
-            title = f"Validation ELBO after {three_digits(cost)} {cost_name}"
+            title = f"Validation ELBO after {three_digits(cost)} {cost_curves.COSTS[kind]}"
+            panels[title] = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
+    known = {title: {key: v for key, v in values.items() if math.isfinite(v)} for title, values in panels.items()}
+    shown = {title: values for title, values in known.items() if _is_grid(values.keys())}
+    if not shown:
+        return None
+    figure = Figure(figsize=(5 * len(shown), 5.4), layout="constrained")
+    for ax, (title, values) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
         _heatmap(ax, values, title)
     figure.suptitle(figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
     return figure
 
 
+def _is_grid(keys: Collection[tuple[int, int]]) -> bool:
+    """Return whether there are at least two M and two L among the keys (M, L)."""
+    return min(len({key[axis] for key in keys}) for axis in (0, 1)) > 1
+
+
 def _runs_by_m_and_l(runs: pd.DataFrame, study: Study) -> dict[tuple[int, int], pd.DataFrame]:
-    """Return (M, L) -> the runs, with all other factors at the baseline's level."""
+    """Return (M, L) -> the runs, with all other factors at the baseline's level; {} unless M and L are factors."""
+    if not {"minibatch", "samples"} <= set(study.factors):
+        return {}
     position = {name: index for index, name in enumerate(study.factors)}
     return {
         (int(key[position["minibatch"]]), int(key[position["samples"]])): cell  # type: ignore[arg-type]
@@ -88,13 +100,11 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
 def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The validation bound along the way, a column for each M: against decoder passes and against seconds."""
     cells = _runs_by_m_and_l(runs, study)
-    if not cost_curves.has_milestones(runs) or not cells:
+    curves = {kind: cost_curves.cost_curves(cells, kind) for kind in ("passes", "seconds")}
+    if not curves["passes"]:
         return None
-    Ms, Ls = (sorted({key[axis] for key in cells}) for axis in (0, 1))
+    Ms, Ls = (sorted({key[axis] for key in curves["passes"]}) for axis in (0, 1))
     colours = dict(zip(Ls, sns.color_palette("viridis_r", len(Ls)), strict=True))
-    curves = {
-        kind: {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()} for kind in ("passes", "seconds")
-    }
     top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(2.2 + 3.1 * len(Ms), 7.4), layout="constrained")
@@ -149,16 +159,17 @@ def _first_shown(costs: list[float], values: list[float], top: float) -> float:
 
 def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The Pareto set: all cells' curves, and on top which cell is best for at most each cost."""
-    if not cost_curves.has_milestones(runs):
-        return None
     cells = runs_by_cell(runs, study)
-    curves = {kind: [cost_curves.cost_curve(cell, kind) for cell in cells.values()] for kind in ("passes", "seconds")}
+    found = {kind: cost_curves.cost_curves(cells, kind) for kind in ("passes", "seconds")}
+    if not found["passes"]:
+        return None
+    curves = {kind: list(mine.values()) for kind, mine in found.items()}
     fronts = {kind: _front(mine) for kind, mine in curves.items()}
     top = max(max(values) for _, values, _ in fronts.values())
     ranked = sorted({w for _, values, winners in fronts.values() for v, w in zip(values, winners, strict=True)
                      if v > top - NATS_SHOWN})  # fmt: skip
     palette = dict(zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True))
-    names = [_name(key, study) for key in cells]
+    names = [_name(key, study) for key in found["passes"]]
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 6.2), layout="constrained")
         for ax, (kind, (costs, values, winners)) in zip(
@@ -185,6 +196,8 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
 def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The test bound against M, a line for each rule by which the step size grows with it, at the baseline's L."""
     finished = runs[runs["status"] == "FINISHED"]
+    if not {"samples", "minibatch", "lr_scaling"} <= set(study.factors) or "test/elbo" not in finished:
+        return None
     mine = finished[finished["samples"] == study.baseline["samples"]]
     reference = runs_by_level(mine, study, "minibatch")
     if len(reference) < 2 or mine["lr_scaling"].nunique() < 2:

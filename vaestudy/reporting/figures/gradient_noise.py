@@ -34,7 +34,9 @@ PANELS = {
 def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Bounds reached, active units, encoder's SNR and both noises against L at the end, a line for each estimator."""
     finished = runs[runs["status"] == "FINISHED"]
-    if not set(PANELS) <= set(finished.columns):
+    if not {"estimator", "samples"} <= set(study.factors):
+        return None
+    if any(metric not in finished or finished[metric].isna().all() for metric in PANELS):
         return None
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
@@ -63,7 +65,7 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
     differences between the others.
     """
     cells = finished.groupby(["estimator", "samples"])[metric]
-    found = {key: interval(values.dropna()) for key, values in cells}
+    found = {key: interval(values.dropna()) for key, values in cells if values.notna().any()}
     low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
     fence = median - 3 * (high - low) if metric.removeprefix("test/").startswith(BOUNDS) else -np.inf
     for index, (name, colour) in enumerate(zip(names, sns.color_palette("tab10", len(names)), strict=True)):
@@ -84,8 +86,9 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
 
 def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
     """Var_x and Var_eps at each stage against L, beside the law Var_eps(1) / L, at the baseline's M."""
+    needed = {f"gradient/{stage}/all/{part}" for stage in STAGES for part in ("var_x", "var_eps")}
     cells = runs_by_level(runs, study, "samples")
-    if "gradient/end/all/var_eps" not in runs or 1 not in cells:
+    if 1 not in cells or any(name not in runs or cells[1][name].isna().all() for name in needed):
         return None
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 4.6), layout="constrained")

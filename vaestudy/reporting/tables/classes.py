@@ -30,8 +30,19 @@ MOST_PAIRS = 5
 
 
 def scored_classes(runs: pd.DataFrame) -> list[int]:
-    """Return the classes that have class scores; where there are few test images, some classes may be missing."""
-    return [label for label in range(CLASSES) if f"test/class_{label}/neighbour_purity" in runs]
+    """Return the classes that have class scores in a finished run.
+
+    Where there are few test images, some classes may be missing.
+    """
+    finished = runs[runs["status"] == "FINISHED"]
+    columns = {label: f"test/class_{label}/neighbour_purity" for label in range(CLASSES)}
+    return [label for label, name in columns.items() if name in finished and finished[name].notna().any()]
+
+
+def has_picture_scores(runs: pd.DataFrame) -> bool:
+    """Return whether a finished run has scores of how clearly its pictures read."""
+    finished = runs[runs["status"] == "FINISHED"]
+    return "test/unclear_prior" in finished and bool(finished["test/unclear_prior"].notna().any())
 
 
 def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
@@ -75,7 +86,7 @@ def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
 
 def clarity(runs: pd.DataFrame, study: Study) -> Table | None:
     """How clearly pictures read: test images, their reconstructions, samples of the prior"""
-    if "test/unclear_prior" not in runs:
+    if not has_picture_scores(runs):
         return None
     titles = {"unclear": "unclear", "class_entropy": "entropy", "greyness": "greyness", "recognised": "recognised"}
     rows: list[dict[str, Any]] = []

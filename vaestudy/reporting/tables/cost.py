@@ -27,11 +27,11 @@ SECONDS = "Seconds are medians over seeds of runs that may have shared the machi
 def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
     """What L=1 loses against more draws, at the baseline's M"""
     cells = runs_by_level(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or not cost_curves.has_milestones(runs):
+    if 1 not in cells or len(cells) < 2 or len(cost_curves.cost_curves(cells, "images")) < len(cells):
         return None
     rows = []
     for kind, cost_name in ({"": "images seen"} | cost_curves.COSTS).items():
-        curves = {L: cost_curves.cost_curve(cell, kind or "images") for L, cell in cells.items()}
+        curves = cost_curves.cost_curves(cells, kind or "images")
         cost = min(curve.end for curve in curves.values())
         values = {L: curve.at(cost) for L, curve in curves.items()}
         if not kind:
@@ -70,13 +70,13 @@ def one_draw(runs: pd.DataFrame, study: Study) -> Table | None:
 
 def pareto(runs: pd.DataFrame, study: Study) -> Table | None:
     """The Pareto set: which cell has the best bound for at most each cost"""
-    if not cost_curves.has_milestones(runs):
-        return None
     cells = runs_by_cell(runs, study)
+    if not cost_curves.cost_curves(cells, "images"):
+        return None
     baseline = tuple(study.baseline[name] for name in study.factors)
     rows = []
     for kind in ("passes", "seconds"):
-        curves = {key: cost_curves.cost_curve(cell, kind) for key, cell in cells.items()}
+        curves = cost_curves.cost_curves(cells, kind)
         for cost in _ladder(list(curves.values())):
             values = {key: curve.at_most(cost) for key, curve in curves.items()}
             means = {key: float(v.mean()) for key, v in values.items() if v.notna().all()}
@@ -122,10 +122,10 @@ def _ladder(curves: list[cost_curves.CostCurve]) -> list[float]:
 def predicted_samples(runs: pd.DataFrame, study: Study) -> Table | None:
     """The best L that the gradient's variance predicts for the measured cost of a step"""
     cells = runs_by_level(runs, study, "samples")
-    if 1 not in cells or len(cells) < 2 or "gradient/end/all/var_x" not in runs or not cost_curves.has_milestones(runs):
+    curves = cost_curves.cost_curves(cells, "seconds")
+    if 1 not in cells or len(cells) < 2 or len(curves) < len(cells) or "gradient/end/all/var_x" not in runs:
         return None
     fixed, each = cost_curves.step_cost(list(cells.values()))
-    curves = {L: cost_curves.cost_curve(cell, "seconds") for L, cell in cells.items()}
     cost = min(curve.end for curve in curves.values())
     reached = {L: float(curve.at(cost).mean()) for L, curve in curves.items()}
     best = max(reached, key=lambda L: reached[L] if reached[L] == reached[L] else -math.inf)
