@@ -95,6 +95,7 @@ def execute(
         NonFiniteLoss: the run diverged.
     """
     require_device(config.device)
+    origin = origin_tags()  # before training, in which the checkout may change
     clock = [time.perf_counter()]
     data = datasets.load_splits(config, root)
     lines = run_notices(config, data)
@@ -134,7 +135,8 @@ def execute(
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
     about = (
-        provenance_tags(config, data, result.backend)
+        origin
+        | run_tags(config, data, result.backend)
         | {"gradient": result.gradient_description}
         | ({"notices": "; ".join(lines)} if lines else {})
     )
@@ -168,17 +170,23 @@ def data_summary(data: Data) -> dict[str, str]:
     return {"name": data.name, "fingerprint": data.fingerprint} | {k: str(v) for k, v in sizes.items()}
 
 
-def provenance_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
-    """Return what another person needs to reproduce the bits of the results: name -> value, all as text."""
+def origin_tags() -> dict[str, str]:
+    """Return the revision of the code, the versions of the packages and the hardware: name -> value, all as text."""
     revision = provenance.code_revision()
     return {
         "code.revision": revision.commit,
         "code.state": revision.state,
+        **{f"version.{name}": value for name, value in provenance.versions().items()},
+        **{f"hardware.{name}": value for name, value in provenance.hardware().items()},
+    }
+
+
+def run_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
+    """Return what another person needs beside `origin_tags` to reproduce the bits of the results, all as text."""
+    return {
         "config.key": config.key,
         "threads": str(config.threads),
         "backend": backend,
         "likelihood": make_likelihood(config).describe(),
         **{f"data.{name}": value for name, value in data_summary(data).items()},
-        **{f"version.{name}": value for name, value in provenance.versions().items()},
-        **{f"hardware.{name}": value for name, value in provenance.hardware().items()},
     }

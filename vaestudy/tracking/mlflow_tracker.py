@@ -44,6 +44,7 @@ from sqlalchemy.exc import DatabaseError, NoSuchModuleError, OperationalError, S
 from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
 from vaestudy.runtime.paths import database_file, mlruns, slug, without_credentials
+from vaestudy.runtime.provenance import UNKNOWN
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachable tracker in one line
@@ -170,7 +171,7 @@ class Tracker:
     def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Create a run with the status RUNNING; return its id."""
         everything = {TAG + key: value for key, value in tags.items() if value} | SOURCE
-        if commit := tags.get("code.revision"):
+        if (commit := tags.get("code.revision", UNKNOWN)) != UNKNOWN:
             everything["mlflow.source.git.commit"] = commit
         if parent:
             everything[PARENT] = parent

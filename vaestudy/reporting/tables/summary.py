@@ -23,6 +23,7 @@ from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
+from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.study.declaration import Study, level_text
 
 FAILURES = 20  # the largest number of lines about failed runs below a table
@@ -193,6 +194,6 @@ def _notes(runs: pd.DataFrame, study: Study, compared: bool) -> list[str]:
         notes.append(f"{failed} runs failed and are in no mean.")
         notes += _failures(runs, study)
     states = finished[["tags.code.revision", "tags.code.state"]].drop_duplicates()
-    revisions = [f"{revision[:10]} ({state})" for revision, state in states.itertuples(index=False)]
+    revisions = [str(CodeRevision(*revision)) for revision in states.itertuples(index=False)]
     notes.append(f"Code: {', '.join(revisions)}.")
     return notes
