@@ -147,15 +147,6 @@ def test_numbers_of_any_size(mean: float, half: float, text: str) -> None:
     assert formats.three_digits(mean, half) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [("-115.41 ± 0.36", r"$-115.41 \pm 0.36$"), ("-4,671 ± 3", r"$-4{,}671 \pm 3$"), ("s_run ±", r"s\_run $\pm$"),
-     ("5.66e9 ± 1.22e12", r"$5.66 \times 10^{9} \pm 1.22 \times 10^{12}$")],
-)  # fmt: skip
-def test_numbers_in_latex(text: str, latex: str) -> None:
-    assert export._tex(text) == latex
-
-
 def test_no_heading_breaks_a_markdown_table() -> None:
     assert not [text for text in formats.LABELS.values() if "|" in text]
 

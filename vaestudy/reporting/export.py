@@ -22,6 +22,7 @@ from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame
+from vaestudy.reporting.escaping import latex, markdown_cell, markdown_line, one_text_line
 from vaestudy.reporting.figures import arms
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
@@ -141,39 +142,23 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str
 def _texts(name: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:
     """Return the files of one table, as CSV, Markdown, LaTeX and HTML: path -> content."""
     shown = table.shown
-    markdown = f"# {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
-    markdown += "".join(f"* {line}\n" for line in notes)
-    latex = shown.rename(columns=_tex).map(_tex)
-    body = latex.to_latex(index=False, escape=False, column_format="r" * shown.shape[1])
+    cells = shown.rename(columns=markdown_cell).map(markdown_cell)
+    markdown = f"# {markdown_line(title)}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n\n"
+    markdown += "".join(f"* {markdown_line(line)}\n" for line in notes)
+    body = (
+        shown.rename(columns=latex).map(latex).to_latex(index=False, escape=False, column_format="r" * shown.shape[1])
+    )
     page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
     style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
     style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
     contents = {
         "csv": table.full.to_csv(index=False),
         "md": markdown,
-        "tex": "".join(f"% {_comment(line)}\n" for line in [title, *notes]) + body,
+        "tex": "".join(f"% {one_text_line(line)}\n" for line in [title, *notes]) + body,
         "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
         f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
     }
     return {f"tables/{name}.{ending}": content.encode() for ending, content in contents.items()}
-
-
-_NUMBER = r"[\d.,]+(?:e\d+)?"
-
-
-def _tex(text: str) -> str:
-    """Return a heading or an entry as LaTeX. Numbers are set in math mode, so that minus signs are not hyphens."""
-    if re.fullmatch(rf"[-+]?{_NUMBER}( ± {_NUMBER})?", text):
-        text = re.sub(r"e(\d+)", r" \\times 10^{\1}", text)
-        return "$" + text.replace(",", "{,}").replace("±", r"\pm") + "$"
-    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("Δ", r"$\Delta$"), ("±", r"$\pm$"), ("µ", r"$\mu$")):
-        text = text.replace(plain, tex)
-    return text
-
-
-def _comment(text: str) -> str:
-    """Return the text on one line, so that it fits behind one "%" of LaTeX."""
-    return text.replace("\n", " ")
 
 
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
@@ -236,16 +221,17 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
     It contains the first rows of the table, as many as fit into LONGEST_DESCRIPTION characters.
     """
     # MLflow's page gives table cells no padding and breaks lines anywhere: non-breaking spaces prevent both.
-    hard = table.shown.rename(columns=lambda name: f"\u00a0{name}\u00a0").map(
-        lambda text: text.replace("± ", "±\u00a0")
+    hard = table.shown.rename(columns=lambda name: f"\u00a0{markdown_cell(name)}\u00a0").map(
+        lambda text: markdown_cell(text).replace("± ", "±\u00a0")
     )
     padded = hard.to_markdown(index=False, disable_numparse=True)
     head, rule, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
-    lines = "".join(f"* {line}\n" for line in notes)
+    lines = "".join(f"* {markdown_line(line)}\n" for line in notes)
     levels = {
         name: [level_text(value) for value in values][:MOST_LEVELS_SHOWN] for name, values in study.factors.items()
     }
-    design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{json.dumps(levels)}` x seeds."
+    declared = json.dumps(levels).replace("`", "\\u0060")  # the same text in JSON, but no end of the code format
+    design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{declared}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
     most = len(rows)
@@ -253,7 +239,7 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
     def note(count: int) -> str:
         cut = f"\n\nThe first {count} of {most} rows; tables/table.csv has all." if count < most else ""
         body = "\n".join([head, rule, *rows[:count]]) + cut
-        return f"## {study.question}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
+        return f"## {markdown_line(study.question)}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
 
     if len(note(most)) <= LONGEST_DESCRIPTION:
         return note(most)

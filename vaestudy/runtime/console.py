@@ -11,8 +11,14 @@ from rich.table import Table
 
 
 def consoles() -> tuple[Console, Console]:
-    """Return two consoles: stderr for progress and remarks, stdout for results."""
-    return Console(stderr=True, highlight=False, soft_wrap=True), Console(highlight=False, soft_wrap=True)
+    """Return two consoles: stderr for progress and remarks, stdout for results.
+
+    They print text as it is: brackets, as in E[x|z], are no markup.
+    """
+    return (
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False),
+        Console(soft_wrap=True, highlight=False, markup=False, emoji=False),
+    )
 
 
 def progress(console: Console) -> Progress:
@@ -21,12 +27,12 @@ def progress(console: Console) -> Progress:
     Each task needs a field `shown`: the text to the right of the bar.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[shown]}"),
+        TextColumn("{task.fields[shown]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -35,8 +41,9 @@ def progress(console: Console) -> Progress:
 
 def print_uncut(console: Console, table: Table) -> None:
     """Print a table at its natural width. A narrow terminal wraps the lines, but no text is cut off."""
-    wide = Console(width=1_000, highlight=False)
-    Console(width=max(wide.measure(table).maximum, console.width), highlight=False).print(table)
+    wide = Console(width=1_000, highlight=False, markup=False, emoji=False)
+    width = max(wide.measure(table).maximum, console.width)
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def print_json(values: dict[str, Any]) -> None:
