@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LONGEST_REASON = 300
-"""The number of characters to which `one_line` cuts a message."""
+"""The number of characters to which a reason in a message of one line is cut."""
 
 
 class BadInput(Exception):

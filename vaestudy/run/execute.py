@@ -32,6 +32,9 @@ from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import raise_if_diverged
 from vaestudy.training.train import OnEpoch, run_notices, train
 
+LONGEST_NOTICES = 4_000
+"""The number of characters to which the tag `notices` is cut: a tracker refuses a run with a longer tag."""
+
 
 def require_device(device: str) -> None:
     """Raise unless torch can use the device on this machine.
@@ -138,7 +141,7 @@ def execute(
         origin
         | run_tags(config, data, result.backend)
         | {"gradient": result.gradient_description}
-        | ({"notices": "; ".join(lines)} if lines else {})
+        | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})
     )
     return Record(
         config, metrics, result.history, scores.kl_per_dimension, files, about, data_summary(data), tuple(lines)

@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaestudy.errors import LONGEST_REASON
 from vaestudy.runtime.paths import checkout
 
 PACKAGES = ("vaestudy", "torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "safetensors", "mlxtend")
@@ -98,7 +99,7 @@ def _git(root: Path, *arguments: str) -> str:
         raise _GitFailed(f"git did not answer within {GIT_SECONDS} s") from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        raise _GitFailed(f"git says: {reason.removeprefix('fatal: ')}")
+        raise _GitFailed(f"git says: {reason.removeprefix('fatal: ')[:LONGEST_REASON]}")
     return done.stdout.strip()
 
 
