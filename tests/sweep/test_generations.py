@@ -29,7 +29,7 @@ class Recorded:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.storage, self.bases, self.answers = JournalTrialStorage(folder / "toy"), {}, True
         known = "vaestudy.sweep.generations.recorded_bases"
-        monkeypatch.setattr(known, lambda uri, study: (self.bases if self.answers else {}, self.answers))
+        monkeypatch.setattr(known, lambda uri, study, report: (self.bases if self.answers else {}, self.answers))
 
     def add(self, name: str, swept: Sweep) -> None:
         """Record a sweep under a name."""
