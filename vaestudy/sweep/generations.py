@@ -40,7 +40,7 @@ def locked_generation(
     with ExitStack() as locks:
         locks.enter_context(storage.locked(name))
         formers = storage.sweep_names(former) if former != name else []
-        if mine := _same_base(formers, sweep, uri):
+        if mine := _same_base(formers, sweep, uri, report):
             locks.enter_context(storage.locked(former))
             yield latest_name(storage.sweep_names(former), mine, former, fresh)
             return
