@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class BadInput(Exception):
     """An error in the user's input. Its message is one line; the command prints it and exits with code 2."""
+
+
+def one_line(text: str, longest: int = 2000) -> str:
+    """Return `text` as one line of a limited length: control characters and line ends are written as escapes."""
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    return plain if len(plain) <= longest else plain[:longest] + "..."
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ import pytest
 from tests.robustness.faults import STUDY
 from tests.support.processes import free_port
 from vaestudy.errors import BadInput
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -73,7 +73,7 @@ def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Pat
     for driver in drivers:
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     for name in ("one", "two"):
         runs = tracker.runs(tracker.experiments()[name], {"role": "trial"})
         assert len(runs) == 4

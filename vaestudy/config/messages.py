@@ -96,4 +96,6 @@ def _limits(schema: dict[str, Any]) -> str:
         text += f", above {low:g}"
     if not math.isnan(high := schema.get("exclusiveMaximum", math.nan)):
         text += f", below {high:g}"
+    if "maximum" in schema:
+        text += f", {schema['maximum']:,} or less"
     return text

@@ -1,4 +1,7 @@
-"""Output for the user: a progress bar during long work, tables, and one line of JSON for programs."""
+"""Output for the user: a progress bar during long work, tables, and one line of JSON for programs.
+
+Text is printed as it is: no part of it is taken for markup, and credentials in addresses are left out.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vaestudy.runtime.addresses import without_credentials
+
+
+class PlainConsole(Console):
+    """A console that prints text without its credentials, and without reading it as markup."""
+
+    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(
+            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None
+        )
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print text without the credentials of any address in it, and other objects as they are."""
+        super().print(*(without_credentials(o) if isinstance(o, str) else o for o in objects), **options)
+
 
 def consoles() -> tuple[Console, Console]:
     """Return two consoles: stderr for progress and remarks, stdout for results."""
-    return Console(stderr=True, highlight=False, soft_wrap=True), Console(highlight=False, soft_wrap=True)
+    return PlainConsole(stderr=True), PlainConsole()
 
 
 def progress(console: Console) -> Progress:
@@ -21,12 +39,12 @@ def progress(console: Console) -> Progress:
     Each task needs a field `shown`: the text to the right of the bar.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[shown]}"),
+        TextColumn("{task.fields[shown]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -35,8 +53,8 @@ def progress(console: Console) -> Progress:
 
 def print_uncut(console: Console, table: Table) -> None:
     """Print a table at its natural width. A narrow terminal wraps the lines, but no text is cut off."""
-    wide = Console(width=1_000, highlight=False)
-    Console(width=max(wide.measure(table).maximum, console.width), highlight=False).print(table)
+    wide = PlainConsole(width=1_000)
+    PlainConsole(width=max(wide.measure(table).maximum, console.width)).print(table)
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -173,14 +173,14 @@ def make_cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[
 
     A likelihood is combined only with the levels of options that it has; any other option keeps its default.
     """
-    combined: list[dict[str, Level]] = []
+    combined: dict[tuple[Level, ...], dict[str, Level]] = {}
     for values in itertools.product(*levels.values()):
         wanted = dict(zip(levels, values, strict=True))
         likelihood = str(wanted.get("likelihood", base.likelihood))
         settled = {n: level if has_option(likelihood, n) else OPTION_DEFAULTS[n] for n, level in wanted.items()}
-        if settled not in combined and not any(rule.items() <= settled.items() for rule in leave_out):
-            combined.append(settled)
-    return [Cell(c, base.with_changes(**c, seed=seed)) for seed in range(seeds) for c in combined]
+        if not any(rule.items() <= settled.items() for rule in leave_out):
+            combined.setdefault(tuple(settled.values()), settled)
+    return [Cell(c, base.with_changes(**c, seed=seed)) for seed in range(seeds) for c in combined.values()]
 
 
 def quick_config(base: RunConfig) -> RunConfig:

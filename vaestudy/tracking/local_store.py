@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from mlflow.tracking import MlflowClient
 
-from vaestudy.runtime.paths import database_uri
+from vaestudy.runtime.addresses import database_uri
 
 
 def make_database(path: Path) -> None:

@@ -34,7 +34,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vaestudy.errors import BadInput
 from vaestudy.run.record import Record
-from vaestudy.runtime.paths import database_file, mlruns, slug
+from vaestudy.runtime.addresses import database_file, public_address
+from vaestudy.runtime.paths import mlruns, slug
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachable tracker in one line
@@ -299,7 +300,7 @@ class Tracker:
 
     def link(self, experiment: str, run_id: str) -> str:
         """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
-        base = self.uri if self.has_server else "http://127.0.0.1:5000"
+        base = public_address(self.uri) if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
