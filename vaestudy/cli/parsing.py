@@ -35,7 +35,10 @@ def run_guarded(name: str, work: Callable[[], int]) -> int:
     settle()
     try:
         with handling_signals():
-            return work()
+            code = work()
+            if sys.stdout is not None:  # None if it was closed before the start
+                sys.stdout.flush()
+            return code
     except BadInput as error:
         print(f"{name}: {without_credentials(one_line(str(error)))}", file=sys.stderr)
         return 2

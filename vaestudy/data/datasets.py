@@ -55,8 +55,7 @@ def data_root(data_dir: Path | None) -> Path:
     """
     named = data_dir or (Path(value) if (value := os.environ.get(DATA_DIR_VARIABLE)) else None)
     if named is None:
-        cache = platformdirs.user_cache_path("vaestudy")
-        return cache if cache.is_absolute() else mlruns() / "data"
+        return _user_cache() or mlruns() / "data"
     origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
     try:
         exists = named.is_dir()
@@ -67,6 +66,15 @@ def data_root(data_dir: Path | None) -> Path:
     if not os.access(named, os.R_OK | os.X_OK):
         raise BadInput(f"{origin} {named}: the directory cannot be read")
     return named.absolute()
+
+
+def _user_cache() -> Path | None:
+    """Return the user's cache directory; None if the user has no home."""
+    try:
+        cache = platformdirs.user_cache_path("vaestudy")
+    except RuntimeError:
+        return None
+    return cache if cache.is_absolute() else None  # earlier versions of platformdirs return "~/.cache"
 
 
 def find_dataset(name: str, root: Path) -> tuple[str, str | None]:

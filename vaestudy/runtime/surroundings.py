@@ -20,6 +20,9 @@ from vaestudy.runtime.paths import MLRUNS_VARIABLE
 SPELLED_OUT = {"±": "+/-", "Δ": "Delta ", "µ": "u", "«": '"', "»": '"', "’": "'", "–": "-", "…": "...", "×": "x"}
 """Character -> what is printed in its place where the encoding of the output lacks it."""
 
+UNSHOWN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+"""The warnings that Python does not show unless it is asked to."""
+
 
 def settle() -> None:
     """Make the process independent of settings that were meant for other programs.
@@ -39,6 +42,8 @@ def settle() -> None:
             del os.environ[name]
     if os.environ.pop("PYTHONWARNINGS", ""):
         warnings.simplefilter("default")
+        for category in UNSHOWN:  # as without the variable
+            warnings.simplefilter("ignore", category)
     if named := os.environ.get(MLRUNS_VARIABLE):
         os.environ[MLRUNS_VARIABLE] = str(Path(named).absolute())
 
