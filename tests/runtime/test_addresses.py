@@ -213,7 +213,7 @@ ADDRESSES = st.one_of(
 
 
 @pytest.mark.parametrize("kind", CHECKS)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=ADDRESSES)
 @example(text="http://[")
 @example(text="postgresql://h:5/{storage}")
@@ -231,7 +231,7 @@ def test_every_text_has_a_normal_form_or_a_refusal(kind: str, text: str) -> None
 SECRETS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=6, max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(scheme=st.sampled_from(["http", "postgresql", "mysql", "tcp", "tls", "https"]), password=SECRETS)
 def test_no_password_of_any_characters_is_shown(scheme: str, password: str) -> None:
     address = f"{scheme}://user1:{password}@h:1/p"

@@ -61,6 +61,10 @@ def hardware() -> dict[str, str]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line
+            for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.startswith("model name")
+        ]
         model = names[0].split(":", 1)[1].strip() if names else model
     return {"cpu": model, "cores": str(os.cpu_count()), "machine": platform.machine(), "system": platform.platform()}
