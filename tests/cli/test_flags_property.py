@@ -127,3 +127,19 @@ def test_many_runs_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert study_main(toy(), ["--seeds", "4"]) == 0
     assert study_main(toy(), ["--seeds", "5"]) == 2
     assert study_main(toy(), ["--seeds", "5", "--yes"]) == 0
+
+
+@pytest.mark.parametrize(
+    "flag", ["--tracking-uri http", "--tracking-uri mysql", "--storage postgresql", "--scheduler tcp"]
+)
+@pytest.mark.parametrize("rest", ["://h:99999", "://[::1", "://alice:s5word@h:²", "://" + "ü" * 300 + ":80"])
+def test_a_study_with_an_address_that_is_none(
+    flag: str, rest: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends at once, as its results could never be delivered."""
+    assert study_main(toy(), (flag + rest).split()) == 2
+    err = capsys.readouterr().err
+    require_one_line(2, err)
+    assert flag.split()[0] in err
+    assert "alice" not in err
+    assert not mlruns.exists()
