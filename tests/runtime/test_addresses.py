@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses
+from vaestudy.runtime import addresses, credentials
 from vaestudy.runtime.addresses import BadAddress, public_address, scheduler_address, storage_address, tracker_address
 
 CHECKS: dict[str, Callable[[str], str]] = {
@@ -158,16 +158,16 @@ PASSWORDS = ("s5word", "p@s5word", "p/s5word", "p:s5word", "p#s5word", "p?s5word
 def test_no_user_and_no_password_is_shown(form: str, password: str) -> None:
     address = form.format(f"{USER}:{password}")
     for check in CHECKS.values():
-        shown = [public_address(address), addresses.shown(address)]
+        shown = [public_address(address), credentials.shown(address)]
         try:
             normal = check(address)
-            shown += [public_address(normal), addresses.shown(normal)]
-            assert addresses.has_credentials(normal)
+            shown += [public_address(normal), credentials.shown(normal)]
+            assert credentials.has_credentials(normal)
         except BadAddress as error:
             shown += [str(error), error.shown, error.why]
         if "://" in address:
             text = f'cannot reach {address}: login of "{USER}" failed, tried {password!r}'
-            shown.append(addresses.without_credentials(text, address))
+            shown.append(credentials.without_credentials(text, address))
         for line in shown:
             assert USER not in line
             assert "s5word" not in line
@@ -178,9 +178,9 @@ def test_no_secret_among_the_parameters_is_shown(name: str) -> None:
     normal = tracker_address(f"postgresql://h/db?{name}=s5word&sslmode=require")
     assert "s5word" in normal
     assert public_address(normal) == "postgresql://h/db?sslmode=require"
-    assert addresses.has_credentials(normal)
-    assert "s5word" not in addresses.shown(normal)
-    assert "s5word" not in addresses.without_credentials(f"no answer from {normal} today")
+    assert credentials.has_credentials(normal)
+    assert "s5word" not in credentials.shown(normal)
+    assert "s5word" not in credentials.without_credentials(f"no answer from {normal} today")
 
 
 def test_a_password_survives_the_normal_form() -> None:
@@ -192,9 +192,14 @@ def test_a_password_survives_the_normal_form() -> None:
         assert url.password == password.replace("%25", "%")
 
 
+def test_all_schemes_are_shown() -> None:
+    known = {"sqlite", *addresses.SERVERS, *addresses.DATABASES, *addresses.SCHEDULERS}
+    assert known == set(credentials.SCHEMES)
+
+
 def test_texts_without_credentials_stay() -> None:
     for text in ("sqlite:////home/a@b/x.db", "see http://h:5000/#/runs/1 or write to me@h", "test/elbo -155.1 ± 0.2"):
-        assert addresses.without_credentials(text) == text
+        assert credentials.without_credentials(text) == text
 
 
 PIECES = st.sampled_from(
@@ -225,7 +230,7 @@ def test_every_text_has_a_normal_form_or_a_refusal(kind: str, text: str) -> None
     assert CHECKS[kind](normal) == normal
     assert tracker_address(public_address(normal)) if kind == "tracker" else public_address(normal)
     assert public_address(public_address(normal)) == public_address(normal)
-    assert not addresses.has_credentials(public_address(normal))
+    assert not credentials.has_credentials(public_address(normal))
 
 
 SECRETS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=6, max_size=12)
@@ -235,7 +240,7 @@ SECRETS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=6, ma
 @given(scheme=st.sampled_from(["http", "postgresql", "mysql", "tcp", "tls", "https"]), password=SECRETS)
 def test_no_password_of_any_characters_is_shown(scheme: str, password: str) -> None:
     address = f"{scheme}://user1:{password}@h:1/p"
-    lines = [addresses.shown(address), addresses.without_credentials(f"to {address} or {password}", address)]
+    lines = [credentials.shown(address), credentials.without_credentials(f"to {address} or {password}", address)]
     lines.append(public_address(address))
     for check in CHECKS.values():
         try:

@@ -154,7 +154,7 @@ def test_a_trial_that_needs_more_memory_than_there_is(
 ) -> None:
     """The check before the start is switched off; a real allocation fails in one run, and the other cells go on."""
     monkeypatch.setattr("vaestudy.training.memory.require_memory", lambda *arguments: None)
-    study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
+    study = toy(factors={"hidden": ((2**31 - 1,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
     assert run_study(study) == 1
     assert "crashed (RuntimeError" in capsys.readouterr().err
     children, states = recorded(mlruns)

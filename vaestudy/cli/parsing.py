@@ -11,7 +11,7 @@ from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
 from vaestudy.errors import BadInput, one_line
-from vaestudy.runtime.addresses import without_credentials
+from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.signals import handling_signals
 from vaestudy.runtime.surroundings import settle
 

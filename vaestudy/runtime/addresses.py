@@ -1,14 +1,13 @@
-"""The addresses of trackers, databases and schedulers: checked, brought into one form, and shown without credentials.
+"""The addresses of trackers, databases and schedulers: checked, and brought into one form.
 
 An address that the user gives is checked once, at the command line. From then on the program uses its normal form:
 
     sqlite:///rel.db, sqlite:///./rel.db, sqlite+pysqlite:///rel.db    -> sqlite:////current/folder/rel.db
     HTTP://user:p@ss@host/                                             -> http://user:p%40ss@host
 
-Credentials are the user, the password, and the parameters of an address that hold a secret (`?password=...`). They are
-needed to connect and are never shown or stored: `public_address` returns an address without them, and
-`without_credentials` removes them from any text. Nothing slow is imported here, so a wrong address is reported at once;
-only the address of a database server imports sqlalchemy, to find the database's driver.
+The normal form keeps the credentials (`runtime/credentials.py`), as they are needed to connect. `public_address` gives
+the address without them, which names the tracker in records. Nothing slow is imported here, so a wrong address is
+reported at once; only the address of a database server imports sqlalchemy, to find the database's driver.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from vaestudy.errors import BadInput
+from vaestudy.runtime.credentials import SECRET_PARAMETER, shown
 from vaestudy.runtime.paths import mlruns
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -43,13 +43,6 @@ DRIVER_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psyc
 """Module of a database driver -> the package that contains it, where the names differ."""
 
 LONGEST_HOST = 253
-LONGEST_SHOWN = 200
-REMOVED = "***"
-"""The text that replaces a secret."""
-
-_SECRET_NAMES = r"\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*|user(?:name)?|uid|odbc_connect"
-_PARAMETER = re.compile(rf"(?i)(?<!\w)((?:{_SECRET_NAMES})=)[^&;\s]+")
-_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?!/)\S*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -89,48 +82,6 @@ class Location:
         return f"{scheme}://{login}{'@' if login else ''}{host}{port}{self.path}{query}"
 
 
-def shown(address: str) -> str:
-    """Return one whole address for a message: without credentials, and not longer than a line."""
-    scheme, slashes, rest = address.partition(":/")
-    known = slashes and scheme.lower().split("+")[0] in ("sqlite", *SERVERS, *DATABASES, *SCHEDULERS)
-    if known and rest.startswith("//"):  # no host, so no user either
-        text = address
-    elif "@" in address:
-        text = (f"{scheme}:/{'/' * rest.startswith('/')}" if known else "") + address.rpartition("@")[2]
-    else:
-        text = address
-    text = _PARAMETER.sub(rf"\g<1>{REMOVED}", text)
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
-
-
-def without_credentials(text: str, *addresses: str | None) -> str:
-    """Return `text` without the credentials of any address in it, for messages, notes and logs.
-
-    Args:
-        text: any text, for example the message of a library.
-        addresses: addresses that the text is about. Their passwords are removed wherever they stand, and their users
-            where they stand in quotes, as in PostgreSQL's messages.
-    """
-    text = _PARAMETER.sub(rf"\g<1>{REMOVED}", _CREDENTIALS.sub(r"\1", text))
-    for address in addresses:
-        user, secrets = _credentials(address or "")
-        for secret in secrets:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", REMOVED, text)
-        if user:
-            text = re.sub(rf"([\"']){re.escape(user)}\1", rf"\g<1>{REMOVED}\g<1>", text)
-    return text
-
-
-def _credentials(address: str) -> tuple[str, list[str]]:
-    """Return the user of an address, and its secrets as they are written and as they are meant, the longest first."""
-    scheme, _, rest = address.partition("://")
-    login = rest.rpartition("@")[0] if scheme and not rest.startswith("/") else ""
-    user, _, password = login.partition(":")
-    values = [found[0].partition("=")[2] for found in _PARAMETER.finditer(rest)]
-    written = [value for value in (password, *values) if value]
-    return unquote(user), sorted({*written, *map(unquote, written)}, key=len, reverse=True)
-
-
 def public_address(address: str) -> str:
     """Return the normal form of an address without its credentials. It names the tracker in records and folders.
 
@@ -143,13 +94,8 @@ def public_address(address: str) -> str:
         scheme, location = _scheme(address)[0], _location(address)
     except BadAddress:
         return shown(address)
-    query = "&".join(part for part in location.query.split("&") if not _PARAMETER.match(part))
+    query = "&".join(part for part in location.query.split("&") if not SECRET_PARAMETER.match(part))
     return Location(None, None, location.host, location.port, location.path, query).text(scheme)
-
-
-def has_credentials(address: str) -> bool:
-    """Return whether an address contains a user, a password or another secret."""
-    return any(_credentials(address))
 
 
 def database_uri(path: Path) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vaestudy.runtime.addresses import without_credentials
+from vaestudy.runtime.credentials import without_credentials
 
 
 class PlainConsole(Console):

@@ -51,8 +51,9 @@ import optuna
 from rich.console import Console
 
 from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
-from vaestudy.runtime.addresses import database_file, database_uri, public_address, without_credentials
+from vaestudy.runtime.addresses import database_file, database_uri, public_address
 from vaestudy.runtime.console import progress
+from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.study.declaration import Cell

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from vaestudy.errors import BadInput
-from vaestudy.runtime.addresses import shown, without_credentials
+from vaestudy.runtime.credentials import shown, without_credentials
 
 LOCK_CLASS = 86_432  # separates our advisory locks from others in the same database
 
