@@ -153,7 +153,7 @@ PASSWORDS = ("s5word", "p@s5word", "p/s5word", "p:s5word", "p#s5word", "p?s5word
 @pytest.mark.parametrize("form", [
     "http://{}@h:5000", "https://{}@h/mlflow", "postgresql://{}@h:5432/db", "postgresql+psycopg://{}@h/db?sslmode=disable",
     "mysql://{}@h/db", "mssql+pyodbc://{}@h/db", "tcp://{}@h:8786", "tls://{}@h:8786", "http:/{}@h", "{}@h:5432/db",
-    "http://{}@h:99999", "postgresql://{}@[::1", "sqlite://{}@/x.db", "ftp://{}@h",
+    "http://{}@h:99999", "postgresql://{}@[::1", "sqlite://{}@/x.db", "ftp://{}@h", "http:///{}@h", "postgresql:///{}@h/db",
 ])  # fmt: skip
 def test_no_user_and_no_password_is_shown(form: str, password: str) -> None:
     address = form.format(f"{USER}:{password}")

@@ -17,7 +17,8 @@ REMOVED = "***"
 
 _SECRET_NAMES = r"\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*|user(?:name)?|uid|odbc_connect"
 SECRET_PARAMETER = re.compile(rf"(?i)(?<!\w)((?:{_SECRET_NAMES})=)[^&;\s]+")
-_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?!/)\S*@")
+_FILE = r"(?i:sqlite(?:\+pysqlite)?:///)"  # a path follows, so there is no user
+_CREDENTIALS = re.compile(rf"\b(?!{_FILE})([A-Za-z][A-Za-z0-9+.-]*:/{{1,3}})\S*@")
 
 
 def has_credentials(address: str) -> bool:
@@ -29,7 +30,7 @@ def shown(address: str) -> str:
     """Return one whole address for a message: without credentials, and not longer than a line."""
     scheme, slashes, rest = address.partition(":/")
     known = slashes and scheme.lower().split("+")[0] in SCHEMES
-    if known and rest.startswith("//"):  # no host, so no user either
+    if re.match(_FILE, address):
         text = address
     elif "@" in address:
         text = (f"{scheme}:/{'/' * rest.startswith('/')}" if known else "") + address.rpartition("@")[2]
@@ -59,8 +60,8 @@ def without_credentials(text: str, *addresses: str | None) -> str:
 
 def _credentials(address: str) -> tuple[str, list[str]]:
     """Return the user of an address, and its secrets as they are written and as they are meant, the longest first."""
-    scheme, _, rest = address.partition("://")
-    login = rest.rpartition("@")[0] if scheme and not rest.startswith("/") else ""
+    rest = address.partition("://")[2]
+    login = "" if re.match(_FILE, address) else rest.rpartition("@")[0].lstrip("/")
     user, _, password = login.partition(":")
     values = [found[0].partition("=")[2] for found in SECRET_PARAMETER.finditer(rest)]
     written = [value for value in (password, *values) if value]
