@@ -10,7 +10,7 @@ import pytest
 from tests.support.studies import run_study
 from vaestudy import RunConfig, Study
 from vaestudy.config.registry import OBJECTIVES
-from vaestudy.runtime import paths, provenance
+from vaestudy.runtime import addresses, paths, provenance
 from vaestudy.study import metrics
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training.gradient_noise import GROUPS, STAGES
@@ -102,7 +102,7 @@ def is_a_score(name: str) -> bool:
 @pytest.mark.parametrize("name", STUDIES)
 def test_what_a_quick_study_records_is_defined(name: str, mlruns: Path) -> None:
     assert run_study(STUDIES[name], "--quick", "--seeds", "1") == 0
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     runs = tracker.runs(tracker.experiments()["recorded"])
     assert set(runs["status"]) == {"FINISHED"}
     recorded = {kind: [c.removeprefix(f"{kind}.") for c in runs if c.startswith(f"{kind}.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,12 @@ class NoTracker(TrackerUnavailable):
     """There is no tracker at the address, or none that this version of MLflow can use; it makes no sense to wait."""
 
 
+def one_line(text: str, longest: int = 2000) -> str:
+    """Return `text` as one line of a limited length: control characters and line ends are written as escapes."""
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    return plain if len(plain) <= longest else plain[:longest] + "..."
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """Return a message of one line for a name that does not exist.
 
@@ -41,7 +48,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
 
 
-def one_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the type and the message of an error on one line, cut to LONGEST_REASON characters."""
     message = " ".join(str(error).split())
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -66,4 +73,4 @@ def noting_failure(what: str, lines: list[str]) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        lines.append(f"{what} could not be made: {one_line(error)}")
+        lines.append(f"{what} could not be made: {reason_of(error)}")

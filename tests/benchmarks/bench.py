@@ -183,7 +183,7 @@ def sweep_rows(scale: Scale) -> Iterator[Row]:
 
 def beside(home: Path) -> list[tuple[float, float]]:
     """Return for each run (seconds outside training and scoring, seconds from its start to FINISHED)."""
-    from vaestudy.runtime.paths import database_uri
+    from vaestudy.runtime.addresses import database_uri
     from vaestudy.tracking.mlflow_tracker import Tracker
 
     client = Tracker(database_uri(home / "mlflow.db")).client

@@ -22,7 +22,7 @@ from rich.console import Console
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
 from vaestudy.run.record import Record, RunEnd
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Study, make_cells
 from vaestudy.study.sweep import Sweep
 from vaestudy.sweep import driver
@@ -81,7 +81,7 @@ def measure(count: int, home: Path, storage: str | None) -> str:
     declared = Study(name=f"scale-{count}", doc="Does it scale?", base=base, factors={"latent_dim": levels},
                      baseline={"latent_dim": 1}, figures=())  # fmt: skip
     wanted = make_cells(base, {"latent_dim": levels}, 10)
-    uri = paths.tracking_uri(None)
+    uri = addresses.tracking_uri(None)
     sweep = Sweep(declared, base, {}, False, None)
     quiet = Console(file=io.StringIO())
     cpu = time.process_time()

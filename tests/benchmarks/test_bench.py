@@ -15,7 +15,7 @@ from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.vae import VAE
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import train
 
@@ -71,7 +71,7 @@ def test_bfloat16_rounds_products_and_is_undone(tiny: RunConfig) -> None:
 
 
 def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
-    tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
+    tracker = Tracker(addresses.database_uri(mlruns / "mlflow.db"))
     run_id = tracker.start(tracker.experiment("a study"), "a run", {"role": "trial"})
     tracker.metrics(run_id, {"seconds/train_and_validate": 2.0, "seconds/score": 1.0})
     begun = tracker.client.get_run(run_id).info.start_time

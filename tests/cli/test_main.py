@@ -17,7 +17,7 @@ from vaestudy.cli.main import main
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses, paths
 
 ROOT = paths.repository()
 STUDY = [sys.executable, str(ROOT / "studies" / "latent_dims.py")]
@@ -208,7 +208,7 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
 
     from vaestudy.tracking.mlflow_tracker import Tracker
 
-    row = Tracker(paths.tracking_uri(None)).get(run_id)
+    row = Tracker(addresses.tracking_uri(None)).get(run_id)
     assert row["metrics.test/iwae_7"] == more["test/iwae_7"]
     assert row["metrics.test/elbo"] == record["test/elbo"]
     assert row["status"] == "FINISHED"
@@ -222,7 +222,7 @@ def test_a_diverged_run_is_tracked_as_failed(mlruns: Path, capsys: pytest.Captur
     assert "diverged: the loss is" in capsys.readouterr().err
     from vaestudy.tracking.mlflow_tracker import Tracker
 
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     (row,) = tracker.runs(tracker.experiments()["train"]).to_dict("records")
     assert row["status"] == "FAILED"
     assert "the loss is" in row["tags.failure"]

@@ -141,7 +141,7 @@ def numbers(home: Path) -> tuple[Counter[str], Counter[str], int, dict[str, tupl
     """Return (FINISHED per cell, COMPLETE per cell, number still RUNNING, the final numbers of each cell)."""
     import optuna
 
-    from vaestudy.runtime.paths import database_uri
+    from vaestudy.runtime.addresses import database_uri
     from vaestudy.tracking.mlflow_tracker import Tracker
 
     tracker = Tracker(database_uri(home / "mlflow.db"))

@@ -29,7 +29,7 @@ from mlflow.tracking import MlflowClient
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import TrackerUnavailable
 from vaestudy.run.record import Record
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses, paths
 from vaestudy.study.declaration import Study
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.tracking import outbox
@@ -148,7 +148,7 @@ def in_child(top: Path, work: Callable[[], None], at: int | None = None) -> tupl
 
 def uri() -> str:
     """Return the address of the tracker under mlruns/."""
-    return paths.database_uri(paths.mlruns() / "mlflow.db")
+    return addresses.database_uri(paths.mlruns() / "mlflow.db")
 
 
 def quiet(line: str) -> None:
@@ -215,7 +215,7 @@ SCENARIOS = {
 def empty_store(folder: Path) -> Path:
     """Create a store without runs in a process of its own, as a template for the tries; return it."""
     # Imports all of MLflow in this process, so that no forked process has to.
-    Tracker(paths.database_uri(folder / "imports" / "mlflow.db")).experiments()
+    Tracker(addresses.database_uri(folder / "imports" / "mlflow.db")).experiments()
     top, template = folder / "try", folder / "template"
     (top / "tmp").mkdir(parents=True)
     if in_child(top, lambda: Tracker(uri()) and None)[0]:

@@ -22,7 +22,7 @@ from tests.support.studies import toy
 from vaestudy.cli.main import main
 from vaestudy.cli.study import study_main
 from vaestudy.run.record import EpochEnd, Record
-from vaestudy.runtime import paths, signals
+from vaestudy.runtime import addresses, signals
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.publisher import Publisher
 
@@ -112,7 +112,7 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Publisher, "finish", interrupted)
     assert main(TRAIN.split()) == 130
-    tracker = Tracker(paths.database_uri(mlruns / "mlflow.db"))
+    tracker = Tracker(addresses.database_uri(mlruns / "mlflow.db"))
     (experiment,) = [e for e in tracker.client.search_experiments() if e.name == "train"]
     (tracked,) = tracker.client.search_runs([experiment.experiment_id])
     assert tracked.info.status == "FINISHED"

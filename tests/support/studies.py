@@ -9,7 +9,7 @@ import pandas as pd
 
 from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Study
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -65,7 +65,7 @@ def recorded(mlruns: Path, sweep: str = "mnist-5k", name: str = "toy") -> tuple[
     Returns:
         (MLflow's runs of the sweep's cells, the states of Optuna's trials).
     """
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     experiment = tracker.experiments()[name]
     (parent,) = tracker.runs(experiment, {"role": "study", "sweep": sweep})["run_id"]
     backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / name / f"{sweep}.journal"))

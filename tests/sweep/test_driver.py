@@ -21,7 +21,7 @@ from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
 from vaestudy.run.record import RunFailure
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses, paths
 from vaestudy.sweep.worker_pool import run_safely
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -94,7 +94,7 @@ def test_what_a_dead_driver_left_is_made_good(mlruns: Path) -> None:
     """A RUNNING trial whose run is FINISHED becomes COMPLETE; a run that is RUNNING becomes KILLED and is run again."""
     assert run_study(toy()) == 0
     children, _ = recorded(mlruns)
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     killed = children["run_id"].iloc[0]
     tracker.reopen(killed)
     backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / "toy" / "mnist-5k.journal"))
@@ -154,7 +154,7 @@ def test_a_trial_that_needs_more_memory_than_there_is(
 ) -> None:
     """The check before the start is switched off; a real allocation fails in one run, and the other cells go on."""
     monkeypatch.setattr("vaestudy.training.memory.require_memory", lambda *arguments: None)
-    study = toy(factors={"hidden": ((10**12,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
+    study = toy(factors={"hidden": ((2**31 - 1,), (16,))}, full={}, baseline={"hidden": (16,)}, seeds=1)
     assert run_study(study) == 1
     assert "crashed (RuntimeError" in capsys.readouterr().err
     children, states = recorded(mlruns)
@@ -162,7 +162,8 @@ def test_a_trial_that_needs_more_memory_than_there_is(
     assert sorted(states) == ["COMPLETE", "FAIL", "FAIL"]
     failed = children[children["status"] == "FAILED"].iloc[0]
     assert "allocate memory" in failed["tags.failure"]
-    assert "allocate memory" in Tracker(paths.tracking_uri(None)).read_file(failed["run_id"], "traceback.txt").decode()
+    tracker = Tracker(addresses.tracking_uri(None))
+    assert "allocate memory" in tracker.read_file(failed["run_id"], "traceback.txt").decode()
 
 
 def test_a_quick_look_does_not_replace_a_result(mlruns: Path) -> None:
@@ -200,7 +201,7 @@ def test_a_crash_becomes_a_failure_with_its_traceback(tiny: RunConfig, monkeypat
 
 def test_parent_reads_well_and_stands_with_numbers(mlruns: Path) -> None:
     assert run_study(toy()) == 0
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     experiment = tracker.experiments()["toy"]
     (row,) = tracker.runs(experiment, {"role": "study"}).to_dict("records")
     assert row["metrics.runs/finished"] == 4

@@ -28,7 +28,7 @@ from tests.support.studies import toy
 from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Levels, make_cells
 from vaestudy.sweep.trial_ledger import TrialLedger, open_trials
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialLocation
@@ -82,7 +82,7 @@ def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Pat
     for driver in drivers:
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     for name in ("one", "two"):
         runs = tracker.runs(tracker.experiments()[name], {"role": "trial"})
         assert len(runs) == 4

@@ -25,7 +25,7 @@ from tests.support.processes import end, free_port, wait_for_port
 from tests.support.studies import run_study, toy
 from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import Record, RunEnd, RunFailure
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.sweep.worker_pool import DaskPool
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -61,7 +61,7 @@ def script(folder: Path, name: str) -> Path:
 
 
 def runs_of(name: str) -> pd.DataFrame:
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     return tracker.runs(tracker.experiments()[name], {"role": "trial"})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vaestudy.runtime.paths import database_uri
+from vaestudy.runtime.addresses import database_uri
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 

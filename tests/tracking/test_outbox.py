@@ -18,7 +18,7 @@ import pytest
 from tests.support.processes import end, free_port, wait_for_port
 from tests.support.studies import recorded, run_study, toy
 from vaestudy.cli.main import main
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 from vaestudy.tracking import outbox
 from vaestudy.tracking.mlflow_tracker import Tracker, reaching_tracker
 from vaestudy.tracking.publisher import Publisher
@@ -33,7 +33,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
     """Start an MLflow server on the loopback interface; return when it accepts connections."""
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", paths.database_uri(folder / "server.db"),
+               "--backend-store-uri", addresses.database_uri(folder / "server.db"),
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = (folder / "server.log").open("ab")
@@ -144,7 +144,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
     monkeypatch.setattr(Tracker, "finish", finish)
     assert main(["sync"]) == 0
     assert main(["sync"]) == 0
-    tracker = Tracker(paths.tracking_uri(None))
+    tracker = Tracker(addresses.tracking_uri(None))
     runs = tracker.runs(tracker.experiments()["train"])
     assert sorted(runs["status"]) == ["FINISHED", "KILLED"]
     (row,) = runs[runs["status"] == "FINISHED"].to_dict("records")

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
-from vaestudy.config.fields import Counts
+from vaestudy.config.fields import Counts, is_whole_number
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
 
@@ -65,7 +65,7 @@ def train_command(arguments: list[str]) -> int:
     as_json, preset = values.pop("json", False), values.pop("preset", None)
     if preset is not None and preset not in PRESETS:
         raise BadInput(unknown_name("preset", preset, PRESETS))
-    named_root, uri = data_root_of(values), paths.tracking_uri(values.pop("tracking_uri", None))
+    named_root, uri = data_root_of(values), addresses.tracking_uri(values.pop("tracking_uri", None))
     config = validated(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
     require_cuda_driver(config.device)
     from vaestudy.data.datasets import resolve
@@ -91,8 +91,12 @@ def evaluate_command(arguments: list[str]) -> int:
     values = split_lists(parser.parse(arguments))
     iwae: Counts | None = None
     if "iwae" in values:
-        iwae = validated(RunConfig, {"iwae": values["iwae"]}, flag).iwae
-    root, uri = data_root_of(values), paths.tracking_uri(values.get("tracking_uri"))
+        from vaestudy.training import memory
+
+        wanted = validated(RunConfig, {"iwae": values["iwae"]}, flag)
+        memory.require_memory([wanted])
+        iwae = wanted.iwae
+    root, uri = data_root_of(values), addresses.tracking_uri(values.get("tracking_uri"))
     run_id = str(values["run"])
     _require_known_run(run_id, uri)
     with gc_paused():
@@ -111,7 +115,7 @@ def _require_known_run(name: str, uri: str) -> None:
     """
     if not re.fullmatch("[0-9a-f]{1,32}", name):
         raise BadInput(f"run {name!r}: must be the id of a run, or the id's first digits (0 to 9, a to f)")
-    database = paths.database_file(uri)
+    database = addresses.database_file(uri)
     if database is None:
         return
     found = [path for path in (database.parent / "artifacts").glob("*/*") if path.name.startswith(name)]
@@ -128,7 +132,7 @@ def tables_command(arguments: list[str]) -> int:
     parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
-    uri = paths.tracking_uri(values.get("tracking_uri"))
+    uri = addresses.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
         values["study"] = discovery.find_study(paths.repository() / "studies", values["study"]).name
     with gc_paused():
@@ -143,7 +147,7 @@ def sync_command(arguments: list[str]) -> int:
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     named = values.get("tracking_uri")
-    uri = paths.tracking_uri(named) if named else None
+    uri = addresses.tracking_uri(named) if named is not None else None
     with gc_paused():
         from vaestudy.cli import commands
 
@@ -165,16 +169,17 @@ def ui_command(arguments: list[str]) -> int:
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     port = values.get("port", "5000")
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not is_whole_number(port) or len(port) > 5 or not 1 <= int(port) <= 65535:
         raise BadInput(f"--port {port}: must be a whole number from 1 to 65535")
-    uri = paths.tracking_uri(values.get("tracking_uri"))
-    if (database := paths.database_file(uri)) is not None and not database.exists():
+    uri = addresses.tracking_uri(values.get("tracking_uri"))
+    if (database := addresses.database_file(uri)) is not None and not database.exists():
         raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
     # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", port]
+    # In the environment, as all users of the machine may read a command line, and the address may hold a password.
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", port]
     print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
-    os.execve(sys.executable, command, small | dict(os.environ))
+    os.execve(sys.executable, command, small | dict(os.environ) | {"MLFLOW_BACKEND_STORE_URI": uri})
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

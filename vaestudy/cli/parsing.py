@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
-from vaestudy.errors import BadInput, TrackerUnavailable
+from vaestudy.errors import BadInput, TrackerUnavailable, one_line
+from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.signals import handling_signals
+from vaestudy.runtime.surroundings import settle
 
 LOCATIONS = {
     "data_dir": "Folder of the data sets [default: VAESTUDY_DATA_DIR, else the user's cache]",
@@ -30,14 +32,18 @@ def run_guarded(name: str, work: Callable[[], int]) -> int:
         name: the command's name, with which each line begins.
         work: the work; it returns the exit code.
     """
+    settle()
     try:
         with handling_signals():
-            return work()
+            code = work()
+            if sys.stdout is not None:  # None if it was closed before the start
+                sys.stdout.flush()
+            return code
     except BadInput as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {without_credentials(one_line(str(error)))}", file=sys.stderr)
         return 2
     except TrackerUnavailable as error:  # what the command needs is at an address that cannot be used
-        print(f"{name}: the tracker cannot be used: {error}", file=sys.stderr)
+        print(f"{name}: the tracker cannot be used: {without_credentials(one_line(str(error)))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)

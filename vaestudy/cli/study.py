@@ -6,6 +6,7 @@ The flags become a sweep, its cells and its options. All are validated before an
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
@@ -16,12 +17,12 @@ from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import resolve
 from vaestudy.errors import BadInput
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.study.declaration import QUICK_SEEDS, Level, Study, quick_config
+from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
 from vaestudy.study.levels import is_list, level_from_text
 from vaestudy.study.sweep import Sweep
-from vaestudy.sweep.sweep_options import Locations, SweepOptions
+from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
 from vaestudy.training import memory
 
 answer_in_one_line()  # a study's file imports this module before it declares the study
@@ -45,14 +46,16 @@ def _run(study: Study, arguments: list[str]) -> int:
     values = split_lists(values)
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
     if options.scheduler is not None:
-        paths.require_listening(options.scheduler, "--scheduler", "scheduler")
+        addresses.require_listening(options.scheduler, "--scheduler", "scheduler")
     root = data_root_of(values)
-    uri = paths.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
+    uri = addresses.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
     base = validated(RunConfig, study.base.model_dump() | values, flag)
     changed = {name: getattr(base, name) for name in values}
     require_cuda_driver(base.device)
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
+    if not options.yes:
+        _require_few_runs(study, levels, seeds)
     if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
         runs = [cell.config for cell in study.cells_to_run(base, levels, 1)]
         workers = paths.cores() if options.workers is None else options.workers
@@ -79,6 +82,19 @@ def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
         raise BadInput(f"{flag(name)} {unclear}: write {within} for one level, or {between} for several")
     parts = texts if is_list(name) else split_lists({name: texts})[name]
     return tuple(dict.fromkeys(level_from_text(name, part, flag) for part in parts))
+
+
+def _require_few_runs(study: Study, levels: Levels, seeds: int) -> None:
+    """Raise if the study has too many runs, before their configurations are made, which would take minutes.
+
+    Raises:
+        BadInput: there are more than `MOST_RUNS`; the message gives the number.
+    """
+    counts = [len(values) for values in levels.values()] + [seeds]
+    if (runs := math.prod(counts)) > MOST_RUNS:
+        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip([*levels, "seeds"], counts, strict=True))
+        at_most = "up to " if study.leave_out or "likelihood" in levels else ""
+        raise BadInput(f"{factors}: {at_most}{runs:,} runs, more than {MOST_RUNS:,}; --yes runs them all the same")
 
 
 def _parser(study: Study) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -10,20 +11,35 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from vaestudy.config.registry import Registry
 from vaestudy.errors import unknown_name
 
+LARGEST_COUNT = 2**31 - 1
+"""The largest value of a field that counts something; Optuna's trials and torch take no larger one everywhere."""
+LARGEST_SEED = 2**63 - 1
+LARGEST_THREADS = 4096
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether a text consists of the digits 0 to 9 alone, with a sign or without.
+
+    `str.isdigit` is also true of characters that `int` refuses, such as "²".
+    """
+    return re.fullmatch(r"[+-]?[0-9]+", text) is not None
+
 
 def _plain_number(value: Any) -> Any:
-    """Return `value` unless it is a bool or a float: pydantic would accept True and 1.0 as 1.
+    """Return `value` unless it is a bool, a float or text of another form: pydantic would accept True, 1.0 and "1_0".
 
     Raises:
         ValueError: it is one of these.
     """
-    if isinstance(value, bool | float):
+    if isinstance(value, bool | float) or (isinstance(value, str) and not is_whole_number(value.strip())):
         raise ValueError("not a whole number")
     return value
 
 
-Count = Annotated[int, Field(ge=1), BeforeValidator(_plain_number)]
-CountOrZero = Annotated[int, Field(ge=0), BeforeValidator(_plain_number)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_plain_number)]
+Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(_plain_number)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
@@ -68,8 +84,7 @@ def device_name(value: str) -> str:
     Raises:
         ValueError: it does not.
     """
-    kind, _, index = value.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+    if not re.fullmatch(r"cpu|mps|cuda|(cpu|cuda|mps):[0-9]{1,3}", value):
         raise ValueError(unknown_name("device", value, ("cpu", "cuda", "cuda:N", "mps")))
     return value
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import compatibility
-from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, device_name
+from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, Seed, Threads, device_name
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
@@ -119,7 +119,7 @@ class RunConfig(BaseModel):
     """How the step size changes over the epochs."""
     epochs: Count | None = None
     """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
-    seed: CountOrZero = 0
+    seed: Seed = 0
     """The seed of all random numbers in the run."""
     milestones: tuple[Count, ...] = ()
     """Numbers of images seen in training after which the bound on valid and the training time are recorded. If any is
@@ -132,12 +132,12 @@ class RunConfig(BaseModel):
     class_scores: bool = False
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
     classifies the model's pictures."""
-    threads: Count = 1
+    threads: Threads = 1
     """Number of CPU threads. Results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(device_name)] = "cpu"
     """The device for the computation: cpu, cuda, cuda:N or mps."""
     iwae: Counts = (1, 10, 100)
-    """The numbers K, up to 5,000, for which the importance-weighted bound L_K is scored on test at the end."""
+    """The numbers K for which the importance-weighted bound L_K is scored on test at the end. Its time grows with K."""
     figures: Annotated[tuple[Annotated[str, AfterValidator(Choice.of(RUN_FIGURES))], ...], Field()] = (
         "reconstructions",
         "prior_means",

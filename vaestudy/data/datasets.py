@@ -25,6 +25,7 @@ from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.sources import IdxSet, Split
 from vaestudy.errors import BadInput
+from vaestudy.runtime.paths import mlruns
 
 DATA_DIR_VARIABLE = "VAESTUDY_DATA_DIR"
 PROBE_SECONDS = 3
@@ -47,18 +48,34 @@ class Data:
 def data_root(data_dir: Path | None) -> Path:
     """Return the directory of the data sets: `data_dir`, else VAESTUDY_DATA_DIR, else the user's cache directory.
 
+    The path is absolute, as another process may have another current directory. A user without a home has no cache
+    directory; the data sets are then kept under mlruns/.
+
     Raises:
         BadInput: the directory that was given (by `data_dir` or the variable) is missing or cannot be read.
     """
     named = data_dir or (Path(value) if (value := os.environ.get(DATA_DIR_VARIABLE)) else None)
     if named is None:
-        return platformdirs.user_cache_path("vaestudy")
+        return _user_cache() or mlruns() / "data"
     origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
-    if not named.is_dir():
+    try:
+        exists = named.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise BadInput(f"{origin} {named}: cannot be used ({error.strerror})") from None
+    if not exists:
         raise BadInput(f"{origin} {named}: no such directory")
     if not os.access(named, os.R_OK | os.X_OK):
         raise BadInput(f"{origin} {named}: the directory cannot be read")
-    return named
+    return named.absolute()
+
+
+def _user_cache() -> Path | None:
+    """Return the user's cache directory; None if the user has no home."""
+    try:
+        cache = platformdirs.user_cache_path("vaestudy")
+    except RuntimeError:
+        return None
+    return cache if cache.is_absolute() else None  # earlier versions of platformdirs return "~/.cache"
 
 
 def find_dataset(name: str, root: Path) -> tuple[str, str | None]:

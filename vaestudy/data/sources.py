@@ -143,7 +143,9 @@ class IdxSet:
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
             command = [sys.executable, "-c", code, self.torchvision_name, scratch]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+                done = subprocess.run(
+                    command, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False
+                )
             except subprocess.TimeoutExpired:
                 raise OSError(f"no complete download within {seconds:g} s") from None
             if done.returncode:

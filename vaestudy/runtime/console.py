@@ -1,4 +1,7 @@
-"""Output for the user: a progress bar during long work, tables, and one line of JSON for programs."""
+"""Output for the user: a progress bar during long work, tables, and one line of JSON for programs.
+
+Text is printed as it is: no part of it is taken for markup, and credentials in addresses are left out.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vaestudy.runtime.credentials import without_credentials
+
+
+class PlainConsole(Console):
+    """A console that prints text without its credentials, and without reading it as markup."""
+
+    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(
+            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None
+        )
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print text without the credentials of any address in it, and other objects as they are."""
+        super().print(*(without_credentials(o) if isinstance(o, str) else o for o in objects), **options)
+
 
 def consoles() -> tuple[Console, Console]:
-    """Return two consoles: stderr for progress and remarks, stdout for results.
-
-    They print text as it is: brackets, as in E[x|z], are no markup.
-    """
-    return (
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False),
-        Console(soft_wrap=True, highlight=False, markup=False, emoji=False),
-    )
+    """Return two consoles: stderr for progress and remarks, stdout for results."""
+    return PlainConsole(stderr=True), PlainConsole()
 
 
 def progress(console: Console) -> Progress:
@@ -41,9 +53,8 @@ def progress(console: Console) -> Progress:
 
 def print_uncut(console: Console, table: Table) -> None:
     """Print a table at its natural width. A narrow terminal wraps the lines, but no text is cut off."""
-    wide = Console(width=1_000, highlight=False, markup=False, emoji=False)
-    width = max(wide.measure(table).maximum, console.width)
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+    wide = PlainConsole(width=1_000)
+    PlainConsole(width=max(wide.measure(table).maximum, console.width)).print(table)
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -51,8 +51,10 @@ import optuna
 from rich.console import Console
 
 from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
+from vaestudy.runtime.addresses import database_file, database_uri, public_address
 from vaestudy.runtime.console import progress
-from vaestudy.runtime.paths import database_file, database_uri, mlruns, slug, without_credentials
+from vaestudy.runtime.credentials import without_credentials
+from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.study.declaration import Cell
 from vaestudy.study.sweep import Sweep
@@ -148,7 +150,7 @@ def _run_owned(
         done += ledger.ended
         line = f"stopped: {done} of {len(cells)} runs are done, {len(cells) - done} are left; to go on from here:"
         console.print(line, style="yellow")
-        console.print(f"  {shlex.join(sys.orig_argv)}", style="yellow")
+        console.print(f"  {_public_command(sys.orig_argv)}", style="yellow")
         raise
     publisher.close("FINISHED")
     return SweepOutcome(publisher, failures.crashed, len(publisher.waiting_objectives()), failures.unstarted)
@@ -159,10 +161,16 @@ def _folder(uri: str) -> Path:
 
     Each tracker has a folder of its own, so that a journal's trials always belong to the runs in that tracker.
     """
-    base = mlruns() / "optuna"
-    if uri == database_uri(mlruns() / "mlflow.db"):
+    base, address = mlruns() / "optuna", public_address(uri)
+    if address == public_address(database_uri(mlruns() / "mlflow.db")):
         return base
-    return base / slug(without_credentials(str(database_file(uri) or uri)))
+    return base / slug(str(database_file(address) or address))
+
+
+def _public_command(command: list[str]) -> str:
+    """Return a command without the credentials of its addresses, and a remark if there are any."""
+    public = [without_credentials(argument) for argument in command]
+    return shlex.join(public) + (" (with the user and password of its addresses)" if public != command else "")
 
 
 @dataclass

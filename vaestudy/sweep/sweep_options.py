@@ -5,22 +5,42 @@ This file imports nothing slow, as the command line makes its flags from these f
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config.compatibility import Conflict
 from vaestudy.config.fields import Count, CountOrZero
-from vaestudy.runtime.paths import without_credentials
+from vaestudy.runtime.addresses import BadAddress, scheduler_address, storage_address
+
+MOST_RUNS = 20_000
+"""The largest number of runs of a study that is run without `yes`."""
 
 TLS_FILES = ("tls_ca", "tls_cert", "tls_key")
 
-Address = Annotated[str, Field(json_schema_extra={"metavar": "URI"})]
-File = Annotated[str, Field(json_schema_extra={"metavar": "FILE"})]
+
+def _checked(field: str, check: Callable[[str], str]) -> AfterValidator:
+    """Return a validator that brings an address into its normal form; a bad one is a `Conflict` of `field`."""
+
+    def validate(address: str) -> str:
+        try:
+            return check(address)
+        except BadAddress as error:
+            raise Conflict(field, error.shown, error.why.replace("{", "{{").replace("}", "}}")) from None
+
+    return AfterValidator(validate)
+
+
+def _absolute(file: str) -> str:
+    """Return the absolute path of a file, as another process may have another current directory."""
+    return str(Path(file).absolute())
+
+
+Uri = Annotated[str, Field(json_schema_extra={"metavar": "URI"})]
+File = Annotated[str, Field(json_schema_extra={"metavar": "FILE"}), AfterValidator(_absolute)]
 
 
 class SweepOptions(BaseModel):
@@ -36,11 +56,13 @@ class SweepOptions(BaseModel):
     """Start the study again from the beginning. Earlier records are kept."""
     seeds: Count | None = None
     """Number of seeds."""
+    yes: bool = False
+    """Run the study even if it has more than 20,000 runs."""
     workers: CountOrZero | None = None
     """Number of worker processes. Each executes one run at a time [default: the cores; 0: this process]."""
     retries: CountOrZero = 1
     """How often a crashed run is repeated."""
-    scheduler: Address | None = None
+    scheduler: Annotated[Uri, _checked("scheduler", scheduler_address)] | None = None
     """Address of a running Dask cluster: tcp://HOST:PORT or tls://..."""
     tls_ca: File | None = None
     """File with the certificate authority of a tls:// scheduler."""
@@ -48,29 +70,18 @@ class SweepOptions(BaseModel):
     """File with the client's certificate for a tls:// scheduler."""
     tls_key: File | None = None
     """File with the key of the client's certificate."""
-    storage: Address | None = None
+    storage: Annotated[Uri, _checked("storage", storage_address)] | None = None
     """Database of Optuna's trials, postgresql://... [default: under mlruns/]."""
 
     @model_validator(mode="after")
-    def _compatible(self) -> SweepOptions:
-        self._require_scheduler()
-        if self.storage is not None and urlsplit(self.storage).scheme.split("+")[0] != "postgresql":
-            # SQLite is refused: with it two drivers could run the same trial.
-            raise Conflict(
-                "storage", without_credentials(self.storage), "must be postgresql://... (or leave it out, for mlruns/)"
-            )
-        return self
-
-    def _require_scheduler(self) -> None:
-        """Raise unless the scheduler's address is well-formed and the TLS files go with it.
+    def _tls_files_go_with_the_scheduler(self) -> SweepOptions:
+        """Raise unless the TLS files go with the scheduler's address.
 
         Raises:
-            Conflict: the address is malformed, a TLS file is given without a tls:// scheduler or does not exist, or a
-                tls:// scheduler is given without all TLS files.
+            Conflict: a TLS file is given without a tls:// scheduler or does not exist, or a tls:// scheduler is given
+                without all TLS files.
         """
         address = self.scheduler
-        if address is not None and not re.fullmatch(r"(tcp|tls)://[^/]+:\d+", address):
-            raise Conflict("scheduler", address, "must be tcp://HOST:PORT or tls://HOST:PORT")
         given = {name: str(getattr(self, name)) for name in TLS_FILES if getattr(self, name) is not None}
         for name, file in given.items():
             if address is None or not address.startswith("tls://"):
@@ -80,6 +91,7 @@ class SweepOptions(BaseModel):
         missing = [f"{{{name}}}" for name in TLS_FILES if name not in given]
         if address is not None and address.startswith("tls://") and missing:
             raise Conflict("scheduler", address, f"wants {' and '.join(missing)} too")
+        return self
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState, create_trial
 
 from vaestudy.run.record import RunEnd, RunFailure
@@ -35,7 +35,8 @@ def open_trials(location: TrialLocation) -> optuna.Study:
     storage: Any = (
         optuna.storages.RDBStorage(location.address, engine_kwargs={"pool_pre_ping": True})
         if "://" in location.address
-        else JournalStorage(JournalFileBackend(location.address))
+        # The default lock is a symbolic link, which some file systems lack.
+        else JournalStorage(JournalFileBackend(location.address, JournalFileOpenLock(location.address)))
     )
     sampler = optuna.samplers.RandomSampler(seed=0)
     return optuna.create_study(

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from vaestudy.errors import BadInput
-from vaestudy.runtime.paths import without_credentials
+from vaestudy.runtime.credentials import shown, without_credentials
 
 LOCK_CLASS = 86_432  # separates our advisory locks from others in the same database
 
@@ -92,8 +92,7 @@ class JournalTrialStorage:
             lock.release()
 
     def sweep_names(self, base_name: str) -> list[str]:
-        pattern = re.compile(re.escape(base_name) + r"(~\d+)?")
-        return [path.stem for path in self.folder.glob("*.journal") if pattern.fullmatch(path.stem)]
+        return _generations([path.stem for path in self.folder.glob("*.journal")], base_name)
 
     def repair(self, name: str) -> str | None:
         return repair(self.folder / f"{name}.journal")
@@ -119,10 +118,8 @@ class DatabaseTrialStorage:
             )
             self._engine.connect().close()
         except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(
-                f"--storage {without_credentials(uri)}: cannot be used ({without_credentials(reason)})"
-            ) from None
+            reason = without_credentials(str(error).splitlines()[0], uri)
+            raise BadInput(f"--storage {shown(uri)}: cannot be used ({reason})") from None
 
     @contextmanager
     def locked(self, base_name: str) -> Iterator[None]:
@@ -153,14 +150,19 @@ class DatabaseTrialStorage:
             if not inspect(connection).has_table("studies"):
                 return []
             found = connection.scalars(text("select study_name from studies")).all()
-        pattern = re.compile(re.escape(f"{self.study}/{base_name}") + r"(~\d+)?")
-        return [str(name).removeprefix(f"{self.study}/") for name in found if pattern.fullmatch(str(name))]
+        prefix = f"{self.study}/"
+        return _generations([str(n).removeprefix(prefix) for n in found if str(n).startswith(prefix)], base_name)
 
     def repair(self, name: str) -> str | None:
         return None  # PostgreSQL recovers by itself
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(self.uri, f"{self.study}/{name}")
+
+
+def _generations(names: list[str], base_name: str) -> list[str]:
+    """Return the names that are generations of a sweep. Others are left out, e.g. a copy called `mnist~old`."""
+    return [name for name in names if re.fullmatch(re.escape(base_name) + r"(~[0-9]{1,9})?", name)]
 
 
 def repair(journal: Path) -> str | None:

@@ -138,6 +138,9 @@ class DaskPool:
 
         for name in ("distributed", "distributed.client"):  # a lost cluster is reported in one line, by `WorkersLost`
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        address = None if options is None else options.scheduler
+        if address is None:  # our own workers need none of the user's settings for other clusters
+            dask.config.refresh(paths=[], env={})
         dask.config.set(
             {
                 # Dask must not repeat a task whose worker died: the driver counts the crashes and decides.
@@ -158,7 +161,6 @@ class DaskPool:
             }
         )
         self._cluster: Any = None
-        address = None if options is None else options.scheduler
         if options is None or address is None:
             try:
                 self._cluster = LocalCluster(

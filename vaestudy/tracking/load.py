@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaestudy.model.vae import VAE
 from vaestudy.run.weights import unpack_weights
-from vaestudy.runtime import paths
+from vaestudy.runtime import addresses
 
 
 def load(run: str, tracking_uri: str | None = None) -> VAE:
@@ -23,4 +23,4 @@ def load(run: str, tracking_uri: str | None = None) -> VAE:
         return unpack_weights(Path(run).read_bytes())
     from vaestudy.tracking.mlflow_tracker import Tracker
 
-    return unpack_weights(Tracker(paths.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))
+    return unpack_weights(Tracker(addresses.tracking_uri(tracking_uri)).read_file(run, "weights.safetensors"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vaestudy.errors import NoTracker, TrackerUnavailable
-from vaestudy.runtime.paths import database_uri
+from vaestudy.runtime.addresses import database_uri
 
 LOCK_SECONDS = 5
 """How long to wait for another process that has locked the database."""

@@ -43,7 +43,9 @@ from sqlalchemy.exc import DatabaseError, NoSuchModuleError, OperationalError, S
 
 from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
-from vaestudy.runtime.paths import database_file, mlruns, slug, without_credentials
+from vaestudy.runtime.addresses import database_file, public_address
+from vaestudy.runtime.credentials import without_credentials
+from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.provenance import UNKNOWN
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -92,7 +94,7 @@ def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
             return method(*args, **kwargs)
         except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, ImportError, OSError) as error:
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise _kind(error)(without_credentials(line)) from error
+            raise _kind(error)(without_credentials(line, getattr(args[0], "uri", None))) from error
 
     return call
 
@@ -353,7 +355,7 @@ class Tracker:
         found = [run.info.run_id for run in self._search(ids, query) if TAG + "config.key" in run.data.tags]
         if len(found) != 1:
             some = "no" if not found else "more than one"
-            raise BadInput(f"{some} run {beginning!r} is tracked at {without_credentials(self.uri)}")
+            raise BadInput(f"{some} run {beginning!r} is tracked at {public_address(self.uri)}")
         return str(found[0])
 
     @reaching_tracker
@@ -363,7 +365,7 @@ class Tracker:
         Raises:
             BadInput: there is no such run, or it was deleted in MLflow, alone or with its experiment.
         """
-        shown = without_credentials(self.uri)
+        shown = public_address(self.uri)
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
@@ -394,7 +396,7 @@ class Tracker:
 
     def link(self, experiment: str, run_id: str) -> str:
         """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
-        base = without_credentials(self.uri) if self.has_server else "http://127.0.0.1:5000"
+        base = public_address(self.uri) if self.has_server else "http://127.0.0.1:5000"
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
@@ -407,7 +409,7 @@ def require_tracker(uri: str) -> None:
     try:
         Tracker(uri)
     except NoTracker as error:
-        raise BadInput(f"tracker {without_credentials(uri)}: {error}") from None
+        raise BadInput(f"tracker {public_address(uri)}: {error}") from None
     except TrackerUnavailable:
         return  # results wait in the outbox until it answers; the publisher reports it
 
@@ -428,7 +430,7 @@ def require_free_database(uri: str) -> None:
     finally:
         engine.dispose()
     if {"alembic_version", "experiments", "runs"} & tables:
-        require_mlflow_tables(tables, versions, without_credentials(uri))
+        require_mlflow_tables(tables, versions, public_address(uri))
 
 
 def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:

@@ -39,7 +39,9 @@ from filelock import FileLock, Timeout
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import Record
-from vaestudy.runtime.paths import mlruns, slug, user_temporary, without_credentials
+from vaestudy.runtime.addresses import public_address
+from vaestudy.runtime.credentials import has_credentials
+from vaestudy.runtime.paths import mlruns, slug, user_temporary
 from vaestudy.study.declaration import Study
 
 PART, REMOVED, SET_ASIDE = ".part", ".removed", "set-aside"
@@ -106,7 +108,7 @@ def former_roots() -> list[Path]:
 
 def sweep_owner(uri: str, study: str, sweep: str) -> str:
     """Return the owner of the entries of a sweep: whoever runs it, and so always the same name."""
-    named = json.dumps([without_credentials(uri), study, sweep])
+    named = json.dumps([public_address(uri), study, sweep])
     return hashlib.sha256(named.encode()).hexdigest()[:OWNER_DIGITS]
 
 
@@ -179,7 +181,7 @@ def waiting_entries(
         study: the name of a study.
     """
     found = []
-    public = None if uri is None else without_credentials(uri)
+    public = None if uri is None else public_address(uri)
     for path in _candidates():
         try:
             entry = _read(path)
@@ -313,9 +315,10 @@ def _read(folder: Path) -> OutboxEntry | None:
         config = RunConfig.model_validate(stored["config"])
         record = Record(**(stored | {"config": config, "files": contents, "notices": tuple(stored["notices"])}))
         study, base = Study.stored(body["study"]), RunConfig.model_validate(body["base"])
-        uri = without_credentials(body["uri"])
-        added = {"owner": sweep_owner(uri, study.name, body["sweep"]), "has_credentials": uri != body["uri"]}
-        added |= {name: body[name] for name in HEAD_ADDED_LATER if name in body}
+        uri = public_address(body["uri"])
+        added: dict[str, Any] = {name: body[name] for name in HEAD_ADDED_LATER if name in body}
+        added.setdefault("owner", sweep_owner(uri, study.name, body["sweep"]))
+        added.setdefault("has_credentials", has_credentials(body["uri"]))
         head = {name: body[name] for name in HEAD} | {"uri": uri}
         return OutboxEntry(**head, **added, study=study, base=base, record=record)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:

@@ -29,7 +29,8 @@ import pandas as pd
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.run.record import EpochEnd, Record, RunFailure
-from vaestudy.runtime.paths import without_credentials
+from vaestudy.runtime.addresses import public_address
+from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.delivery import publish_entries
@@ -93,7 +94,7 @@ class Publisher:
         except outbox.OwnedElsewhere:
             raise BadInput(
                 f"results of study {self.sweep.study.name} ({self.name}) are being delivered to "
-                f"{without_credentials(self.uri)} by another process; try again later"
+                f"{public_address(self.uri)} by another process; try again later"
             ) from None
 
     def destination(self) -> Destination:
@@ -175,11 +176,20 @@ class Publisher:
         """
         run, sweep = self._open.pop(key), self.sweep
         run_id = run.run_id
-        public = without_credentials(self.uri)
         entry = outbox.OutboxEntry(
-            public, self.name, run.name, sweep.study, sweep.base, sweep.quick, sweep.note, record, self._owner, run_id,
-            has_credentials=public != self.uri, id=outbox.new_id(),
-        )  # fmt: skip
+            uri=public_address(self.uri),
+            has_credentials=has_credentials(self.uri),
+            sweep=self.name,
+            cell=run.name,
+            study=sweep.study,
+            base=sweep.base,
+            quick=sweep.quick,
+            note=sweep.note,
+            record=record,
+            owner=self._owner,
+            run_id=run_id,
+            id=outbox.new_id(),
+        )
         try:
             saved: Path | None = outbox.save_entry(entry)
         except OSError:

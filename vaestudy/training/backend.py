@@ -71,7 +71,7 @@ def keep_freed_memory() -> bool:
 def _is_amd() -> bool:
     """Return whether the processor is made by AMD; False where /proc/cpuinfo does not exist."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and "AuthenticAMD" in cpuinfo.read_text()
+    return cpuinfo.exists() and "AuthenticAMD" in cpuinfo.read_text(encoding="utf-8", errors="replace")
 
 
 def _switch(precision: str) -> bool:

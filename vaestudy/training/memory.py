@@ -24,6 +24,8 @@ REPEATS = 4
 """Number of gradients per image, each with fresh draws, when gradient noise is measured (`gradient_noise.py`)."""
 
 FLOAT = 4  # bytes
+DOUBLE = 8  # bytes
+SCORED_AT_ONCE = 100  # images, `scoring.bounds.IMAGES_PER_BLOCK`
 PIXELS = 784
 PROCESS = 800 * 2**20  # bytes for torch, and for a data set while its fingerprint is computed
 CGROUP = Path("/sys/fs/cgroup")
@@ -54,6 +56,8 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
         f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6 * FLOAT * weights,
         batch: M * FLOAT * (3 * PIXELS + 3 * sum(H)),
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
+        # The log-weights of one block of images, with two copies while they are summed (`scoring/bounds.py`).
+        f"--iwae {max(config.iwae)}": 3 * SCORED_AT_ONCE * DOUBLE * max(config.iwae),
     }
     if config.gradient_images:
         draws_at_once = max(max_rows(heads), REPEATS * L)
