@@ -38,7 +38,7 @@ class FakeTracker:
             return self.study.model_dump_json().encode()
         raise BadInput(f"run {run_id} holds no {name}")
 
-    def runs(self, experiment: str, parent: str) -> pd.DataFrame:
+    def runs(self, experiment: str, tags: Mapping[str, str], parent: str) -> pd.DataFrame:
         return self.children
 
     def files(self, run_id: str, files: Mapping[str, bytes]) -> None:

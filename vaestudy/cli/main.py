@@ -20,6 +20,7 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
+from vaestudy.tracking.local_store import require_tracking_database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,8 +173,14 @@ def ui_command(arguments: list[str]) -> int:
     if not is_whole_number(port) or len(port) > 5 or not 1 <= int(port) <= 65535:
         raise BadInput(f"--port {port}: must be a whole number from 1 to 65535")
     uri = addresses.tracking_uri(values.get("tracking_uri"))
-    if (database := addresses.database_file(uri)) is not None and not database.exists():
-        raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
+    if addresses.is_server(uri):
+        raise BadInput(f"{addresses.public_address(uri)} serves MLflow's pages already; open it in a browser")
+    if (database := addresses.database_file(uri)) is not None:
+        if not database.exists():
+            raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
+        require_tracking_database(database)
+    if not addresses.is_free(int(port)):
+        raise BadInput(f"--port {port}: another program listens there; choose another port")
     # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In the environment, as all users of the machine may read a command line, and the address may hold a password.

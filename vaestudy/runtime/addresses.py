@@ -133,7 +133,7 @@ def tracking_uri(named: str | None, must_answer: bool = True) -> str:
             require_writable_database(database, address)
     except BadAddress as error:
         raise BadInput(f"{origin} {error}") from None
-    if must_answer and _scheme(address)[0] in SERVERS:
+    if must_answer and is_server(address):
         require_listening(address, origin, "server")
     return address
 
@@ -344,6 +344,17 @@ def require_writable_database(path: Path, address: str) -> None:
             raise BadAddress(address, f"{folder} cannot be written to")
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise BadAddress(address, f"the path cannot be used ({error.strerror})") from None
+
+
+def is_server(address: str) -> bool:
+    """Return whether an address is that of a tracking server."""
+    return _scheme(address)[0] in SERVERS
+
+
+def is_free(port: int) -> bool:
+    """Return whether nothing listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def require_listening(address: str, name: str, kind: str) -> None:

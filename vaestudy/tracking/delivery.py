@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.runtime.addresses import public_address
+from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.destination import Destination, find_destination
@@ -124,7 +125,7 @@ class _Trackers:
 
     def __init__(self, given: str | None) -> None:
         named = (given, os.environ.get("MLFLOW_TRACKING_URI"))
-        self._complete = {public_address(uri): uri for uri in reversed(named) if uri}
+        self._complete = {public_address(uri): uri for uri in reversed(named) if uri and has_credentials(uri)}
         self._opened: dict[str, Tracker | TrackerUnavailable] = {}
 
     def get(self, entry: OutboxEntry) -> Tracker:

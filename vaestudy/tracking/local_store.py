@@ -10,6 +10,7 @@ mlflow is imported only where a database is created, so that a wrong database is
 from __future__ import annotations
 
 import importlib.util
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,8 @@ from vaestudy.runtime.addresses import database_uri
 
 LOCK_SECONDS = 5
 """How long to wait for another process that has locked the database."""
+ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*= *[\"']?(\w+)", re.MULTILINE)
+"""The lines of a migration file that name its schema version and the one before it."""
 MLFLOW_TABLES = {"experiments", "runs", "experiment_tags", "latest_metrics"}
 """Tables that only MLflow's databases have together; other programs have some tables of these names."""
 
@@ -75,19 +78,28 @@ def require_mlflow_tables(tables: set[str], versions: list[str], shown: str) -> 
     """
     if not tables >= MLFLOW_TABLES:
         raise NoTracker(f"{shown} is the database of another program, not of MLflow")
-    if unknown := set(versions) - _schema_versions():
-        raise NoTracker(
-            f"{shown} was written by another version of MLflow: its schema {min(unknown)} is not known here"
-        )
+    known = schema_versions()
+    for version in versions:
+        if version not in known:
+            raise NoTracker(f"{shown} was written by another version of MLflow: its schema {version} is not known here")
+        if version in known.values():  # a later schema follows it
+            raise NoTracker(f"{shown} was written by an earlier MLflow; copy it, then run `mlflow db upgrade ADDRESS`")
 
 
-def _schema_versions() -> set[str]:
-    """Return the schema versions that the installed MLflow knows, from the names of its migration files."""
+def schema_versions() -> dict[str, str]:
+    """Return the schema versions that the installed MLflow knows: version -> the version before it.
+
+    They are read from MLflow's migration files, as importing MLflow takes a second.
+    """
     spec = importlib.util.find_spec("mlflow")
     if spec is None or spec.origin is None:
         raise RuntimeError("the package mlflow is not installed")
     folder = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
-    return {path.name.split("_")[0] for path in folder.glob("*_*.py")}
+    found = {}
+    for path in folder.glob("[0-9a-f]*_*.py"):
+        named = dict(ASSIGNMENT.findall(path.read_text(encoding="utf-8")))
+        found[named["revision"]] = named["down_revision"]
+    return found
 
 
 def update_artifact_addresses(database: Path) -> None:

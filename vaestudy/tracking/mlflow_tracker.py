@@ -43,7 +43,7 @@ from sqlalchemy.exc import DatabaseError, NoSuchModuleError, OperationalError, S
 
 from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
-from vaestudy.runtime.addresses import database_file, public_address
+from vaestudy.runtime.addresses import database_file, is_server, public_address
 from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.provenance import UNKNOWN
@@ -56,7 +56,10 @@ FLUSH_SECONDS = 2.0  # epochs are sent in batches: one write costs milliseconds,
 PAGE = 1000  # experiments or runs in one answer; all pages are read
 BATCH = 900  # metrics in one request; MLflow accepts at most 1000
 TAG = "vaestudy."
+OURS = TAG + "config.key"
+"""A tag that all runs of models have, and no run of another program."""
 PARENT = "mlflow.parentRunId"
+RUN_ID_DIGITS = 32
 DESCRIPTION = "mlflow.note.content"
 SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}
 
@@ -296,19 +299,19 @@ class Tracker:
     @reaching_tracker
     def experiments(self) -> dict[str, str]:
         """Return the active experiments: name -> id."""
-        return {found.name: str(found.experiment_id) for found in self._active_experiments()}
+        return {found.name: str(found.experiment_id) for found in self._experiments()}
 
     @reaching_tracker
     def experiment_tags(self) -> dict[str, dict[str, str]]:
         """Return the tags of the active experiments, without the prefix `TAG`: id -> tags."""
         return {
             str(found.experiment_id): {key.removeprefix(TAG): value for key, value in found.tags.items()}
-            for found in self._active_experiments()
+            for found in self._experiments()
         }
 
-    def _active_experiments(self) -> Iterator[Experiment]:
-        """Yield all active experiments, page by page."""
-        return _pages(lambda token: self.client.search_experiments(max_results=PAGE, page_token=token))
+    def _experiments(self, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Experiment]:
+        """Yield all experiments of a kind, page by page."""
+        return _pages(lambda token: self.client.search_experiments(view, max_results=PAGE, page_token=token))
 
     @reaching_tracker
     def runs(
@@ -333,12 +336,12 @@ class Tracker:
         ids = [experiments] if isinstance(experiments, str) else list(experiments)
         wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
         clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items()]
-        rows = [_row(run) for run in self._search(ids, " AND ".join(clauses), deleted)] if ids else []
+        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+        rows = [_row(run) for run in self._search(ids, " AND ".join(clauses), view)] if ids else []
         return pd.DataFrame(rows)
 
-    def _search(self, experiments: list[str], query: str, deleted: bool = False) -> Iterator[Run]:
+    def _search(self, experiments: list[str], query: str, view: int) -> Iterator[Run]:
         """Yield all runs that match, page by page."""
-        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         return _pages(
             lambda token: self.client.search_runs(experiments, query, view, max_results=PAGE, page_token=token)
         )
@@ -350,9 +353,12 @@ class Tracker:
         Raises:
             BadInput: there is no such run, or there are several.
         """
+        if len(beginning) == RUN_ID_DIGITS:
+            return beginning
         query = f"attributes.run_id LIKE '{beginning}%'"
-        ids = [str(found.experiment_id) for found in self._active_experiments()]
-        found = [run.info.run_id for run in self._search(ids, query) if TAG + "config.key" in run.data.tags]
+        # Deleted runs, too: `get` then says that the run was deleted.
+        ids = [str(found.experiment_id) for found in self._experiments(ViewType.ALL)]
+        found = [run.info.run_id for run in self._search(ids, query, ViewType.ALL) if OURS in run.data.tags]
         if len(found) != 1:
             some = "no" if not found else "more than one"
             raise BadInput(f"{some} run {beginning!r} is tracked at {public_address(self.uri)}")
@@ -392,7 +398,7 @@ class Tracker:
 
     @property
     def has_server(self) -> bool:
-        return self.uri.startswith("http")
+        return is_server(self.uri)
 
     def link(self, experiment: str, run_id: str) -> str:
         """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
