@@ -9,6 +9,7 @@ mlflow is imported only where a database is created, so that a wrong database is
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import sqlite3
@@ -86,6 +87,7 @@ def require_mlflow_tables(tables: set[str], versions: list[str], shown: str) -> 
             raise NoTracker(f"{shown} was written by an earlier MLflow; copy it, then run `mlflow db upgrade ADDRESS`")
 
 
+@functools.cache
 def schema_versions() -> dict[str, str]:
     """Return the schema versions that the installed MLflow knows: version -> the version before it.
 
