@@ -72,7 +72,7 @@ def test_bfloat16_rounds_products_and_is_undone(tiny: RunConfig) -> None:
 
 def test_what_a_run_spends_beside_its_work(mlruns: Path) -> None:
     tracker = Tracker(addresses.database_uri(mlruns / "mlflow.db"))
-    run_id = tracker.start(tracker.experiment("a study"), "a run", {"role": "trial"})
+    run_id = tracker.start(tracker.create_experiment("a study", "", {}), "a run", {"role": "trial"})
     tracker.metrics(run_id, {"seconds/train_and_validate": 2.0, "seconds/score": 1.0})
     begun = tracker.client.get_run(run_id).info.start_time
     tracker.client.set_terminated(run_id, "FINISHED", end_time=begun + 3_500)

@@ -17,11 +17,11 @@ FACTORS = {"sigma": ("raw", "abs"), "latent_dim": (2, 10, 20), "learning_rate": 
 
 @pytest.mark.parametrize("metrics", [1, 5])
 def test_the_legend_is_within_the_picture(metrics: int) -> None:
-    names = tuple(f"test/metric_{i}" for i in range(metrics))
+    names = tuple(f"test/iwae_{10**i}" for i in range(metrics))
     study = Study(
         name="toy",
         doc="Does it?",
-        base=RunConfig(),
+        base=RunConfig(iwae=tuple(10**i for i in range(metrics))),
         factors=FACTORS,
         baseline={"sigma": "raw", "latent_dim": 2, "learning_rate": 1e-3},
         tabulate=names,

@@ -196,7 +196,7 @@ if __name__ == "__main__":
     ("base", "level", "rest", "line"),
     [
         ("", "7", "", "mine.py: baseline latent_dim=7: not a level; choose from: 2, 3\n"),
-        ("latent_dim=0", "2", "", "mine.py: latent_dim 0: must be a whole number, 1 or more\n"),
+        ("latent_dim=0", "2", "", "mine.py: latent_dim 0: must be a whole number, 1 or more, 2,147,483,647 or less\n"),
         ("", "2", "1 / 0", None),
     ],
 )

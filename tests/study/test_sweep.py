@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import toy
+from vaestudy.config.fields import LARGEST_COUNT
 from vaestudy.config.run_config import RunConfig
 from vaestudy.study.declaration import level_text
 from vaestudy.study.levels import level_from_text
@@ -19,7 +20,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "dataset": st.sampled_from(["auto", "mnist", "mnist-5k", "fashion-mnist"]),
     "learning_rate": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     "log_guard": st.floats(min_value=0, max_value=0.4),
-    "epochs": st.integers(1, 10**30),
+    "epochs": st.integers(1, LARGEST_COUNT),
     "valid_size": st.none() | st.integers(1, 50),
     "hidden": st.lists(st.integers(1, 10**6), min_size=1, max_size=40).map(tuple),
     "iwae": st.lists(st.integers(1, 5000), min_size=1, max_size=40).map(tuple),
@@ -122,7 +123,7 @@ def test_different_levels_have_different_texts(one: float, two: float) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1), min_size=1).map(tuple))
+@given(st.lists(st.integers(1, LARGEST_COUNT), min_size=1).map(tuple))
 def test_the_text_of_a_list_is_read_as_it_is_printed(level: tuple[int, ...]) -> None:
     assert level_from_text("hidden", level_text(level), str) == level
 

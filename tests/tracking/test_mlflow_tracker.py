@@ -56,7 +56,7 @@ def test_artifacts_that_lie_elsewhere_stay_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("commit", "shown"), [("0123abc", "0123abc"), ("unknown", None), (None, None)])
 def test_mlflow_is_told_a_commit_only_if_there_is_one(tmp_path: Path, commit: str | None, shown: str | None) -> None:
     tracker = store(tmp_path)
-    run_id = tracker.start(tracker.experiment("e"), "r", {"code.revision": commit} if commit else {})
+    run_id = tracker.start(tracker.create_experiment("e", "", {}), "r", {"code.revision": commit} if commit else {})
     tags = tracker.client.get_run(run_id).data.tags
     assert tags.get("mlflow.source.git.commit") == shown
     assert tags.get("vaestudy.code.revision") == commit

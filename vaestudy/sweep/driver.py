@@ -62,7 +62,7 @@ from vaestudy.sweep.generations import locked_generation
 from vaestudy.sweep.progress import ProgressDisplay
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialLocation, TrialStorage
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage
 from vaestudy.sweep.worker_pool import WorkerPool, make_pool
 from vaestudy.tracking.publisher import Publisher
 
@@ -120,12 +120,12 @@ def run_sweep(
             report(remark)
         publisher = Publisher(uri, sweep, name, report)
         with publisher.owning_records():
-            return _run_owned(publisher, storage.location(name), cells, options, locations, console, make_pool)
+            return _run_owned(publisher, storage, cells, options, locations, console, make_pool)
 
 
 def _run_owned(
     publisher: Publisher,
-    location: TrialLocation,
+    storage: TrialStorage,
     cells: list[Cell],
     options: SweepOptions,
     locations: Locations,
@@ -134,7 +134,9 @@ def _run_owned(
 ) -> SweepOutcome:
     """Run the cells that are not done, when the sweep is locked and its records are owned; see `run_sweep`."""
     recorded = publisher.recorded_cells({cell.config.key for cell in cells})
-    ledger = TrialLedger(open_trials(location), publisher)
+    with storage.creating_tables():
+        trials = open_trials(storage.location(publisher.name))
+    ledger = TrialLedger(trials, publisher)
     finished = ledger.reconcile(recorded)
     missing = [cell for cell in cells if cell.config.key not in finished]
     sweep = publisher.sweep

@@ -19,7 +19,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +61,9 @@ class TrialStorage(Protocol):
     def location(self, name: str) -> TrialLocation:
         """Return where the trials of a generation are stored."""
 
+    def creating_tables(self) -> AbstractContextManager[None]:
+        """Return a context in which Optuna may create its tables: no other process creates them at the same time."""
+
 
 class JournalTrialStorage:
     """A folder with one journal file for each generation of a study's sweeps.
@@ -99,6 +102,9 @@ class JournalTrialStorage:
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(str(self.folder / f"{name}.journal"), name)
+
+    def creating_tables(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class DatabaseTrialStorage:
@@ -158,6 +164,18 @@ class DatabaseTrialStorage:
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(self.uri, f"{self.study}/{name}")
+
+    @contextmanager
+    def creating_tables(self) -> Iterator[None]:
+        from sqlalchemy import text
+
+        with self._engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(:kind)"), {"kind": LOCK_CLASS})
+            connection.commit()
+            try:
+                yield
+            finally:
+                connection.execute(text("select pg_advisory_unlock(:kind)"), {"kind": LOCK_CLASS})
 
 
 def _generations(names: list[str], base_name: str) -> list[str]:
