@@ -34,6 +34,7 @@ def runs(values: dict[tuple[int, int], float], **changes: str) -> pd.DataFrame:
             "params.seed": str(seed),
             "params.pixels": "grey",
             "params.subset": "null",
+            "params.figures": '["prior_means"]',
             "params.likelihood": "bernoulli",
             "tags.config.key": f"{D}-{seed}",
             "tags.data.fingerprint": "f" * 64,

@@ -101,8 +101,11 @@ def of_another_kind(root: Path) -> Path:
     return root / "other"
 
 
-@pytest.mark.parametrize("make", [empty_folder, finder_file, half_removed, torn, cut, of_another_kind])
-@pytest.mark.parametrize("former", [False, True], ids=["outbox", "spool"])
+@pytest.mark.parametrize(
+    ("make", "former"),
+    [(make, False) for make in (empty_folder, finder_file, half_removed, torn, cut, of_another_kind)]
+    + [(half_removed, True)],
+)
 def test_what_is_no_entry_is_set_aside_and_stops_nothing(
     make: Callable[[Path], Path], former: bool, uri: str, mlruns: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

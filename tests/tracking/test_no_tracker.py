@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -75,7 +75,7 @@ def earlier_version(path: Path, empty: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = ?", (before,))
 
 
-BROKEN = (optuna_database, other_program, torn, overwritten, later_version, earlier_version)
+BROKEN = (other_program, torn, overwritten, later_version, earlier_version)
 
 
 def run(command: list[str], uri: str) -> int:
@@ -93,8 +93,12 @@ def require_one_line(err: str) -> None:
     assert len(err.splitlines()) == 1, err
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
-@pytest.mark.parametrize("make", BROKEN)
+@pytest.mark.parametrize(
+    ("make", "command"),
+    [(optuna_database, command) for command in COMMANDS]
+    + [(make, command) for make in BROKEN for command in (["tables"], ["ui"])],
+    ids=lambda value: value[0] if isinstance(value, list) else value.__name__,
+)
 def test_a_database_that_is_no_tracker(
     make, command: list[str], tmp_path: Path, empty: Path, mlruns: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -115,10 +119,9 @@ def test_a_database_that_is_no_tracker(
     assert not list(mlruns.rglob("entry.json"))
 
 
-@pytest.fixture(params=[(404, b"<html>not found</html>"), (200, b"<html>hello</html>"), (501, b"no"), (401, b"no")])
-def web_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Start a web server that is not MLflow; return its address."""
-    code, body = request.param
+@contextmanager
+def web_server(code: int, body: bytes) -> Iterator[str]:
+    """Run a web server that is not MLflow; yield its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -133,16 +136,30 @@ def web_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
 
 
-def test_a_web_server_that_is_not_mlflow(web_server: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in COMMANDS:
-        code = run(command, web_server)
-        if command != ["sync"]:
-            assert code == 2, command
-            require_one_line(capsys.readouterr().err)
+ANSWERS = [(200, b"<html>hello</html>"), (404, b"<html>not found</html>"), (501, b"no"), (401, b"no")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "command"),
+    [(ANSWERS[0], command) for command in COMMANDS] + [(answer, ["tables"]) for answer in ANSWERS[1:]],
+    ids=lambda value: str(value[0]),
+)
+def test_a_web_server_that_is_not_mlflow(
+    answer: tuple[int, bytes], command: list[str], mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with web_server(*answer) as address:
+        code = run(command, address)
+    if command == ["sync"]:  # nothing waits, so the tracker is not needed
+        assert code == 0
+    else:
+        assert code == 2
+        require_one_line(capsys.readouterr().err)
     assert not list(mlruns.rglob("entry.json"))
 
 
