@@ -15,7 +15,7 @@ help:
 	@echo "make tables                            export the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make test                              the tests"
-	@echo "make test-faults                       200 kills of a running study, then a count of its cells"
+	@echo "make test-faults                       kills at each operation on a result, 200 kills of a running study, then a count"
 	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
 	@echo "make check                             lint, types and tests"
 	@echo
@@ -51,6 +51,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP)
+	$(BIN)/python -m tests.robustness.operations
 	$(BIN)/python -m tests.robustness.faults $(ARGS)
 
 bench: $(STAMP)
