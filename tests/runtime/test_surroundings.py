@@ -132,6 +132,31 @@ def test_a_user_without_a_home(mlruns: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert datasets.data_root(None) == mlruns / "data"
 
 
+UNKNOWN_USER = """
+import os
+import pwd
+
+
+def unknown(_):
+    raise KeyError("uid not found")
+
+
+pwd.getpwuid = unknown
+from vaestudy.cli.main import main
+
+raise SystemExit(main(["tables"]))
+"""
+
+
+def test_an_unknown_user_without_home(tmp_path: Path) -> None:
+    """As in `docker run -u 12345` with an empty environment: MLflow asks for the home when it is imported."""
+    env = dict.fromkeys(("HOME", "USER", "LOGNAME", "USERNAME", "LNAME", "XDG_CACHE_HOME", "MLFLOW_TRACKING_URI"), "")
+    done = run(UNKNOWN_USER, env | {"VAESTUDY_MLRUNS": "records"}, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert b"no study is tracked" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_relative_paths_are_made_absolute_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers may have another current directory."""
     from vaestudy.sweep.sweep_options import SweepOptions

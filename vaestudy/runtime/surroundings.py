@@ -15,7 +15,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from vaestudy.runtime.paths import MLRUNS_VARIABLE
+from vaestudy.runtime.paths import MLRUNS_VARIABLE, mlruns
 
 SPELLED_OUT = {"±": "+/-", "Δ": "Delta ", "µ": "u", "«": '"', "»": '"', "’": "'", "–": "-", "…": "...", "×": "x"}
 """Character -> what is printed in its place where the encoding of the output lacks it."""
@@ -32,6 +32,7 @@ def settle() -> None:
     * A COLUMNS or LINES that is no number counts as not set.
     * Warnings of libraries stay warnings; PYTHONWARNINGS=error would end their import.
     * A relative VAESTUDY_MLRUNS means the same folder in every process.
+    * A user without a home gets one under mlruns/, as libraries ask for it when they are imported.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -46,6 +47,10 @@ def settle() -> None:
             warnings.simplefilter("ignore", category)
     if named := os.environ.get(MLRUNS_VARIABLE):
         os.environ[MLRUNS_VARIABLE] = str(Path(named).absolute())
+    try:
+        Path.home()
+    except (RuntimeError, KeyError):  # a user id that the system does not know, and HOME is not set
+        os.environ["HOME"] = str(mlruns() / "home")
 
 
 def spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
