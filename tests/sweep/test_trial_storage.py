@@ -19,12 +19,13 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from tests.robustness.faults import STUDY
 from tests.support.processes import free_port
-from tests.support.studies import toy
+from tests.support.studies import run_study, toy
 from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
@@ -110,6 +111,69 @@ def test_a_database_that_is_not_there() -> None:
     with pytest.raises(BadInput, match=r"--storage postgresql://127.0.0.1:9/x: cannot be used") as caught:
         DatabaseTrialStorage("postgresql://me:secret@127.0.0.1:9/x", "study")
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def another(database: str) -> Iterator[str]:
+    """Return the address of an empty database on the same server."""
+    engine = sqlalchemy.create_engine(database, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("create database another"))
+    yield database.rpartition("/")[0] + "/another"
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("drop database another with (force)"))
+
+
+def table_names(uri: str) -> list[str]:
+    """Return the names of a database's tables."""
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        return sqlalchemy.inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("spelling", ["127.0.0.1", "localhost"])
+def test_one_database_for_the_tracker_and_the_trials(
+    spelling: str, another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused while it is empty, whatever it is called, as MLflow and Optuna would spoil each other's tables."""
+    tracker = another.replace("127.0.0.1", spelling)
+    assert run_study(toy(), "--storage", another, "--tracking-uri", tracker) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is the tracker's database, too" in line
+    assert not table_names(another)
+    assert not mlruns.exists()
+
+
+@pytest.mark.parametrize("tables", [["alembic_version", "experiments"], ["studies"]])
+def test_trials_in_a_database_of_another_program(
+    tables: list[str], another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = sqlalchemy.create_engine(another)
+    with engine.begin() as connection:
+        for name in tables:
+            connection.execute(sqlalchemy.text(f"create table {name} (version_num text)"))
+    engine.dispose()
+    assert run_study(toy(), "--storage", another) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is the database of another program" in line
+    assert sorted(table_names(another)) == tables
+    assert not mlruns.exists()
+
+
+def test_trials_of_another_version_of_optuna(
+    another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_trials(TrialLocation(another, "toy/mnist-5k"))
+    engine = sqlalchemy.create_engine(another)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("update alembic_version set version_num = 'v0.9.0.a'"))
+    engine.dispose()
+    assert run_study(toy(), "--storage", another) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is of another version of Optuna" in line
+    assert not mlruns.exists()
 
 
 EXTENDED: list[tuple[str, Levels, Levels, RunConfig]] = [

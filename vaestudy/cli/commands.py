@@ -25,6 +25,7 @@ from vaestudy.study.declaration import Cell, is_nats_of_pixels
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.sweep.driver import run_sweep
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
+from vaestudy.sweep.trial_storage import require_own_database
 from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking.delivery import sync
 from vaestudy.tracking.destination import Destination
@@ -233,6 +234,8 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
         locations: the folder of the data sets and the address of the tracker.
     """
     execute.require_device(sweep.base.device)
+    if options.storage is not None:  # before the tracker, which may create its tables at the same address
+        require_own_database(options.storage, locations.tracking_uri)
     require_tracker(locations.tracking_uri)
     err, out = consoles()
     if sweep.note:

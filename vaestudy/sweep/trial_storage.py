@@ -19,7 +19,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,12 @@ from vaestudy.errors import BadInput
 from vaestudy.runtime.credentials import shown, without_credentials
 
 LOCK_CLASS = 86_432  # separates our advisory locks from others in the same database
+OPTUNA_TABLES = {"studies", "trials", "version_info"}
+"""Tables that Optuna's databases have; other programs may have some tables of these names."""
+MLFLOW_TABLES = {"experiments", "latest_metrics"}
+"""Tables of MLflow's databases that Optuna's do not have."""
+SAME_DATABASE = "select pg_postmaster_start_time()::text, current_database()::text, current_schema()::text"
+"""A query whose answers agree if two connections lead to the same schema of the same database, by whatever address."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,50 @@ class DatabaseTrialStorage:
                 yield
             finally:
                 connection.execute(text("select pg_advisory_unlock(:kind)"), {"kind": LOCK_CLASS})
+
+
+def require_own_database(uri: str, tracker: str) -> None:
+    """Raise unless a database can contain Optuna's trials and is not the tracker's. Nothing is written.
+
+    MLflow and Optuna both keep their schema's version in a table `alembic_version`, so neither can use the other's
+    database.
+
+    Args:
+        uri: the address of the database.
+        tracker: the address of the tracker.
+
+    Raises:
+        BadInput: the database does not answer, or is the tracker's, another program's or of another version of Optuna.
+    """
+    import optuna
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    def look(address: str) -> tuple[set[str], Any]:
+        engine = sqlalchemy.create_engine(address)
+        try:
+            with engine.connect() as connection:
+                same = connection.execute(sqlalchemy.text(SAME_DATABASE)).one()
+                return set(sqlalchemy.inspect(connection).get_table_names()), tuple(same)
+        finally:
+            engine.dispose()
+
+    head = f"--storage {shown(uri)}"
+    try:
+        tables, identity = look(uri)
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        raise BadInput(f"{head}: cannot be used ({without_credentials(str(error).splitlines()[0], uri)})") from None
+    with suppress(SQLAlchemyError):  # a tracker that does not answer is reported where it is used
+        if tracker.startswith("postgresql") and look(tracker)[1] == identity:
+            raise BadInput(f"{head}: is the tracker's database, too; MLflow and Optuna need a database each")
+    ours = tables >= OPTUNA_TABLES
+    if tables >= MLFLOW_TABLES or (not ours and tables & {"alembic_version", *OPTUNA_TABLES}):
+        raise BadInput(f"{head}: is the database of another program; create a database for Optuna's trials")
+    if ours:
+        try:
+            optuna.storages.RDBStorage(uri)
+        except RuntimeError as error:
+            raise BadInput(f"{head}: is of another version of Optuna ({without_credentials(str(error), uri)})") from None
 
 
 def _generations(names: list[str], base_name: str) -> list[str]:
