@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def test_a_study_that_would_mix_kinds_of_nats_cannot_be_declared() -> None:
 
 SAMPLES = {"estimator": ("sgvb-b", "score-function-loo"), "samples": (1, 2)}
 
+class NoDimension:
+    """Stands for a numpy array of no dimension: it has `__iter__`, and no items."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise TypeError("iteration over a 0-d array")
+
+    def __repr__(self) -> str:
+        return "NoDimension()"
+
+
 # Changes of a good declaration -> texts that the one line must contain: the value, and the limit or the valid choices.
 WRONG: list[tuple[dict, list[str]]] = [
     ({"name": "../up"}, ["name '../up'", "lower-case letters, digits and hyphens"]),
@@ -98,6 +109,7 @@ WRONG: list[tuple[dict, list[str]]] = [
     ({"doc": " "}, ["doc", "question"]),
     ({"doc": None}, ["doc", "no docstring", "question"]),
     ({"bse": 1}, ["'bse'", "did you mean 'base'"]),
+    ({"seeds": "two"}, ["seeds 'two'", "whole number"]),
     ({"seeds": 0}, ["seeds 0", "greater than or equal to 1"]),
     ({"figures": ("bound_and_part",)}, ["'bound_and_part'", "did you mean 'bound_and_parts'"]),
     ({"tables": ("noisy",)}, ["'noisy'", "choose from", "pareto"]),
@@ -110,6 +122,8 @@ WRONG: list[tuple[dict, list[str]]] = [
     ({"factors": {"dataset": ("mnist",)}}, ["dataset cannot be a factor", "one table"]),
     ({"factors": {"latent_dim": ()}}, ["latent_dim", "no level"]),
     ({"factors": {"latent_dim": 2}}, ["latent_dim", "(2, 10)", "not 2"]),
+    ({"factors": {"latent_dim": (2, 3 + 0j)}}, ["latent_dim", "3+0j", "whole number"]),
+    ({"factors": {"latent_dim": NoDimension()}}, ["latent_dim", "(2, 10)", "not NoDimension()"]),
     ({"factors": {"sigma": "raw"}}, ["sigma", "must be a tuple", "'raw'"]),
     ({"factors": {"latent_dim": (2, -1)}}, ["latent_dim -1", "1 or more"]),
     ({"factors": {"latent_dim": (2, 2.5)}}, ["latent_dim 2.5", "a whole number"]),

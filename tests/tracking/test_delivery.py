@@ -183,6 +183,33 @@ def test_sync_beside_a_driver_leaves_its_sweep_alone(
     assert Tracker(uri).get(sweep_run)["status"] == "FINISHED"
 
 
+def test_the_lock_of_an_owner_is_the_same_for_every_temporary_folder(
+    uri: str, mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user, or a service with a folder of its own for temporary files, delivers nothing a second time."""
+    leave_waiting(uri, monkeypatch)
+    with publisher(uri).owning_records():
+        monkeypatch.setattr(outbox, "user_temporary", lambda name: tmp_path / "another" / name)
+        assert sync(uri, print) == (0, 1)
+    assert sync(uri, print) == (1, 0)
+
+
+def test_a_place_for_locks_that_cannot_be_used(uri: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two places is enough; without any, nothing is delivered, and one line says so."""
+    leave_waiting(uri, monkeypatch)
+    shutil.rmtree(mlruns / "locks")
+    (mlruns / "locks").touch()
+    reported: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "user_temporary", lambda name: mlruns / "locks" / name)
+        assert sync(uri, reported.append) == (0, 1)
+        with pytest.raises(BadInput, match="no lock can be made"), publisher(uri).owning_records():
+            raise AssertionError("a driver without a lock")
+    assert len(reported) == 1
+    assert "no lock can be made" in reported[0]
+    assert sync(uri, print) == (1, 0)
+
+
 def test_a_driver_does_not_begin_while_its_results_are_delivered(
     uri: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

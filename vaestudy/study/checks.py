@@ -69,9 +69,13 @@ def _combination(part: str, levels: Mapping[str, Any]) -> dict[str, Level]:
 def _levels(part: str, name: str, values: Any) -> tuple[Level, ...]:
     """Return the levels of one factor, validated."""
     _require_field(name)
-    if isinstance(values, str | bytes | set | frozenset | Mapping) or not isinstance(values, Iterable):
+    try:
+        declared = None if isinstance(values, str | bytes | set | frozenset | Mapping) else tuple(values)
+    except TypeError:  # no iterable, or one without items such as an array of no dimension
+        declared = None
+    if declared is None:
         raise BadInput(f"{part} {name}: levels must be a tuple such as (2, 10), not {values!r}")
-    found = tuple(_level(part, name, value) for value in values)
+    found = tuple(_level(part, name, value) for value in declared)
     if not found:
         raise BadInput(f"{part} {name}: has no level; give one or more")
     return found

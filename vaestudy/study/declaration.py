@@ -178,6 +178,8 @@ def _error_line(error: Any) -> str:
     if field == "doc" and value is None:
         return "doc: the study's file has no docstring; its first line must be the question that the study answers"
     match error["type"]:
+        case "value_error" if field == "seeds":
+            return f"seeds {value!r}: must be a whole number, 1 or more"
         case "value_error":  # raised by a check of our own, whose message is complete
             return str(error["ctx"]["error"])
         case "missing":

@@ -126,10 +126,10 @@ class Tracker:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         if (path := database_file(uri)) is None:
+            if not self.has_server:
+                require_free_database(uri)  # the client adds MLflow's tables to whatever is there
             self.client = MlflowClient(uri)
             self._artifacts = mlruns() / "artifacts" if not self.has_server else None
-            if not self.has_server:
-                require_free_database(uri)
             self.client.search_experiments(max_results=1)  # another web server would be noticed only after training
         else:
             try:

@@ -30,7 +30,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
 from vaestudy.run.record import Record
 from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.credentials import has_credentials
@@ -117,28 +118,40 @@ def new_id() -> str:
     return secrets.token_hex(OWNER_DIGITS // 2)
 
 
+def lock_folders() -> list[Path]:
+    """Return the folders of the owners' locks.
+
+    The lock beside the records is seen by every process that can read them, whoever its user is and whatever its folder
+    for temporary files. The other one is there because the disk of the first can be full.
+    """
+    return [mlruns() / "locks", user_temporary("locks")]
+
+
 @contextmanager
 def owned(owner: str, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold the lock of an owner while the block runs. The lock disappears with the process, also after a kill.
+    """Hold the locks of an owner while the block runs. A lock disappears with the process, also after a kill.
 
     Args:
         owner: the owner's name.
-        wait_seconds: how long to wait for another process that holds the lock.
+        wait_seconds: how long to wait for another process that holds a lock.
 
     Raises:
-        OwnedElsewhere: another process still holds it then.
+        OwnedElsewhere: another process still holds one then.
+        BadInput: no lock can be made.
     """
-    folder = user_temporary("locks")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{owner}.lock")
-    try:
-        lock.acquire(timeout=wait_seconds)
-    except Timeout:
-        raise OwnedElsewhere(owner) from None
-    try:
+    failures: list[str] = []
+    with ExitStack() as locks:
+        for folder in lock_folders():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(FileLock(folder / f"{owner}.lock", timeout=wait_seconds))
+            except Timeout:
+                raise OwnedElsewhere(owner) from None
+            except OSError as error:  # one of the folders is enough
+                failures.append(f"{folder}: {error.strerror}")
+        if len(failures) == len(lock_folders()):
+            raise BadInput(f"no lock can be made, so another process could write the same results: {'; '.join(failures)}")
         yield
-    finally:
-        lock.release()
 
 
 def save_entry(entry: OutboxEntry) -> Path:
