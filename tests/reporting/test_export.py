@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.reporting.test_summary import STUDY, VALUES, runs
+from tests.support.studies import run_study, toy
+from vaestudy.cli.main import main
 from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
@@ -152,3 +154,16 @@ def test_a_figure_draws_the_panels_that_it_has(factors: str, metrics: list[str],
     panels = {name: len(figure.axes) for name, figure in figures.items()}
     assert panels == drawn | ({"bound_and_parts": 2} if factors == "names" else {})
     assert all(to_png(figure) for figure in figures.values())
+
+
+def test_a_folder_of_tables_that_cannot_be_written(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The runs are done and recorded; one line says what is missing, in the study and in `tables`."""
+    mlruns.mkdir()
+    (mlruns / "tables").touch()
+    assert run_study(toy(), "--seeds", "1") == 1
+    assert "all runs are done, but their tables could not be made: tables cannot be written to" in capsys.readouterr().err
+    assert main(["tables"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "tables cannot be written to" in line
+    (mlruns / "tables").unlink()
+    assert main(["tables"]) == 0

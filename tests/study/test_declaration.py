@@ -108,6 +108,7 @@ WRONG: list[tuple[dict, list[str]]] = [
     ({"name": "train"}, ["name train", "choose another"]),
     ({"doc": " "}, ["doc", "question"]),
     ({"doc": None}, ["doc", "no docstring", "question"]),
+    ({"doc": "Is \ud800 text?"}, ["doc", "half of a character"]),
     ({"bse": 1}, ["'bse'", "did you mean 'base'"]),
     ({"seeds": "two"}, ["seeds 'two'", "whole number"]),
     ({"seeds": 0}, ["seeds 0", "greater than or equal to 1"]),

@@ -26,6 +26,7 @@ from optuna.trial import TrialState, create_trial
 from tests.robustness.faults import STUDY
 from tests.support.processes import free_port
 from tests.support.studies import run_study, toy
+from vaestudy.cli.main import main
 from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
@@ -153,6 +154,9 @@ def test_the_tracker_in_the_database_of_the_trials(
     open_trials(TrialLocation(another, "toy/mnist-5k"))
     before = table_names(another)
     assert run_study(toy(), "--tracking-uri", another) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is the database of another program, not of MLflow" in line
+    assert main(["ui", "--port", str(free_port()), "--tracking-uri", another]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is the database of another program, not of MLflow" in line
     assert table_names(another) == before

@@ -259,6 +259,9 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
         err.print(f"all runs are done, but the tables need the tracker, which is out of reach ({error})", style="red")
         err.print(f"`vaestudy tables {sweep.study.name}` exports them when it works again", style="red")
         return 1
+    except BadInput as error:
+        err.print(f"all runs are done, but their tables could not be made: {error}", style="red")
+        return 1
     if outcome.crashed:
         err.print(f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why", style="red")
         return 1

@@ -179,6 +179,10 @@ def ui_command(arguments: list[str]) -> int:
         if not database.exists():
             raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
         require_tracking_database(database)
+    else:
+        from vaestudy.tracking.mlflow_tracker import Tracker
+
+        Tracker(uri)  # MLflow's server would answer with a traceback
     if not addresses.is_free(int(port)):
         raise BadInput(f"--port {port}: another program listens there; choose another port")
     # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.

@@ -70,6 +70,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
 
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
+        BadInput: the folder of the tables cannot be written to.
     """
     row = tracker.get(parent)
     study = Study.stored(tracker.read_file(parent, "study.json").decode())
@@ -102,7 +103,10 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     files |= _texts("table", table, title, notes)
-    folder = _write(files, study, sweep, quick)
+    try:
+        folder = _write(files, study, sweep, quick)
+    except OSError as error:
+        raise BadInput(f"tables cannot be written to {error.filename or mlruns() / 'tables'}: {error.strerror}") from None
     tracker.files(parent, files)
     totals = _summary(tidy, table)
     tracker.metrics(parent, {k: v for k, v in totals.items() if row.get(f"metrics.{k}") != v})

@@ -107,6 +107,8 @@ def require_consistent(study: Declared) -> None:
     """
     if not study.doc.strip():
         raise BadInput("doc: is empty; its first line must be the question that the study answers")
+    if any("\ud800" <= character <= "\udfff" for character in study.doc):
+        raise BadInput("doc: contains half of a character (U+D800 to U+DFFF), which no file and no tracker takes")
     if bool(study.factors) == (study.name == SINGLE_RUNS):
         raise BadInput(
             f"name {SINGLE_RUNS}: single runs are recorded under it; choose another name"
