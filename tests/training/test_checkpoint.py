@@ -9,6 +9,7 @@ import torch
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
+from vaestudy.run.execute import execute
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.training.checkpoint import KEPT, RUNS, Checkpoint, CheckpointStore
 from vaestudy.training.train import train
@@ -92,3 +93,23 @@ def test_a_torn_one_is_passed_over(tmp_path: Path, damage) -> None:
 def test_saved_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAESTUDY_CHECKPOINT_SECONDS", "3600")
     assert not CheckpointStore(tmp_path, "run").is_due()
+
+
+def test_a_place_that_cannot_be_written_costs_a_line(tiny: RunConfig, tmp_path: Path) -> None:
+    """The run ends with the same numbers as without checkpoints, and its record says what was missing."""
+    (tmp_path / "file").touch()
+    store = CheckpointStore(tmp_path / "file", "key")
+    record = execute(tiny, Path(), checkpoint_store=store)
+    assert record.history == execute(tiny, Path()).history
+    assert len(store.warnings) == 1
+    assert "no checkpoint could be written" in record.facts["notices"]
+
+
+def test_one_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, "key")
+    store.save(state(1))
+    (tmp_path / "key" / "epoch-00000002.ckpt").mkdir()
+    found = store.load()
+    assert found is not None
+    assert found.epoch == 1
+    assert "cannot be read" in store.warnings[0]

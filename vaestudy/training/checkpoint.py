@@ -57,7 +57,20 @@ class CheckpointStore:
         return time.monotonic() - self._last >= self.interval
 
     def save(self, state: Checkpoint) -> None:
-        """Write a checkpoint atomically (completely or not at all), and delete all but the newest KEPT."""
+        """Write a checkpoint atomically (completely or not at all), and delete all but the newest KEPT.
+
+        If it cannot be written, the run goes on without it, and a line about it is added to `warnings`.
+        """
+        try:
+            self._write(state)
+        except OSError as error:  # no room, or no permission
+            line = f"no checkpoint could be written to {self.folder} ({error.strerror}): a kill costs the run's epochs"
+            if line not in self.warnings:
+                self.warnings.append(line)
+        self._last = time.monotonic()
+
+    def _write(self, state: Checkpoint) -> None:
+        """Write a checkpoint, then delete old ones."""
         self._create_folder()
         meta = {"epoch": str(state.epoch), "extra": json.dumps(state.extra)}
         content = save_tensors(state.tensors, metadata=meta)
@@ -70,7 +83,6 @@ class CheckpointStore:
         scratch.replace(path)
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
-        self._last = time.monotonic()
 
     def load(self) -> Checkpoint | None:
         """Return the newest checkpoint that is intact, or None if there is none.
@@ -78,7 +90,11 @@ class CheckpointStore:
         A damaged or unreadable file is skipped, and a line about it is added to `warnings`.
         """
         for path in self._files():
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                self.warnings.append(f"checkpoint {path} cannot be read ({error.strerror})")
+                continue
             body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
             if hashlib.sha256(body).digest() != digest:
                 self.warnings.append(f"checkpoint {path} is torn; going back to the one before it")
