@@ -192,6 +192,24 @@ def test_trials_of_another_version_of_optuna(
     assert not mlruns.exists()
 
 
+def test_a_journal_that_cannot_be_written(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder may be another user's, or its disk may be full. Root may write everywhere, so a folder is in the way."""
+    folder = mlruns / "optuna" / "toy"
+    for name in ("mnist-5k.lock", "mnist-5k.owner"):
+        (folder / name).mkdir(parents=True)
+        assert run_study(toy(), "--seeds", "1") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "cannot be written" in line
+        assert str(folder) in line
+        (folder / name).rmdir()
+    (folder / "mnist-5k.journal").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(".journal"))
+    with pytest.raises(BadInput, match="journal cannot be written to"):
+        JournalTrialStorage(folder).repair("mnist-5k")
+
+
 EXTENDED: list[tuple[str, Levels, Levels, RunConfig]] = [
     ("float-and-int", {"learning_rate": (1e-3, 1)}, {"learning_rate": (2, 0.5)}, toy().base),
     ("int-first", {"learning_rate": (1, 2)}, {"learning_rate": (0.25,)}, toy().base),

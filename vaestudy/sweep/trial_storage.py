@@ -62,7 +62,11 @@ class TrialStorage(Protocol):
         """Return the generations of a sweep that exist, in any order: `base_name`, `base_name`~2, ..."""
 
     def repair(self, name: str) -> str | None:
-        """Cut off an incomplete last write; return a message for the user if there was one."""
+        """Cut off an incomplete last write; return a message for the user if there was one.
+
+        Raises:
+            BadInput: the trials cannot be written.
+        """
 
     def location(self, name: str) -> TrialLocation:
         """Return where the trials of a generation are stored."""
@@ -93,18 +97,27 @@ class JournalTrialStorage:
         except Timeout:
             owner = owner_file.read_text(encoding="utf-8") if owner_file.exists() else "another process"
             raise BadInput(f"study {self.folder.name} ({base_name}) is being run by {owner}") from None
+        except OSError as error:
+            raise BadInput(f"{self.folder} cannot be written to: {error.strerror}") from None
         try:
-            owner_file.write_text(_process_label(), encoding="utf-8")
+            try:
+                owner_file.write_text(_process_label(), encoding="utf-8")
+            except OSError as error:  # no room
+                raise BadInput(f"{owner_file} cannot be written: {error.strerror}") from None
             yield
         finally:
-            owner_file.unlink(missing_ok=True)
+            with suppress(OSError):  # the next driver overwrites it
+                owner_file.unlink()
             lock.release()
 
     def sweep_names(self, base_name: str) -> list[str]:
         return _generations([path.stem for path in self.folder.glob("*.journal")], base_name)
 
     def repair(self, name: str) -> str | None:
-        return repair(self.folder / f"{name}.journal")
+        journal = self.folder / f"{name}.journal"
+        if journal.exists() and not os.access(journal, os.W_OK):
+            raise BadInput(f"{journal} cannot be written to; it belongs to another user")
+        return repair(journal)
 
     def location(self, name: str) -> TrialLocation:
         return TrialLocation(str(self.folder / f"{name}.journal"), name)
