@@ -161,7 +161,8 @@ def test_a_folder_of_tables_that_cannot_be_written(mlruns: Path, capsys: pytest.
     mlruns.mkdir()
     (mlruns / "tables").touch()
     assert run_study(toy(), "--seeds", "1") == 1
-    assert "all runs are done, but their tables could not be made: tables cannot be written to" in capsys.readouterr().err
+    line = "all runs are done, but their tables could not be made: tables cannot be written to"
+    assert line in capsys.readouterr().err
     assert main(["tables"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "tables cannot be written to" in line

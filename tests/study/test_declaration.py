@@ -91,6 +91,7 @@ def test_a_study_that_would_mix_kinds_of_nats_cannot_be_declared() -> None:
 
 SAMPLES = {"estimator": ("sgvb-b", "score-function-loo"), "samples": (1, 2)}
 
+
 class NoDimension:
     """Stands for a numpy array of no dimension: it has `__iter__`, and no items."""
 

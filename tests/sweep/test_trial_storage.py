@@ -178,9 +178,7 @@ def test_trials_in_a_database_of_another_program(
     assert not mlruns.exists()
 
 
-def test_trials_of_another_version_of_optuna(
-    another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trials_of_another_version_of_optuna(another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     open_trials(TrialLocation(another, "toy/mnist-5k"))
     engine = sqlalchemy.create_engine(another)
     with engine.begin() as connection:
@@ -195,7 +193,7 @@ def test_trials_of_another_version_of_optuna(
 def test_a_journal_that_cannot_be_written(
     mlruns: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The folder may be another user's, or its disk may be full. Root may write everywhere, so a folder is in the way."""
+    """The folder may be another user's, or its disk full. Root may write everywhere, so here a folder is in the way."""
     folder = mlruns / "optuna" / "toy"
     for name in ("mnist-5k.lock", "mnist-5k.owner"):
         (folder / name).mkdir(parents=True)

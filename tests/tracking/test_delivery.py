@@ -16,8 +16,9 @@ from vaestudy.runtime import addresses, paths
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.tracking import outbox
 from vaestudy.tracking.delivery import sync
-from vaestudy.tracking.mlflow_tracker import RecordRefused, Tracker
+from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.publisher import Publisher
+from vaestudy.tracking.unavailable import RecordRefused
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,9 @@ from tests.support.processes import free_port
 from tests.support.studies import run_study, toy
 from vaestudy.cli.main import main
 from vaestudy.runtime import addresses
-from vaestudy.tracking import local_store
-from vaestudy.tracking.mlflow_tracker import Tracker, reaching_tracker
+from vaestudy.tracking import database_checks
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.unavailable import reaching_tracker
 
 RUN = "0123456789abcdef0123456789abcdef"
 COMMANDS = (["tables"], ["evaluate", RUN], ["sync"], ["ui"], ["train"], ["study"])
@@ -28,7 +29,7 @@ COMMANDS = (["tables"], ["evaluate", RUN], ["sync"], ["ui"], ["train"], ["study"
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(local_store, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(database_checks, "LOCK_SECONDS", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def later_version(path: Path, empty: Path) -> None:
 
 def earlier_version(path: Path, empty: Path) -> None:
     shutil.copyfile(empty, path)
-    known = sorted(local_store.schema_versions())
+    known = sorted(database_checks.schema_versions())
     with closing(sqlite3.connect(path)) as connection, connection:
         (now,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         before = next(version for version in known if version != now)

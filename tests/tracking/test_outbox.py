@@ -20,8 +20,9 @@ from tests.support.studies import recorded, run_study, toy
 from vaestudy.cli.main import main
 from vaestudy.runtime import addresses
 from vaestudy.tracking import outbox
-from vaestudy.tracking.mlflow_tracker import Tracker, reaching_tracker
+from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.publisher import Publisher
+from vaestudy.tracking.unavailable import reaching_tracker
 
 
 @pytest.fixture(autouse=True)

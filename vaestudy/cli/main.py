@@ -20,7 +20,7 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
-from vaestudy.tracking.local_store import require_tracking_database
+from vaestudy.tracking.database_checks import require_tracking_database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -106,7 +106,8 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     try:
         folder = _write(files, study, sweep, quick)
     except OSError as error:
-        raise BadInput(f"tables cannot be written to {error.filename or mlruns() / 'tables'}: {error.strerror}") from None
+        place = error.filename or mlruns() / "tables"
+        raise BadInput(f"tables cannot be written to {place}: {error.strerror}") from None
     tracker.files(parent, files)
     totals = _summary(tidy, table)
     tracker.metrics(parent, {k: v for k, v in totals.items() if row.get(f"metrics.{k}") != v})

@@ -44,7 +44,7 @@ def level_of(field: str, value: Any) -> Level:
     Raises:
         BadInput: the field does not accept the value.
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool | int | float):
+    if not isinstance(value, bool | int | float) and isinstance(value, numbers.Real):  # a number of numpy
         value = int(value) if isinstance(value, numbers.Integral) else float(value)
     if value is None or (isinstance(value, bool) and RunConfig.model_fields[field].annotation is not bool):
         raise BadInput(f"{field} {value}: must be {expected_values(RunConfig, field)}")

@@ -238,7 +238,8 @@ def require_own_database(uri: str, tracker: str) -> None:
         try:
             optuna.storages.RDBStorage(uri)
         except RuntimeError as error:
-            raise BadInput(f"{head}: is of another version of Optuna ({without_credentials(str(error), uri)})") from None
+            reason = without_credentials(str(error), uri)
+            raise BadInput(f"{head}: is of another version of Optuna ({reason})") from None
 
 
 def _generations(names: list[str], base_name: str) -> list[str]:

@@ -1,1 +1,16 @@
-"""Writes results to MLflow and reads them back. No other room imports mlflow."""
+"""Writes results to MLflow and reads them back. No other room imports mlflow.
+
+The settings here are for MLflow itself, which reads them when it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+
+# No telemetry, only warnings, no progress bars for files of a kilobyte.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes; results wait in the outbox
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

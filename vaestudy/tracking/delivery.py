@@ -13,8 +13,9 @@ from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.destination import Destination, find_destination
-from vaestudy.tracking.mlflow_tracker import RecordRefused, Tracker
+from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.outbox import OutboxEntry
+from vaestudy.tracking.unavailable import RecordRefused
 
 Waiting = tuple[Path, OutboxEntry]
 
@@ -86,7 +87,7 @@ def sync(uri: str | None, report: Callable[[str], None]) -> tuple[int, int]:
     for (address, study, sweep, owner), waiting in groups.items():
         shown = f"{study} {sweep}".strip()
         try:
-            with outbox.owned(owner):
+            with outbox.owned(owner, single=sweep == NO_SWEEP):
                 published += _publish_group(trackers, waiting, report)
         except outbox.OwnedElsewhere:
             report(f"{shown} is being run; {len(waiting)} of its results are delivered by that process")

@@ -5,41 +5,19 @@ One client addresses every run by its id. So nothing depends on MLflow's "active
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import os
-import re
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
-
-from vaestudy.tracking.local_store import (
-    make_database,
-    require_mlflow_tables,
-    require_tracking_database,
-    update_artifact_addresses,
-)
-
-# Set before mlflow is imported: no telemetry, only warnings, no progress bars for files of a kilobyte.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes; results wait in the outbox
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+from typing import Any
 
 import pandas as pd
-import sqlalchemy
-from alembic.util.exc import CommandError
 from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import DatabaseError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
@@ -47,6 +25,9 @@ from vaestudy.runtime.addresses import database_file, is_server, public_address
 from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.provenance import UNKNOWN
+from vaestudy.tracking.database_checks import require_free_database, require_tracking_database
+from vaestudy.tracking.local_store import make_database, update_artifact_addresses
+from vaestudy.tracking.unavailable import reaching_tracker
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachable tracker in one line
@@ -62,56 +43,6 @@ PARENT = "mlflow.parentRunId"
 RUN_ID_DIGITS = 32
 DESCRIPTION = "mlflow.note.content"
 SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-NO_TRACKER = re.compile(
-    r"in a valid JSON format|failed with error code ((?!408|429)4\d\d|501)|out-of-date database schema"
-    r"|malformed|file is not a database"
-)
-"""What MLflow's messages contain if there is no tracker at the address, or one of another version, or a damaged one."""
-
-
-REFUSALS = {
-    "INVALID_PARAMETER_VALUE",
-    "BAD_REQUEST",
-    "RESOURCE_DOES_NOT_EXIST",
-    "RESOURCE_ALREADY_EXISTS",
-    "INVALID_STATE",
-}
-"""Error codes of MLflow for a request that it understands and does not accept."""
-
-
-class RecordRefused(TrackerUnavailable):
-    """MLflow answers, and does not accept this record."""
-
-
-def reaching_tracker(method: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a method so that errors of MLflow's store become `TrackerUnavailable` with the error's first line."""
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, ImportError, OSError) as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise _kind(error)(without_credentials(line, getattr(args[0], "uri", None))) from error
-
-    return call
-
-
-def _kind(error: Exception) -> type[TrackerUnavailable]:
-    """Return the exception that stands for an error of MLflow's store."""
-    if isinstance(error, MlflowException):
-        if NO_TRACKER.search(str(error)):
-            return NoTracker
-        return RecordRefused if error.error_code in REFUSALS else TrackerUnavailable
-    if isinstance(error, OperationalError | sqlite3.OperationalError):
-        return TrackerUnavailable  # a lock or a lost connection
-    permanent = DatabaseError | sqlite3.DatabaseError | CommandError | NoSuchModuleError | ImportError
-    return NoTracker if isinstance(error, permanent) else TrackerUnavailable
 
 
 class Tracker:
@@ -418,25 +349,6 @@ def require_tracker(uri: str) -> None:
         raise BadInput(f"tracker {public_address(uri)}: {error}") from None
     except TrackerUnavailable:
         return  # results wait in the outbox until it answers; the publisher reports it
-
-
-def require_free_database(uri: str) -> None:
-    """Raise unless a database of a server is MLflow's, or has no tables that MLflow would take for its own.
-
-    Raises:
-        NoTracker: it is the database of another program, for example that of Optuna's trials.
-        SQLAlchemyError: the database cannot be reached.
-    """
-    engine = sqlalchemy.create_engine(uri)
-    try:
-        with engine.connect() as connection:
-            tables = set(sqlalchemy.inspect(connection).get_table_names())
-            query = sqlalchemy.text("select version_num from alembic_version")
-            versions = [str(v) for v in connection.scalars(query)] if "alembic_version" in tables else []
-    finally:
-        engine.dispose()
-    if {"alembic_version", "experiments", "runs"} & tables:
-        require_mlflow_tables(tables, versions, public_address(uri))
 
 
 def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:

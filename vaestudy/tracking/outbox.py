@@ -128,12 +128,13 @@ def lock_folders() -> list[Path]:
 
 
 @contextmanager
-def owned(owner: str, wait_seconds: float = 0) -> Iterator[None]:
+def owned(owner: str, wait_seconds: float = 0, single: bool = False) -> Iterator[None]:
     """Hold the locks of an owner while the block runs. A lock disappears with the process, also after a kill.
 
     Args:
         owner: the owner's name.
         wait_seconds: how long to wait for another process that holds a lock.
+        single: whether the owner is a single run, whose lock is of no use afterwards.
 
     Raises:
         OwnedElsewhere: another process still holds one then.
@@ -150,8 +151,12 @@ def owned(owner: str, wait_seconds: float = 0) -> Iterator[None]:
             except OSError as error:  # one of the folders is enough
                 failures.append(f"{folder}: {error.strerror}")
         if len(failures) == len(lock_folders()):
-            raise BadInput(f"no lock can be made, so another process could write the same results: {'; '.join(failures)}")
+            shown = "; ".join(failures)
+            raise BadInput(f"no lock can be made, so another process could write the same results: {shown}")
         yield
+        for folder in lock_folders() if single else ():  # no other process will ask for it
+            with suppress(OSError):
+                (folder / f"{owner}.lock").unlink()
 
 
 def save_entry(entry: OutboxEntry) -> Path:

@@ -88,7 +88,7 @@ class Publisher:
             BadInput: another process owns them.
         """
         try:
-            with outbox.owned(self._owner, OWNER_WAIT_SECONDS):
+            with outbox.owned(self._owner, OWNER_WAIT_SECONDS, single=self.name == NO_SWEEP):
                 outbox.discard_leftovers(self._owner)
                 yield
         except outbox.OwnedElsewhere:
