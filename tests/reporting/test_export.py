@@ -168,3 +168,10 @@ def test_a_folder_of_tables_that_cannot_be_written(mlruns: Path, capsys: pytest.
     assert "tables cannot be written to" in line
     (mlruns / "tables").unlink()
     assert main(["tables"]) == 0
+
+
+def test_tables_of_a_study_whose_file_is_elsewhere(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_study(toy(), "--seeds", "1") == 0
+    assert main(["tables", "toy"]) == 0
+    assert main(["tables", "toys"]) == 2
+    assert "unknown study 'toys'" in capsys.readouterr().err

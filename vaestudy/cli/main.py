@@ -135,11 +135,26 @@ def tables_command(arguments: list[str]) -> int:
     values = parser.parse(arguments)
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
-        values["study"] = discovery.find_study(paths.repository() / "studies", values["study"]).name
+        values["study"] = _tracked_study(values["study"], uri)
     with gc_paused():
         from vaestudy.cli import commands
 
     return commands.export_tables(uri, values.get("study"))
+
+
+def _tracked_study(name: str, uri: str) -> str:
+    """Return the name of a study of this repository, or of one from elsewhere that may be tracked at `uri`.
+
+    Raises:
+        BadInput: there is no such study.
+    """
+    try:
+        return discovery.find_study(paths.repository() / "studies", name).name
+    except BadInput:
+        elsewhere, database = name.replace("_", "-"), addresses.database_file(uri)
+        if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
+            raise
+        return elsewhere  # the tracker says whether it has it
 
 
 def sync_command(arguments: list[str]) -> int:

@@ -248,18 +248,21 @@ def _generations(names: list[str], base_name: str) -> list[str]:
 
 
 def repair(journal: Path) -> str | None:
-    """Cut off an incomplete entry at a journal's end; return a message for the user if there was one.
+    """Cut a journal before its first entry that cannot be read; return a message for the user if there was one.
 
-    A kill or a full disk can leave such an entry. The bytes that are cut off are kept in a file beside the journal. No
-    result is lost: a cell whose end was cut off is FINISHED in MLflow or waits in the outbox.
+    A kill or a full disk leaves an incomplete entry at the end, a damaged disk one anywhere. The bytes that are cut off
+    are kept in a file beside the journal. No result is lost: a cell whose end was cut off is FINISHED in MLflow or
+    waits in the outbox.
     """
     # Optuna's own lock file, left by a kill -9, would block us for half a minute. It can be removed safely, as the
     # caller has the sweep's lock.
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
     content = journal.read_bytes() if journal.exists() else b""
-    intact = len(content)
-    while intact and not _ends_with_entry(content[:intact]):
-        intact = content.rfind(b"\n", 0, intact - 1) + 1
+    intact = 0
+    for line in content.splitlines(keepends=True):
+        if not _is_entry(line):
+            break
+        intact += len(line)
     if intact == len(content):
         return None
     rest = journal.with_suffix(".torn")
@@ -268,18 +271,17 @@ def repair(journal: Path) -> str | None:
     scratch = journal.with_suffix(".repaired")
     scratch.write_bytes(content[:intact])
     scratch.replace(journal)
-    return f"{journal} was torn; its incomplete end was cut off ({len(content) - intact} bytes, kept in {rest})"
+    return f"{journal} was torn; it was cut before the damage ({len(content) - intact} bytes, kept in {rest})"
 
 
-def _ends_with_entry(content: bytes) -> bool:
-    """Return whether the last line is complete and is JSON."""
-    if not content.endswith(b"\n"):
+def _is_entry(line: bytes) -> bool:
+    """Return whether a line is complete and is an entry of a journal."""
+    if not line.endswith(b"\n"):
         return False
     try:
-        json.loads(content[content.rfind(b"\n", 0, len(content) - 1) + 1 :])
+        return isinstance(json.loads(line), dict)
     except ValueError:
         return False
-    return True
 
 
 def _process_label() -> str:
