@@ -110,6 +110,7 @@ def test_studies(study, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ("--seeds 1000000", ["2 --latent-dim x 1,000,000 --seeds", "2,000,000 runs", "20,000", "--yes"]),
         ("--seeds 99999999999999999999", ["--seeds 99999999999999999999", "1 or more", "2,147,483,647 or less"]),
         ("--latent-dim 2 ²", ["--latent-dim ²", "a whole number"]),
+        ("--learning-rate 1_0", ["--learning-rate 1_0", "a finite number"]),
         ("--threads 5000", ["--threads 5000", "4,096 or less"]),
         ("--device cuda:²", ["'cuda:²'", "cuda:N"]),
         ("--iwae 2000000000", ["--iwae 2000000000", "GiB", "available"]),

@@ -173,6 +173,17 @@ def test_no_user_and_no_password_is_shown(form: str, password: str) -> None:
             assert "s5word" not in line
 
 
+@pytest.mark.parametrize(
+    "address", ["postgresql://u:s5word", "http://u:s5word/x", "databricks://u:s5word", "http://h#s5word"]
+)
+def test_a_password_without_a_host_is_not_shown(address: str) -> None:
+    for check in CHECKS.values():
+        with pytest.raises(BadAddress) as caught:
+            check(address)
+        assert "s5word" not in str(caught.value)
+    assert credentials.shown("http://h:5000/x") == "http://h:5000/x"
+
+
 @pytest.mark.parametrize("name", ["password", "sslpassword", "user", "token", "access_token", "api_key", "PWD"])
 def test_no_secret_among_the_parameters_is_shown(name: str) -> None:
     normal = tracker_address(f"postgresql://h/db?{name}=s5word&sslmode=require")

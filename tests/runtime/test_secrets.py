@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tests.support.processes import free_port
 from tests.support.studies import run_study, toy
 from vaestudy.cli.main import main
 from vaestudy.errors import BadInput
@@ -61,8 +62,9 @@ def test_the_pages_of_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """All users of a machine may read a command line, so the address is in the environment."""
     started: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: started.extend(arguments))
+    monkeypatch.setattr(Tracker, "__init__", lambda self, uri: None)
     address = "postgresql+psycopg://alice:s5word@h:5432/db"
-    main(["ui", "--tracking-uri", address])
+    main(["ui", "--tracking-uri", address, "--port", str(free_port())])
     _, command, env = started
     assert not any("s5word" in word or "alice" in word for word in command)
     assert env["MLFLOW_BACKEND_STORE_URI"] == address

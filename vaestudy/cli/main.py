@@ -190,6 +190,8 @@ def ui_command(arguments: list[str]) -> int:
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if addresses.is_server(uri):
         raise BadInput(f"{addresses.public_address(uri)} serves MLflow's pages already; open it in a browser")
+    if not addresses.is_free(int(port)):
+        raise BadInput(f"--port {port}: another program listens there; choose another port")
     if (database := addresses.database_file(uri)) is not None:
         if not database.exists():
             raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
@@ -198,8 +200,6 @@ def ui_command(arguments: list[str]) -> int:
         from vaestudy.tracking.mlflow_tracker import Tracker
 
         Tracker(uri)  # MLflow's server would answer with a traceback
-    if not addresses.is_free(int(port)):
-        raise BadInput(f"--port {port}: another program listens there; choose another port")
     # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In the environment, as all users of the machine may read a command line, and the address may hold a password.

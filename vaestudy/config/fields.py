@@ -36,14 +36,25 @@ def _plain_number(value: Any) -> Any:
     return value
 
 
+def _without_underscores(value: Any) -> Any:
+    """Return `value` unless it is text with an underscore: pydantic would accept "1_0" as 10.
+
+    Raises:
+        ValueError: it is such a text.
+    """
+    if isinstance(value, str) and "_" in value:
+        raise ValueError("not a number")
+    return value
+
+
 Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_plain_number)]
 Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(_plain_number)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)]
-Floor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
+Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), BeforeValidator(_without_underscores)]
+Floor = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 
 
 class Choice:

@@ -16,7 +16,9 @@ REMOVED = "***"
 """The text that replaces a secret."""
 
 _SECRET_NAMES = r"\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*|user(?:name)?|uid|odbc_connect"
-SECRET_PARAMETER = re.compile(rf"(?i)(?<!\w)((?:{_SECRET_NAMES})=)[^&;\s]+")
+SECRET_PARAMETER = re.compile(rf"(?i)(?<!\w)((?:{_SECRET_NAMES})=)[^&;\s]+?(?=[:,.)]*(?:[&;\s]|$))")
+_NO_PORT = re.compile(r"(?<=//)([^/?#\[\]:]*):(?!\d*(?:[/?#]|$))[^/?#]*|#.*")
+"""What stands in the place of a port and is none, or in that of a fragment: a password may have been meant."""
 _FILE = r"(?i:sqlite(?:\+pysqlite)?:///)"  # a path follows, so there is no user
 _CREDENTIALS = re.compile(rf"\b(?!{_FILE})([A-Za-z][A-Za-z0-9+.-]*:/{{1,3}})\S*@")
 
@@ -35,7 +37,7 @@ def shown(address: str) -> str:
     elif "@" in address:
         text = (f"{scheme}:/{'/' * rest.startswith('/')}" if known else "") + address.rpartition("@")[2]
     else:
-        text = address
+        text = _NO_PORT.sub(lambda found: f"{found[1]}:{REMOVED}" if found[1] is not None else f"#{REMOVED}", address)
     text = SECRET_PARAMETER.sub(rf"\g<1>{REMOVED}", text)
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
 
