@@ -138,8 +138,11 @@ def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
         name = key.removeprefix("test/")
         if key.startswith("test/") and f"{key}_se" in metrics and "/" not in name:
             table, digits = (nats, 2) if is_nats_of_pixels(name) else (rest, 3)
-            table.add_row(name, f"{value:.{digits}f}", f"{metrics[key + '_se']:.{digits}f}")
-    rest.add_row("active_units", f"{metrics['test/active_units']:.0f} of {config.latent_dim}", "")
+            error = metrics[f"{key}_se"]  # nan for one image
+            table.add_row(name, f"{value:.{digits}f}", f"{error:.{digits}f}" if error == error else "")
+    active = metrics["test/active_units"]
+    shown = f"{active:.0f} of {config.latent_dim}" if active == active else "needs two test images"
+    rest.add_row("active_units", shown, "")
     return Group(nats, rest)
 
 

@@ -170,6 +170,7 @@ def training_curves(p: FigureInputs) -> Figure:
         _focus(ax, values, p.scores.metrics[name])
         ax.set(title=title, xlabel="epoch", ylabel="nats per image")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
     figure.axes[0].legend(frameon=False, loc="lower right")
     return figure

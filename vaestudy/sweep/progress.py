@@ -81,6 +81,7 @@ def _line(done: int, total: int, name: str, outcome: Record | RunFailure, score:
     if isinstance(outcome, RunFailure):
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
     m, form = outcome.metrics, format_of(score)
-    error = f" ± {m[f'{score}_se']:{form}}" if f"{score}_se" in m else ""
+    half = m.get(f"{score}_se", math.nan)  # nan for one image
+    error = f" ± {half:{form}}" if half == half else ""
     shown = f"{score} {m[score]:9{form}}{error}" if score in m else ""
     return f"{head} {shown}  {m['seconds/total']:6.1f} s"
