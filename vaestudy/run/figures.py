@@ -169,8 +169,7 @@ def training_curves(p: FigureInputs) -> Figure:
         values = [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h]
         _focus(ax, values, p.scores.metrics[name])
         ax.set(title=title, xlabel="epoch", ylabel="nats per image")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.grid(alpha=0.3)
     figure.axes[0].legend(frameon=False, loc="lower right")
     return figure
