@@ -1,4 +1,4 @@
-"""Errors that a command reports as one line, and the message for an unknown name. All rooms may import this file."""
+"""The errors that a command prints as one line, and functions that write such lines. All rooms may import this file."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,29 +91,13 @@ class Killer:
         if os.path.isfile(path):  # noqa: PTH113 - a Path would follow the link by its name
             os.ftruncate(number, os.fstat(number).st_size // 2)
 
-    def watching(self) -> Any:
-        """Return a context in which the operations are counted."""
-        stack = mock.patch.multiple(os, **{name: self.wrap(name, getattr(os, name)) for name in FILE_OPERATIONS})
-        client = mock.patch.multiple(
-            MlflowClient, **{name: self.wrap(name, getattr(MlflowClient, name)) for name in REQUESTS}
-        )
-        return _Both(stack, client)
-
-
-@dataclass
-class _Both:
-    """Two contexts as one."""
-
-    first: Any
-    second: Any
-
-    def __enter__(self) -> None:
-        self.first.__enter__()
-        self.second.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.second.__exit__(*error)
-        self.first.__exit__(*error)
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count the operations while the block runs."""
+        files = {name: self.wrap(name, getattr(os, name)) for name in FILE_OPERATIONS}
+        requests = {name: self.wrap(name, getattr(MlflowClient, name)) for name in REQUESTS}
+        with mock.patch.multiple(os, **files), mock.patch.multiple(MlflowClient, **requests):
+            yield
 
 
 def in_child(top: Path, work: Callable[[], None], at: int | None = None) -> tuple[int, list[str]]:

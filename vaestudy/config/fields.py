@@ -26,10 +26,10 @@ def is_whole_number(text: str) -> bool:
 
 
 def _plain_number(value: Any) -> Any:
-    """Return `value` unless it is a bool, a float or text of another form: pydantic would accept True, 1.0 and "1_0".
+    """Return `value` if it can be a whole number. Without this check, pydantic would accept True, 1.0 and "1_0".
 
     Raises:
-        ValueError: it is one of these.
+        ValueError: `value` is a bool, a float, or text that contains more than a sign and digits.
     """
     if isinstance(value, bool | float) or (isinstance(value, str) and not is_whole_number(value.strip())):
         raise ValueError("not a whole number")

@@ -81,7 +81,7 @@ def field_schema(model: type[BaseModel], field: str) -> dict[str, Any]:
 
 @functools.cache
 def _properties(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schemas of a model's fields; making them takes a tenth of a second."""
+    """Return the JSON schemas of a model's fields. The result is cached, because pydantic needs 0.1 s to compute it."""
     properties: dict[str, Any] = model.model_json_schema()["properties"]
     return properties
 

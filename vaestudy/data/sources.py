@@ -62,7 +62,7 @@ class IdxSet:
     digest is of the packed file, and only this file is used; else it is of the unpacked content."""
 
     def folder(self, root: Path) -> Path:
-        """Return the folder to which the files are downloaded."""
+        """Return the folder in which the downloaded files are stored."""
         return root / self.torchvision_name / "raw"
 
     def present(self, root: Path) -> bool:

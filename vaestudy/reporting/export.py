@@ -127,7 +127,7 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str
     numbers = {name: level for name, level in study.baseline.items() if pd.api.types.is_numeric_dtype(tidy[name])}
     names = [name for name in study.factors if name not in numbers]
     shown = tidy[tidy["status"] == "FINISHED"]
-    # With --quick, or with --figures, runs may draw other figures.
+    # The flags --quick and --figures change which figures a run draws, so some runs do not have this one.
     shown = shown[[study.gallery in json.loads(figures) for figures in shown["params.figures"]]]
     for name, level in numbers.items():
         shown = shown[shown[name] == level]

@@ -100,7 +100,7 @@ def public_address(address: str) -> str:
 
 
 def database_uri(path: Path) -> str:
-    """Return the SQLite URI of a file. The path may contain spaces, % and #."""
+    """Return the SQLite URI of a file. Special characters in the path (space, %, #) are encoded."""
     return f"sqlite:///{quote(os.fsencode(path))}"
 
 
@@ -215,7 +215,7 @@ def _sqlite_address(address: str) -> str:
 
 
 def _absolute(path: Path, address: str) -> Path:
-    """Return a path as an absolute path. Symbolic links stay: names of earlier records contain the path as it was.
+    """Return the absolute path. Symbolic links are not followed, because stored names contain the path with its links.
 
     Raises:
         BadAddress: the system cannot read such a path: it contains a NUL, is too long or is a circle of links.
@@ -358,7 +358,7 @@ def is_free(port: int) -> bool:
 
 
 def require_listening(address: str, name: str, kind: str) -> None:
-    """Raise unless something listens at an address.
+    """Raise an error if no program accepts connections at an address.
 
     Args:
         address: the address, in its normal form.

@@ -1,4 +1,4 @@
-"""Credentials in addresses and texts: the user, the password, and parameters that hold a secret (`?password=...`).
+"""Removes credentials from addresses and texts: user, password, and secret parameters such as `?password=...`.
 
 They are needed to connect. They are never shown, and stored nowhere.
 """

@@ -18,14 +18,14 @@ from pathlib import Path
 from vaestudy.runtime.paths import MLRUNS_VARIABLE, mlruns
 
 SPELLED_OUT = {"±": "+/-", "Δ": "Delta ", "µ": "u", "«": '"', "»": '"', "’": "'", "–": "-", "…": "...", "×": "x"}
-"""Character -> what is printed in its place where the encoding of the output lacks it."""
+"""Character -> the text that replaces it if the output's encoding does not contain the character."""
 
 UNSHOWN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 """The warnings that Python does not show unless it is asked to."""
 
 
 def settle() -> None:
-    """Make the process independent of settings that were meant for other programs.
+    """Remove or replace settings in the environment that were made for other programs.
 
     * Text in an encoding without «±» or «Δ» is spelled out; nothing that is printed raises UnicodeEncodeError.
     * Pictures are drawn to files, so no window system is needed, whatever MPLBACKEND says.

@@ -99,7 +99,7 @@ def _require_field(name: str) -> None:
 
 
 def require_consistent(study: Declared) -> None:
-    """Raise unless a study with canonical levels can be run and compared as it is declared.
+    """Raise an error if a study cannot be run, or its cells cannot be compared. Its levels are already validated.
 
     Raises:
         BadInput: a level is given twice, the baseline is none of the cells, `leave_out` names a level that is not run,

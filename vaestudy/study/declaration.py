@@ -123,7 +123,7 @@ class Study(BaseModel):
         return study
 
     def _require_one_family(self) -> None:
-        """Raise if metrics in nats would share a column that differ in kind.
+        """Raise an error if one column would contain nats of different families of likelihoods.
 
         Raises:
             BadInput: the likelihoods are of several families.

@@ -78,7 +78,7 @@ def level_from_text(field: str, text: str, name: Callable[[str], str]) -> Level:
 def combinations(
     likelihood: str, levels: Mapping[str, tuple[Level, ...]], leave_out: Iterable[dict[str, Level]] = ()
 ) -> list[dict[str, Level]]:
-    """Return all combinations of levels except those of `leave_out`.
+    """Return the combinations of levels, without the combinations that match an entry of `leave_out`.
 
     A likelihood is combined only with the levels of options that it has; any other option keeps its default.
 

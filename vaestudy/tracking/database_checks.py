@@ -24,7 +24,7 @@ MLFLOW_TABLES = {"experiments", "runs", "experiment_tags", "latest_metrics"}
 
 
 def require_tracking_database(path: Path) -> None:
-    """Raise unless a file is a tracking database that the installed MLflow can use. An empty file is one.
+    """Raise an error if the installed MLflow cannot use a file as its database. An empty file can be used.
 
     MLflow itself does not check this: it adds its tables to the database of another program.
 

@@ -1,4 +1,4 @@
-"""Publishes the records that wait in the outbox: those of one sweep, or all of them (`vaestudy sync`)."""
+"""Sends the records in the outbox to MLflow: the records of one sweep, or all records (`vaestudy sync`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Waiting = tuple[Path, OutboxEntry]
 
 
 def publish_entries(to: Destination, waiting: Iterable[Waiting], report: Callable[[str], None]) -> list[Path]:
-    """Publish entries; return the folders of those that are in MLflow now. The caller removes them.
+    """Publish entries; return the folders of the published entries. The caller deletes these folders.
 
     The caller holds the lock of the entries' owner. A record that MLflow refuses is left out, and the next one is
     published.
@@ -46,7 +46,7 @@ def publish_entries(to: Destination, waiting: Iterable[Waiting], report: Callabl
 
 
 def _publish(to: Destination, folder: Path, entry: OutboxEntry) -> None:
-    """Publish one entry into a new run, unless a run has its record already."""
+    """Publish one entry as a new run. If MLflow already has the record, publish nothing."""
     runs = to.cell_runs({"config.key": entry.key})
     # A sweep has one run for each cell. Single runs of one configuration are told apart by the name of the record,
     # which entries of earlier revisions do not have.

@@ -93,15 +93,13 @@ def open_destination(tracker: Tracker, name: str, sweep: Sweep, report: Callable
     experiments = _experiments_of(tracker, sweep.study)
     if name == NO_SWEEP:
         return Destination(tracker, experiments[0], "")
-    base, factors = sweep.base.model_dump(mode="json"), sorted(sweep.study.factors)
-    declared = {"base": json.dumps(base), "factors": json.dumps(factors)}
+    declared = _declaration(sweep)
     if (found := _sweep_run(tracker, experiments, name)) is None:
         _report_deleted_sweep_runs(tracker, experiments, name, report)
-        to = _create_sweep_run(tracker, experiments[0], name, sweep, declared)
+        to = _create_sweep_run(tracker, experiments[0], name, sweep)
     else:
         to = Destination(tracker, found["experiment"], found["run_id"])
-        before = {tag: json.loads(found[f"tags.{tag}"]) for tag in declared}
-        if before != {"base": base, "factors": factors}:
+        if any(json.loads(found[f"tags.{tag}"]) != json.loads(text) for tag, text in declared.items()):
             _refuse_mixture(to, sweep)
             tracker.tag(to.sweep_run, declared)
         tracker.reopen(to.sweep_run)
@@ -123,13 +121,15 @@ def find_destination(tracker: Tracker, name: str, sweep: Sweep) -> tuple[Destina
         return Destination(tracker, experiments[0], ""), False
     if (found := _sweep_run(tracker, experiments, name)) is not None:
         return Destination(tracker, found["experiment"], found["run_id"]), found["status"] == "RUNNING"
-    declared = {
-        "base": json.dumps(sweep.base.model_dump(mode="json")),
-        "factors": json.dumps(sorted(sweep.study.factors)),
-    }
-    to = _create_sweep_run(tracker, experiments[0], name, sweep, declared)
+    to = _create_sweep_run(tracker, experiments[0], name, sweep)
     tracker.files(to.sweep_run, {"study.json": sweep.study.model_dump_json().encode()})
     return to, True
+
+
+def _declaration(sweep: Sweep) -> dict[str, str]:
+    """Return the tags that store a sweep's base configuration and the names of its factors, as JSON."""
+    base, factors = sweep.base.model_dump(mode="json"), sorted(sweep.study.factors)
+    return {"base": json.dumps(base), "factors": json.dumps(factors)}
 
 
 def _experiments_of(tracker: Tracker, study: Study) -> list[str]:
@@ -147,10 +147,8 @@ def _sweep_run(tracker: Tracker, experiments: list[str], name: str) -> dict[Hash
     return None if found.empty else found.sort_values("start_time").iloc[-1].to_dict()
 
 
-def _create_sweep_run(
-    tracker: Tracker, experiment: str, name: str, sweep: Sweep, declared: Mapping[str, str]
-) -> Destination:
-    """Create the run of a whole sweep."""
+def _create_sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep) -> Destination:
+    """Create the sweep run; return where the runs of the sweep's cells are recorded."""
     tags = {
         "role": "study",
         "sweep": name,
@@ -158,7 +156,7 @@ def _create_sweep_run(
         "note": sweep.note or "",
         "code.revision": provenance.code_revision().commit,
     }
-    run_id = tracker.start(experiment, f"{sweep.study.name} {name}", tags | dict(declared))
+    run_id = tracker.start(experiment, f"{sweep.study.name} {name}", tags | _declaration(sweep))
     return Destination(tracker, experiment, run_id)
 
 

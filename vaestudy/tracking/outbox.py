@@ -51,11 +51,11 @@ LONGEST_NAME = 150
 OWNER_DIGITS = 12
 HEAD = ("uri", "sweep", "cell", "quick", "note")
 HEAD_ADDED_LATER = ("owner", "run_id", "has_credentials", "id")
-"""Fields of an entry that entries of earlier revisions do not have."""
+"""Fields that are missing in entries written by earlier revisions."""
 
 
 class OwnedElsewhere(Exception):
-    """Another process owns these entries, and is alive."""
+    """Error: another process holds the lock of these entries, so it is still running."""
 
 
 class _Damaged(Exception):

@@ -82,7 +82,7 @@ class Publisher:
 
     @contextmanager
     def owning_records(self) -> Iterator[None]:
-        """Own the sweep's records in the outbox while the block runs, so that no other process publishes them.
+        """Hold the lock of the sweep's records while the block runs, so that no other process publishes them.
 
         Raises:
             BadInput: another process owns them.

@@ -17,7 +17,7 @@ Fields = dict[str, Any]
 
 
 def recorded_bases(uri: str, study: str, report: Callable[[str], None]) -> tuple[dict[str, Fields], bool]:
-    """Return the base configuration of each recorded sweep of a study.
+    """Return the base configurations of a study's recorded sweeps.
 
     Args:
         uri: the address of the tracker.

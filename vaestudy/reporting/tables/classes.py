@@ -30,7 +30,7 @@ MOST_PAIRS = 5
 
 
 def scored_classes(runs: pd.DataFrame) -> list[int]:
-    """Return the classes that have class scores in a finished run.
+    """Return the classes for which at least one finished run has class scores.
 
     Where there are few test images, some classes may be missing.
     """
