@@ -24,16 +24,24 @@ if TYPE_CHECKING:
     from vaestudy.run.execute import run as run
     from vaestudy.study.declaration import Level as Level
     from vaestudy.study.declaration import Study as Study
+    from vaestudy.study.search import Search as Search
+    from vaestudy.study.search_space import Choices as Choices
+    from vaestudy.study.search_space import FloatRange as FloatRange
+    from vaestudy.study.search_space import IntRange as IntRange
     from vaestudy.tracking.load import load as load
 
 __all__ = [
     "LIKELIHOODS",
     "BadInput",
+    "Choices",
+    "FloatRange",
+    "IntRange",
     "Level",
     "Likelihood",
     "LikelihoodSpec",
     "RunConfig",
     "Scaled",
+    "Search",
     "Study",
     "load",
     "run",
@@ -43,11 +51,15 @@ __all__ = [
 _MODULES = {
     "LIKELIHOODS": "config.registry",
     "BadInput": "errors",
+    "Choices": "study.search_space",
+    "FloatRange": "study.search_space",
+    "IntRange": "study.search_space",
     "Level": "study.declaration",
     "Likelihood": "model.likelihoods.base",
     "LikelihoodSpec": "config.registry",
     "RunConfig": "config.run_config",
     "Scaled": "model.likelihoods.base",
+    "Search": "study.search",
     "Study": "study.declaration",
     "load": "tracking.load",
     "study_main": "cli.study",

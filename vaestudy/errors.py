@@ -44,6 +44,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """
     valid = list(valid)
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    near = near or [known for known in valid if name and known.lower().startswith(str(name).lower())]
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
 

@@ -166,8 +166,8 @@ def test_a_wrong_declaration_is_refused_in_one_line(changes: dict, parts: list[s
 
 
 def test_a_missing_field_is_named() -> None:
-    with pytest.raises(BadInput, match=r"^factors: is missing$"):
-        Study(name="toy", doc="Does it?", base=toy().base, baseline={})
+    with pytest.raises(BadInput, match=r"^doc: is missing$"):
+        Study(name="toy", base=toy().base, factors=toy().factors, baseline=toy().baseline)  # type: ignore[call-arg]
 
 
 def test_levels_have_the_type_of_their_field() -> None:

@@ -41,6 +41,7 @@ ADDED_LATER = (
     "gradient_images",
     "gradient_estimators",
     "class_scores",
+    "test_scores",
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -132,6 +133,9 @@ class RunConfig(BaseModel):
     class_scores: bool = False
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
     classifies the model's pictures."""
+    test_scores: bool = True
+    """At the end, compute the scores on test and draw the figures. A trial of a search does neither: the test images are
+    used once."""
     threads: Threads = 1
     """Number of CPU threads. Results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(device_name)] = "cpu"

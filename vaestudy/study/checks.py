@@ -15,6 +15,8 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
 from vaestudy.study.levels import Level, Levels, combinations, level_of, level_text, settled
 from vaestudy.study.metrics import METRICS, is_metric
+from vaestudy.study.search import Search
+from vaestudy.study.search_space import require_space
 
 SINGLE_RUNS = "train"
 """The name under which single runs are recorded."""
@@ -42,6 +44,7 @@ class Declared(Protocol):
     baseline: dict[str, Level]
     tabulate: tuple[str, ...]
     gallery: str
+    search: Search | None
 
 
 def canonical(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +61,8 @@ def canonical(data: Mapping[str, Any]) -> dict[str, Any]:
         found["baseline"] = _combination("baseline", baseline)
     if isinstance(rules := found.get("leave_out"), list | tuple):
         found["leave_out"] = tuple(_combination("leave_out", r) if isinstance(r, Mapping) else r for r in rules)
+    if isinstance(search := found.get("search"), Search) and isinstance(base := found.get("base"), RunConfig):
+        found["search"] = search.model_copy(update={"space": require_space(search.space, base)})
     return found
 
 
@@ -109,12 +114,14 @@ def require_consistent(study: Declared) -> None:
         raise BadInput("doc: is empty; its first line must be the question that the study answers")
     if any("\ud800" <= character <= "\udfff" for character in study.doc):
         raise BadInput("doc: contains half of a character (U+D800 to U+DFFF), which no file and no tracker takes")
-    if bool(study.factors) == (study.name == SINGLE_RUNS):
+    if (bool(study.factors) or study.search is not None) == (study.name == SINGLE_RUNS):
         raise BadInput(
             f"name {SINGLE_RUNS}: single runs are recorded under it; choose another name"
-            if study.factors
-            else "factors: there is none; give one or more, such as {'latent_dim': (2, 10)}"
+            if study.name == SINGLE_RUNS
+            else "factors: there is none; give one or more, such as {'latent_dim': (2, 10)}, or a search"
         )
+    if study.search is not None:
+        _require_search(study, study.search)
     for part, names in (("baseline", study.baseline), ("full", study.full)):
         if strange := set(names) - set(study.factors):
             raise BadInput(f"{part}: {unknown_name('factor', min(strange), study.factors)}")
@@ -133,6 +140,30 @@ def require_consistent(study: Declared) -> None:
     if study.gallery and study.gallery not in study.base.figures:
         drawn = ", ".join(study.base.figures) or "none"
         raise BadInput(f"gallery {study.gallery}: no run draws it; the figures of the base are: {drawn}")
+
+
+def _require_search(study: Declared, search: Search) -> None:
+    """Raise if a search does not fit to its study.
+
+    Raises:
+        BadInput: the search is of arms, but there are no factors; a searched field is a factor; no validation images
+            are set aside; or the trials' objectives are of several families.
+    """
+    if search.per_arm and not study.factors:
+        raise BadInput("search: each arm is to have one, but the study has no factors")
+    if both := [field for field in search.space if field in study.factors and search.per_arm]:
+        raise BadInput(
+            f"{both[0]}: is a factor of the study, so it cannot be tuned for each of its levels; choose another field"
+        )
+    if study.base.valid_size == 0 or "valid_size" in study.factors:
+        raise BadInput(
+            f"search: the objective {search.objectives[0]} needs validation images; valid_size must be above 0"
+        )
+    families = search.families(study.base)
+    if len(families) > 1:
+        raise BadInput(
+            f"search: nats of {' and '.join(families)} likelihoods cannot be ranked in {search.objectives[0]}"
+        )
 
 
 def _texts(levels: Iterable[Level]) -> str:

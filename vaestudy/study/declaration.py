@@ -32,6 +32,7 @@ from vaestudy.study.levels import Level as Level
 from vaestudy.study.levels import Levels as Levels
 from vaestudy.study.levels import combinations
 from vaestudy.study.levels import level_text as level_text
+from vaestudy.study.search import Search
 
 NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
 """How the names of metrics in nats of pixels begin, after the last "/"."""
@@ -63,15 +64,18 @@ class Study(BaseModel):
     """The docstring of the study's file (`doc=__doc__`). Its first line is the question that the study answers."""
     base: RunConfig
     """The base configuration. Each cell is this configuration with the cell's levels and seed."""
-    factors: Levels
+    factors: Levels = {}
     """Field of `RunConfig` -> its levels. All combinations of the levels are run, with each seed. The seed must not be
-    given here: it is a factor of every study."""
+    given here: it is a factor of every study. A study with a search needs no factors."""
     full: Levels = {}
     """Factor -> further levels, usually costly ones, that are run only with `--full`."""
     leave_out: tuple[dict[str, Level], ...] = ()
     """Combinations of levels that are not run, because they are undefined or equal to another cell. Each entry gives
     levels of some factors; all cells that have these levels are left out."""
-    baseline: dict[str, Level]
+    search: Search | None = None
+    """A search, in place of factors or beside them. Without factors, its best configuration is compared with the base,
+    each trained with fresh seeds."""
+    baseline: dict[str, Level] = {}
     """A level for each factor. All other cells are compared with the cell of these levels, at the same seed."""
     seeds: Count = 3
     """The number of seeds without `--seeds`. The seeds are 0, 1, ..., `seeds` - 1."""
@@ -131,6 +135,15 @@ class Study(BaseModel):
         families = self.families
         if len(families) > 1 and (nats := [metric for metric in self.tabulate if is_nats_of_pixels(metric)]):
             raise BadInput(f"nats of {' and '.join(families)} likelihoods cannot share a column ({', '.join(nats)})")
+
+    def with_search(self, search: Search) -> Study:
+        """Return this study with another search.
+
+        Raises:
+            BadInput: the search does not fit to the study.
+        """
+        declared = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**declared | {"search": search})
 
     @property
     def families(self) -> list[str]:
