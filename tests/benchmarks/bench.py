@@ -93,7 +93,7 @@ class Stepper:
         self.steps = -(-len(self.images) // config.minibatch)
         self.model = vae.VAE(config)
         self.optimizer: optim.Optimizer = OPTIMIZERS.load(config.optimizer)(self.model, config, len(images))
-        self.gradient = train.make_gradient(self.model)
+        self.gradient = train.make_gradient(self.model, calls_before_trace=0)
         self._epoch = 0
 
     def __call__(self) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import optuna
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Study
+from vaestudy.study.search import Search
+from vaestudy.study.search_space import Choices, FloatRange
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 
@@ -47,6 +50,38 @@ def by_likelihood(**changes: object) -> Study:
         "gallery": "decoder_samples",
     }
     return toy(**(fields | changes))
+
+
+def searching(search: dict[str, object] | None = None, **changes: object) -> Study:
+    """Return a study with a quick search of two fields.
+
+    Args:
+        search: fields of the search that are changed.
+        changes: fields of the study that are changed.
+    """
+    declared = {
+        "space": {"learning_rate": FloatRange(low=1e-4, high=1e-1, log=True), "minibatch": Choices(15, 30)},
+        "trials": 5,
+        "sampler": "RandomSampler",
+    }
+    made = Search(**(declared | (search or {})))  # type: ignore[arg-type]
+    fields = {"name": "toy-search", "factors": {}, "full": {}, "baseline": {}, "figures": (), "search": made}
+    return toy(**(fields | changes))
+
+
+def trials_of(
+    mlruns: Path, arm: str = "search", sweep: str = "mnist-5k", name: str = "toy-search"
+) -> list[FrozenTrial]:
+    """Return Optuna's trials of a search.
+
+    Args:
+        mlruns: the folder of all records.
+        arm: the name of the arm.
+        sweep: the name of the sweep.
+        name: the name of the study.
+    """
+    backend = optuna.storages.journal.JournalFileBackend(str(mlruns / "optuna" / name / f"{sweep}.journal"))
+    return optuna.load_study(study_name=f"{sweep}/{arm}", storage=optuna.storages.JournalStorage(backend)).trials
 
 
 def run_study(study: Study, *flags: str) -> int:

@@ -23,6 +23,14 @@ from vaestudy.training.traced_gradient import TracedGradient
 from vaestudy.training.train import make_gradient, train
 
 RECORDED = "autograd's operations, recorded"
+
+
+@pytest.fixture(autouse=True)
+def trace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace a step at its first call."""
+    monkeypatch.setattr(traced_gradient, "CALLS_BEFORE_TRACE", 0)
+
+
 CONFIGS: dict[str, dict[str, Any]] = {
     **{name: {"likelihood": name, "pixels": floors.pixels(name)} for name in LIKELIHOODS if name != "categorical-256"},
     **{f"sigma {name}": {"sigma": name, "sigma_floor": 0.01} for name in SIGMAS},
@@ -157,6 +165,16 @@ def test_what_a_step_keeps_must_be_written_where_it_was() -> None:
 def test_a_run_says_how_its_gradient_was_had(tiny: RunConfig, changes: dict[str, Any], description: str) -> None:
     config = tiny.with_changes(epochs=1, **changes)
     assert train(config, datasets.load_splits(config, Path())).gradient_description == description
+
+
+def test_a_step_is_traced_only_when_its_shapes_have_come_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traced_gradient, "CALLS_BEFORE_TRACE", 2)
+    module, often, rare = nn.Linear(3, 2), torch.rand(4, 3), torch.rand(5, 3)
+    gradient = TracedGradient(module, quadratic(module, lambda x: torch.ones(())))
+    for x, description in ((often, "autograd"), (rare, "autograd"), (often, "autograd"), (often, RECORDED)):
+        gradient(x)
+        assert gradient.description == description
+    assert list(gradient._traces) == [(often.shape,)]
 
 
 def test_a_torch_that_records_nothing_gives_the_same_weights(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

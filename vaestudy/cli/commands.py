@@ -21,7 +21,8 @@ from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
-from vaestudy.study.declaration import Cell, is_nats_of_pixels
+from vaestudy.study.declaration import is_nats_of_pixels
+from vaestudy.study.plan import Plan
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.sweep.driver import run_sweep
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
@@ -227,12 +228,12 @@ def publish_waiting(uri: str | None) -> int:
     return 1 if left else 0
 
 
-def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations: Locations) -> int:
+def run_study(sweep: Sweep, plan: Plan, options: SweepOptions, locations: Locations) -> int:
     """Run the missing cells of a study, then print its tables and where they are; return the exit code.
 
     Args:
         sweep: the sweep.
-        cells: all its cells.
+        plan: its searches and cells.
         options: how they are run.
         locations: the folder of the data sets and the address of the tracker.
     """
@@ -246,7 +247,7 @@ def run_study(sweep: Sweep, cells: list[Cell], options: SweepOptions, locations:
     if sweep.quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
     try:
-        outcome = run_sweep(sweep, cells, options, locations, err)
+        outcome = run_sweep(sweep, plan, options, locations, err)
     except (WorkersLost, TrackerUnavailable) as error:
         err.print(f"study {sweep.study.name}: {error}", style="red")
         return 1

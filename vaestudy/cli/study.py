@@ -9,6 +9,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
@@ -21,7 +22,9 @@ from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
 from vaestudy.study.levels import is_list, level_from_text
+from vaestudy.study.plan import Plan
 from vaestudy.study.sweep import Sweep
+from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
 from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
 from vaestudy.training import memory
 
@@ -45,30 +48,52 @@ def _run(study: Study, arguments: list[str]) -> int:
     given = {name: _given_levels(name, values.pop(name)) for name in study.factors if name in values}
     values = split_lists(values)
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
+    study, variant = _with_search_flags(study, values, options)
+    given = {name: levels for name, levels in given.items() if name in study.factors}
     if options.scheduler is not None:
         addresses.require_listening(options.scheduler, "--scheduler", "scheduler")
     root = data_root_of(values)
     uri = addresses.tracking_uri(values.pop("tracking_uri", None), must_answer=False)
     base = validated(RunConfig, study.base.model_dump() | values, flag)
     changed = {name: getattr(base, name) for name in values}
+    if study.search is not None and base.valid_size == 0:
+        raise BadInput(f"--valid-size 0: the search optimises {study.search.objectives[0]}, so it must be 1 or more")
     require_cuda_driver(base.device)
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
+    plan = Plan(study, base, levels, seeds)
     if not options.yes:
         _require_few_runs(study, levels, seeds)
     if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
-        runs = [cell.config for cell in study.cells_to_run(base, levels, 1)]
+        runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
         workers = paths.cores() if options.workers is None else options.workers
         memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
     base, note = resolve(base, root)
     if options.quick:  # a field that the user set by a flag is not shrunk
         base = quick_config(base).with_changes(**changed)
-    cells = study.cells_to_run(base, levels, seeds)
-    sweep = Sweep(study, base, changed, options.quick, note)
+    plan = Plan(study, base, levels, seeds)
+    _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
+    sweep = Sweep(study, base, changed, options.quick, note, variant)
     with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.run_study(sweep, cells, options, Locations(root, uri))
+    return commands.run_study(sweep, plan, options, Locations(root, uri))
+
+
+def _with_search_flags(study: Study, values: dict[str, Any], options: SweepOptions) -> tuple[Study, dict[str, str]]:
+    """Return the study as the flags of searches change it, and the variant of its sweep; take the flags from `values`.
+
+    Raises:
+        BadInput: a flag is not valid, or does not go with the study.
+    """
+    model = SearchFlags if study.search is not None else TuneFlags
+    given = {name: values.pop(name) for name in model.model_fields if name in values}
+    if study.search is not None:
+        return searched(study, validated(SearchFlags, given, flag), options.quick)
+    flags = validated(TuneFlags, given, flag)
+    if options.timeout is not None and not flags.tune:
+        raise BadInput(f"--timeout {options.timeout:g}: limits a search; this study has none without --tune FIELD")
+    return tuned(study, flags, options.quick, flag)
 
 
 def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
@@ -90,9 +115,11 @@ def _require_few_runs(study: Study, levels: Levels, seeds: int) -> None:
     Raises:
         BadInput: there are more than `MOST_RUNS`; the message gives the number.
     """
-    counts = [len(values) for values in levels.values()] + [seeds]
+    names, counts = [*levels, "seeds"], [*(len(values) for values in levels.values()), seeds]
+    if study.search is not None and study.search.per_arm:
+        names, counts = [*names[:-1], "tune_budget"], [*counts[:-1], max(seeds, study.search.trials or 1)]
     if (runs := math.prod(counts)) > MOST_RUNS:
-        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip([*levels, "seeds"], counts, strict=True))
+        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip(names, counts, strict=True))
         at_most = "up to " if study.leave_out or "likelihood" in levels else ""
         raise BadInput(f"{factors}: {at_most}{runs:,} runs, more than {MOST_RUNS:,}; --yes runs them all the same")
 
@@ -102,6 +129,11 @@ def _parser(study: Study) -> Parser:
     parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_fields(parser, SweepOptions, "the study", defaults={"seeds": study.seeds}, switches=True)
+    if study.search is None:
+        add_fields(parser, TuneFlags, "tuning")
+    else:
+        own = {name: getattr(study.search, name) for name in SearchFlags.model_fields}
+        add_fields(parser, SearchFlags, "the search", defaults=own)
     factors = ", ".join(map(flag, study.factors))
     title = f"configuration (overrides the study's base; its factors, {factors}, accept several values)"
     add_fields(parser, RunConfig, title, leave={"seed", *study.factors})

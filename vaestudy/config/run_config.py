@@ -134,8 +134,8 @@ class RunConfig(BaseModel):
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
     classifies the model's pictures."""
     test_scores: bool = True
-    """At the end, compute the scores on test and draw the figures. A trial of a search does neither: the test images are
-    used once."""
+    """At the end, compute the scores on test and draw the figures. A trial of a search does neither, so the test images
+    are used once."""
     threads: Threads = 1
     """Number of CPU threads. Results are bit-identical only for the same number."""
     device: Annotated[str, AfterValidator(device_name)] = "cpu"

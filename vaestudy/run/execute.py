@@ -27,10 +27,11 @@ from vaestudy.run.record import Record
 from vaestudy.run.weights import pack_weights
 from vaestudy.runtime import provenance
 from vaestudy.scoring import score
+from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.class_probe import class_scores, get_classifier
 from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import raise_if_diverged
-from vaestudy.training.train import OnEpoch, run_notices, train
+from vaestudy.training.train import OnEpoch, TrainResult, run_notices, train
 
 LONGEST_NOTICES = 4_000
 """The number of characters to which the tag `notices` is cut: a tracker refuses a run with a longer tag."""
@@ -107,6 +108,57 @@ def execute(
     result = train(config, data, on_epoch, checkpoint_store)
     lines += checkpoint_store.warnings if checkpoint_store else []
     clock.append(time.perf_counter())
+    epochs = len(result.history)
+    metrics = result.milestones | result.gradients
+    metrics |= {
+        "seconds_per_epoch": result.train_seconds / max(epochs, 1),
+        "seconds/train": result.train_seconds,
+        "seconds/train_and_validate": clock[1] - clock[0],
+    }
+    files = {"config.json": (config.model_dump_json(indent=2) + "\n").encode()}
+    kl_per_dimension: list[float] = []
+    if config.test_scores and not result.stopped:
+        scored, further, kl_per_dimension = _score_and_draw(result, config, data, clock, lines, report)
+        metrics, files = scored | metrics, files | further
+    if result.stopped:
+        metrics |= {"pruned/epoch": float(epochs), "pruned/epochs_saved": float((config.epochs or 1) - epochs)}
+    metrics["seconds/total"] = clock[-1] - clock[0]
+    about = (
+        origin
+        | run_tags(config, data, result.backend)
+        | {"gradient": result.gradient_description, "outcome": "pruned" if result.stopped else "complete"}
+        | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})
+    )
+    pruned_epoch = epochs if result.stopped else None
+    return Record(
+        config, metrics, result.history, kl_per_dimension, files, about, data_summary(data), tuple(lines), pruned_epoch
+    )
+
+
+def _score_and_draw(
+    result: TrainResult,
+    config: RunConfig,
+    data: Data,
+    clock: list[float],
+    lines: list[str],
+    report: Callable[[str], None],
+) -> tuple[Metrics, dict[str, bytes], list[float]]:
+    """Score a trained model on test and draw its figures.
+
+    Args:
+        result: the trained model.
+        config: its configuration.
+        data: the data set.
+        clock: receives the times after scoring and after drawing.
+        lines: receives a line about each figure that could not be drawn.
+        report: receives the same lines.
+
+    Returns:
+        (the metrics, the files, the mean KL of each latent dimension).
+
+    Raises:
+        NonFiniteLoss: the ELBO on test is not finite.
+    """
     x, labels = scored_images(config, data)
     scores = score_run(result.model, x, labels, data)
     raise_if_diverged({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
@@ -117,35 +169,20 @@ def execute(
         report(line)
     lines += not_drawn
     clock.append(time.perf_counter())
-    epochs = config.epochs or 1
     metrics = {f"test/{name}": value for name, value in scores.metrics.items()}
     for label, row in scores.per_class.items():
         metrics |= {f"test/class_{label}/{name}": value for name, value in row.items()}
-    metrics |= result.milestones | result.gradients
     metrics |= {
         "epochs_to_95": score.epochs_to_95(result.history),
-        "seconds_per_epoch": result.train_seconds / epochs,
-        "seconds/train": result.train_seconds,
-        "seconds/train_and_validate": clock[1] - clock[0],
-        "seconds/score": clock[2] - clock[1],
-        "seconds/figures": clock[3] - clock[2],
-        "seconds/total": clock[3] - clock[0],
+        "seconds/score": clock[-2] - clock[-3],
+        "seconds/figures": clock[-1] - clock[-2],
     }
     files = {
         "weights.safetensors": pack_weights(result.model),
-        "config.json": (config.model_dump_json(indent=2) + "\n").encode(),
         "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
-    about = (
-        origin
-        | run_tags(config, data, result.backend)
-        | {"gradient": result.gradient_description}
-        | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})
-    )
-    return Record(
-        config, metrics, result.history, scores.kl_per_dimension, files, about, data_summary(data), tuple(lines)
-    )
+    return metrics, files, scores.kl_per_dimension
 
 
 def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:

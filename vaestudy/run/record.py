@@ -30,6 +30,8 @@ class Record:
     """Name, fingerprint and split sizes of the data set."""
     notices: tuple[str, ...] = ()
     """Messages for the user about this run, one line each."""
+    pruned_epoch: int | None = None
+    """The epoch after which the run was pruned; None if it was not."""
 
 
 @dataclass(frozen=True)

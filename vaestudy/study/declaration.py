@@ -223,11 +223,13 @@ class Cell:
 
     levels: dict[str, Level]
     config: RunConfig
+    label: str = ""
+    """What the cell is, if it has no levels."""
 
     @property
     def name(self) -> str:
-        """Return the cell's levels and seed as text; this is the name of its run."""
-        shown = [f"{name}={level_text(value)}" for name, value in self.levels.items()]
+        """Return the cell's label, levels and seed as text; this is the name of its run."""
+        shown = [self.label] * bool(self.label) + [f"{name}={level_text(value)}" for name, value in self.levels.items()]
         return ", ".join([*shown, f"seed={self.config.seed}"])
 
 

@@ -55,6 +55,8 @@ METRICS = (
     "along/<images>/elbo",
     "along/<images>/images",
     "along/<images>/seconds",
+    "pruned/epoch",
+    "pruned/epochs_saved",
     "seconds_per_epoch",
     "seconds/train",
     "seconds/train_and_validate",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaestudy.config.run_config import RunConfig
@@ -47,6 +47,8 @@ class Sweep:
     """Whether the scale is `--quick`."""
     note: str | None
     """A remark about the data set for the user, for example that `auto` fell back to another one."""
+    variant: dict[str, str] = field(default_factory=dict)
+    """Flag -> its value as text, of each flag that makes another experiment of the study, such as `--tune`."""
 
     @property
     def objective(self) -> str:
@@ -59,11 +61,14 @@ class Sweep:
         """Return the name of the sweep's first generation; later ones add ~2, ~3, ..."""
         dataset, fields = self.base.dataset, [n for n in RunConfig.model_fields if n in self.changed and n != "dataset"]
         named = [dataset, *(f"{name}={level_text(getattr(self.base, name))}" for name in fields)]
+        named += [f"{name}={value}" for name, value in self.variant.items()]
         text = "-".join(["quick"] * self.quick + named)
-        exact = DATASET.fullmatch(dataset) and all(_is_plain(getattr(self.base, name)) for name in fields)
+        values = [*(getattr(self.base, name) for name in fields), *self.variant.values()]
+        exact = DATASET.fullmatch(dataset) and all(map(_is_plain, values))
         if exact and len(text) <= LONGEST and not DIGEST_END.search(text):
             return text
         stands_for = self.base.model_dump(mode="json", include={"dataset", *fields}) | {"quick": self.quick}
+        stands_for |= {"variant": self.variant} if self.variant else {}
         digest = hashlib.sha256(json.dumps(stands_for, sort_keys=True).encode()).hexdigest()[:DIGEST]
         readable = slug(text).replace("~", "-").lower().strip("-._+=")
         if not readable or readable.startswith("quick") != self.quick:
@@ -71,8 +76,15 @@ class Sweep:
         return f"{readable[: LONGEST - DIGEST - 1].rstrip('-.')}-{digest}"
 
     @property
+    def plain_name(self) -> str:
+        """Return the base name of the same sweep without its variant."""
+        return replace(self, variant={}).base_name
+
+    @property
     def former_name(self) -> str:
-        """Return the name that earlier revisions gave the sweep's first generation."""
+        """Return the name that earlier revisions gave the sweep's first generation; they had no variants."""
+        if self.variant:
+            return self.base_name
         parts = ["quick"] if self.quick else []
         parts.append(self.base.dataset)
         parts += [f"{name}={_former_text(value)}" for name, value in self.changed.items() if name != "dataset"]

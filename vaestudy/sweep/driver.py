@@ -56,12 +56,14 @@ from vaestudy.runtime.console import progress
 from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
-from vaestudy.study.declaration import Cell
+from vaestudy.study.declaration import Cell, Level
+from vaestudy.study.plan import Plan
 from vaestudy.study.sweep import Sweep
 from vaestudy.sweep.generations import locked_generation
 from vaestudy.sweep.progress import ProgressDisplay
+from vaestudy.sweep.searches import SearchNotWritten, SearchSite, run_searches
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
-from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials
+from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials, optuna_storage
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage
 from vaestudy.sweep.worker_pool import WorkerPool, make_pool
 from vaestudy.tracking.publisher import Publisher
@@ -85,17 +87,17 @@ class SweepOutcome:
 
 def run_sweep(
     sweep: Sweep,
-    cells: list[Cell],
+    plan: Plan,
     options: SweepOptions,
     locations: Locations,
     console: Console,
     make_pool: Callable[[SweepOptions, int], WorkerPool] = make_pool,
 ) -> SweepOutcome:
-    """Run the cells that are not done.
+    """Make the searches of a plan, then run its cells; leave out what is done.
 
     Args:
         sweep: the study at one scale on one data set.
-        cells: the cells that the user asked for, done or not.
+        plan: the searches and cells that the user asked for, done or not.
         options: the workers, the number of retries, and the storage of Optuna's trials.
         locations: the folder of the data sets, and the address of the tracker.
         console: receives the progress and the messages.
@@ -120,42 +122,76 @@ def run_sweep(
             report(remark)
         publisher = Publisher(uri, sweep, name, report)
         with publisher.owning_records():
-            return _run_owned(publisher, storage, cells, options, locations, console, make_pool)
+            return _run_owned(publisher, storage, plan, options, locations, console, make_pool)
 
 
 def _run_owned(
     publisher: Publisher,
     storage: TrialStorage,
-    cells: list[Cell],
+    plan: Plan,
     options: SweepOptions,
     locations: Locations,
     console: Console,
     make_pool: Callable[[SweepOptions, int], WorkerPool],
 ) -> SweepOutcome:
-    """Run the cells that are not done, when the sweep is locked and its records are owned; see `run_sweep`."""
-    recorded = publisher.recorded_cells({cell.config.key for cell in cells})
-    with storage.creating_tables():
-        trials = open_trials(storage.location(publisher.name))
-    ledger = TrialLedger(trials, publisher)
-    finished = ledger.reconcile(recorded)
-    missing = [cell for cell in cells if cell.config.key not in finished]
-    sweep = publisher.sweep
-    done = len(cells) - len(missing)
-    console.print(f"{sweep.study.name} on {sweep.base.dataset}: {len(cells)} runs, {done} done")
-    failures = _FailureCounts()
+    """Make the searches, then run the cells, when the sweep is locked and its records are owned; see `run_sweep`."""
+    sweep, work = publisher.sweep, _Work()
     try:
-        if missing:
-            workers = make_pool(options, len(missing))
-            failures = _run_missing(ledger, missing, workers, options, locations.data_root, console)
+        location = storage.location(publisher.name)
+        best: dict[str, dict[str, Level]] = {}
+        if plan.arms:
+            with storage.creating_tables():
+                trials = optuna_storage(location.address)
+            best = run_searches(
+                SearchSite(publisher, trials, location.study), plan, options, locations.data_root, console, make_pool
+            )
+        cells = plan.cells(best)
+        recorded = publisher.recorded_cells({cell.config.key for cell in cells})
+        with storage.creating_tables():
+            ledger = TrialLedger(open_trials(optuna_storage(location.address), location.study), publisher)
+        finished = ledger.reconcile(recorded)
+        work.missing = [cell for cell in cells if cell.config.key not in finished]
+        work.cells, work.ledger = len(cells), ledger
+        console.print(f"{sweep.study.name} on {sweep.base.dataset}: {len(cells)} runs, {work.done} done")
+        if work.missing:
+            workers = make_pool(options, len(work.missing))
+            work.failures = _run_missing(ledger, work.missing, workers, options, locations.data_root, console)
+    except SearchNotWritten as error:
+        console.print(f"trials cannot be written ({error}); no further trial is started", style="red")
+        publisher.close("KILLED")
+        return SweepOutcome(publisher, 0, publisher.waiting_count(), 1)
     except BaseException:
         publisher.close("KILLED")
-        done += ledger.ended
-        line = f"stopped: {done} of {len(cells)} runs are done, {len(cells) - done} are left; to go on from here:"
-        console.print(line, style="yellow")
+        console.print(work.stopped, style="yellow")
         console.print(f"  {_public_command(sys.orig_argv)}", style="yellow")
         raise
     publisher.close("FINISHED")
-    return SweepOutcome(publisher, failures.crashed, len(publisher.waiting_objectives()), failures.unstarted)
+    return SweepOutcome(publisher, work.failures.crashed, publisher.waiting_count(), work.failures.unstarted)
+
+
+@dataclass
+class _Work:
+    """The cells of one execution of a sweep, for the message when it is stopped."""
+
+    cells: int = 0
+    """Number of cells; 0 while the searches are not done."""
+    missing: list[Cell] = field(default_factory=list)
+    """The cells that were not done at the beginning."""
+    ledger: TrialLedger | None = None
+    failures: _FailureCounts = field(default_factory=lambda: _FailureCounts())
+
+    @property
+    def done(self) -> int:
+        """Return the number of cells that are done."""
+        return self.cells - len(self.missing) + (self.ledger.ended if self.ledger else 0)
+
+    @property
+    def stopped(self) -> str:
+        """Return the message for the user when the sweep is stopped."""
+        if not self.cells:
+            return "stopped during the search; the trials so far are kept; to go on from here:"
+        left = self.cells - self.done
+        return f"stopped: {self.done} of {self.cells} runs are done, {left} are left; to go on from here:"
 
 
 def _folder(uri: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config.compatibility import Conflict
-from vaestudy.config.fields import Count, CountOrZero
+from vaestudy.config.fields import Count, CountOrZero, Rate
 from vaestudy.runtime.addresses import BadAddress, scheduler_address, storage_address
 
 MOST_RUNS = 20_000
@@ -60,6 +60,8 @@ class SweepOptions(BaseModel):
     """Run the study even if it has more than 20,000 runs."""
     workers: CountOrZero | None = None
     """Number of worker processes. Each executes one run at a time [default: the cores; 0: this process]."""
+    timeout: Rate | None = None
+    """Begin no further trial of a search after this many minutes. The same command goes on with the search."""
     retries: CountOrZero = 1
     """How often a crashed run is repeated."""
     scheduler: Annotated[Uri, _checked("scheduler", scheduler_address)] | None = None

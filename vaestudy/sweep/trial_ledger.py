@@ -19,7 +19,6 @@ from optuna.trial import TrialState, create_trial
 from vaestudy.run.record import RunEnd, RunFailure
 from vaestudy.study.declaration import Cell
 from vaestudy.sweep.trial_params import TrialParams
-from vaestudy.sweep.trial_storage import TrialLocation
 from vaestudy.sweep.worker_pool import checkpoint_folder
 from vaestudy.tracking.publisher import Publisher, RecordedCells
 from vaestudy.training.checkpoint import CheckpointStore
@@ -27,20 +26,22 @@ from vaestudy.training.checkpoint import CheckpointStore
 WRITE_ERRORS = (OSError, StorageInternalError)  # raised by Optuna on a full disk or a lost database
 
 
-def open_trials(location: TrialLocation) -> optuna.Study:
-    """Return Optuna's study of a sweep; create it if it does not exist.
+def optuna_storage(address: str) -> Any:
+    """Return Optuna's storage at the path of a journal file, or in the database at an address."""
+    if "://" in address:
+        return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+    # The default lock is a symbolic link, which some file systems lack.
+    return JournalStorage(JournalFileBackend(address, JournalFileOpenLock(address)))
+
+
+def open_trials(storage: Any, name: str) -> optuna.Study:
+    """Return Optuna's study of a sweep's cells; create it if it does not exist.
 
     The cells are known beforehand and are added as trials, so Optuna's sampler is never used.
     """
-    storage: Any = (
-        optuna.storages.RDBStorage(location.address, engine_kwargs={"pool_pre_ping": True})
-        if "://" in location.address
-        # The default lock is a symbolic link, which some file systems lack.
-        else JournalStorage(JournalFileBackend(location.address, JournalFileOpenLock(location.address)))
-    )
     sampler = optuna.samplers.RandomSampler(seed=0)
     return optuna.create_study(
-        storage=storage, study_name=location.study, direction="maximize", load_if_exists=True, sampler=sampler
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True, sampler=sampler
     )
 
 

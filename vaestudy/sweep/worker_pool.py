@@ -14,7 +14,7 @@ import queue
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,10 +25,11 @@ from vaestudy.run.record import EpochEnd, Record, RunEnd, RunFailure
 from vaestudy.runtime import signals
 from vaestudy.runtime.paths import cores, mlruns
 from vaestudy.scoring.bounds import Metrics
+from vaestudy.sweep import verdicts
 from vaestudy.sweep.sweep_options import SweepOptions
 from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import NonFiniteLoss
-from vaestudy.training.train import OnEpoch
+from vaestudy.training.train import OnEpoch, StopTraining
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10
@@ -38,6 +39,10 @@ NANNY_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
 }
+
+
+Judge = Callable[[EpochEnd], bool]
+"""A function that returns whether a run ends after an epoch. The driver calls it."""
 
 
 class WorkersLost(Exception):
@@ -50,8 +55,14 @@ class WorkerPool(Protocol):
     count: int
     """The number of runs that can be executed at the same time."""
 
-    def submit(self, config: RunConfig, root: Path) -> None:
-        """Give a run to a worker; `root` is the folder of the data sets."""
+    def submit(self, config: RunConfig, root: Path, judge: Judge | None = None) -> None:
+        """Give a run to a worker.
+
+        Args:
+            config: the run's configuration.
+            root: the folder of the data sets.
+            judge: called after each epoch of the run, within `events`; the worker waits for its answer.
+        """
 
     @property
     def busy(self) -> int:
@@ -79,12 +90,24 @@ def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Run
         return RunFailure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
 
 
-def _dask_work(config: RunConfig, root: Path, topic: str) -> Record | RunFailure:
-    """Execute one run in a Dask worker; send its epochs to the driver as events of `topic`."""
+def _dask_work(config: RunConfig, root: Path, topic: str, judged: bool) -> Record | RunFailure:
+    """Execute one run in a Dask worker; send its epochs to the driver as events of `topic`.
+
+    If the run is judged, the worker waits after each epoch for the driver's answer.
+    """
     from distributed import get_worker
 
     worker = get_worker()
-    return run_safely(config, root, lambda epoch, metrics: worker.log_event(topic, (config.key, epoch, metrics)))
+
+    def on_epoch(epoch: int, metrics: Metrics) -> None:
+        worker.log_event(topic, (worker.address, config.key, epoch, metrics))
+        if judged and verdicts.wait(config.key, epoch):
+            raise StopTraining
+
+    try:
+        return run_safely(config, root, on_epoch)
+    finally:
+        verdicts.forget(config.key)
 
 
 class InlinePool:
@@ -93,22 +116,24 @@ class InlinePool:
     count = 1
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[RunConfig, Path]] = deque()
+        self._waiting: deque[tuple[RunConfig, Path, Judge | None]] = deque()
 
-    def submit(self, config: RunConfig, root: Path) -> None:
-        self._waiting.append((config, root))
+    def submit(self, config: RunConfig, root: Path, judge: Judge | None = None) -> None:
+        self._waiting.append((config, root, judge))
 
     @property
     def busy(self) -> int:
         return len(self._waiting)
 
     def events(self) -> Iterator[EpochEnd | RunEnd]:
-        config, root = self._waiting[0]
+        config, root, judge = self._waiting[0]
         epochs: list[EpochEnd] = []
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
             signals.raise_if_interrupted()
             epochs.append(EpochEnd(config.key, epoch, metrics))
+            if judge is not None and judge(epochs[-1]):
+                raise StopTraining
 
         with signals.interruptible():
             outcome = run_safely(config, root, on_epoch)
@@ -181,12 +206,16 @@ class DaskPool:
         self._topic = f"vaestudy-{uuid.uuid4().hex}"
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
-        self._client.subscribe_topic(self._topic, lambda event: self._events.put(EpochEnd(*event[1])))
+        self._judges: dict[str, Judge] = {}
+        self._client.subscribe_topic(self._topic, lambda event: self._events.put(event[1]))
 
-    def submit(self, config: RunConfig, root: Path) -> None:
+    def submit(self, config: RunConfig, root: Path, judge: Judge | None = None) -> None:
         name = f"vaestudy-{config.key}-{uuid.uuid4().hex[:8]}"
         self._require_scheduler()
-        future = self._client.submit(_dask_work, config, root, self._topic, key=name, pure=False)
+        judged = judge is not None
+        if judge is not None:
+            self._judges[config.key] = judge
+        future = self._client.submit(_dask_work, config, root, self._topic, judged, key=name, pure=False)
         self._futures[config.key] = future
         future.add_done_callback(lambda _, key=config.key: self._events.put(key))
 
@@ -204,11 +233,23 @@ class DaskPool:
             finally:
                 self._require_scheduler()
             timeout = 0.0
-            if isinstance(event, EpochEnd):
-                if event.key in self._futures:  # else the run has ended; its record contains the epoch
-                    yield event
+            if isinstance(event, tuple):
+                address, epoch = event[0], EpochEnd(*event[1:])
+                if epoch.key in self._futures:  # else the run has ended; its record contains the epoch
+                    self._answer(address, epoch)
+                    yield epoch
             elif (future := self._futures.pop(event, None)) is not None:
+                self._judges.pop(event, None)
                 yield RunEnd(event, _outcome(future))
+
+    def _answer(self, address: str, epoch: EpochEnd) -> None:
+        """Ask the judge of a run, and send the answer to the worker that waits for it."""
+        if (judge := self._judges.get(epoch.key)) is None:
+            return
+        # A worker that has died in the meantime needs no answer; its run ends by an event of its own.
+        self._client.run(
+            verdicts.give, epoch.key, epoch.epoch, judge(epoch), workers=[address], nanny=False, on_error="ignore"
+        )
 
     def _require_scheduler(self) -> None:
         """Raise `WorkersLost` unless the scheduler is connected."""
@@ -225,6 +266,7 @@ class DaskPool:
                 if (process := getattr(nanny.process, "process", None)) is not None:
                     process._process.kill()  # Dask's own way of closing waits for tasks under way
         self._futures.clear()
+        self._judges.clear()
         self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)

@@ -12,7 +12,7 @@ from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
-from vaestudy.tracking.destination import Destination, find_destination
+from vaestudy.tracking.destination import Destination, find_destination, with_record
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.outbox import OutboxEntry
 from vaestudy.tracking.unavailable import RecordRefused
@@ -47,12 +47,13 @@ def publish_entries(to: Destination, waiting: Iterable[Waiting], report: Callabl
 
 def _publish(to: Destination, folder: Path, entry: OutboxEntry) -> None:
     """Publish one entry as a new run. If MLflow already has the record, publish nothing."""
-    runs = to.cell_runs({"config.key": entry.key})
+    role = entry.record.facts.get("role")
+    runs = to.cell_runs({"config.key": entry.key}, role=role)
     # A sweep has one run for each cell. Single runs of one configuration are told apart by the name of the record,
     # which entries of earlier revisions do not have.
     by_key = entry.sweep != NO_SWEEP or not entry.id
     if len(runs):
-        mine = runs["status"] == "FINISHED"
+        mine = with_record(runs)
         if not by_key:
             mine &= (runs["tags.record.id"] == entry.id) if "tags.record.id" in runs else False
         if mine.any():
@@ -62,7 +63,8 @@ def _publish(to: Destination, folder: Path, entry: OutboxEntry) -> None:
             stale &= runs["run_id"] == entry.run_id
         for run_id in runs.loc[stale, "run_id"]:
             to.tracker.close(run_id, "KILLED")  # the run began before the tracker went out of reach
-    run_id = to.start_run(entry.cell, entry.record.config, {"sweep": entry.sweep})
+    tags = {"sweep": entry.sweep} | ({"role": role} if role else {})
+    run_id = to.start_run(entry.cell, entry.record.config, tags)
     to.tracker.finish(run_id, entry.record, outbox.files_folder(folder), entry.id)
 
 

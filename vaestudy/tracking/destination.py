@@ -23,6 +23,8 @@ from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker, param_text
 
 CELLS_NAMED = 4  # at most, in one message
+SEARCH = "search"
+"""The tag `role` of the runs of a search's trials."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,18 @@ class Destination:
         self.tracker.params(run_id, config.model_dump(mode="json"))
         return run_id
 
-    def cell_runs(self, tags: Mapping[str, str] | None = None, deleted: bool = False) -> pd.DataFrame:
-        """Return the runs of the sweep's cells, or of single runs, with these tags; never a run of someone else."""
-        role = {"role": "trial" if self.sweep_run else "train"}
-        return self.tracker.runs(self.experiment, role | dict(tags or {}), self.sweep_run or None, deleted)
+    def cell_runs(
+        self, tags: Mapping[str, str] | None = None, deleted: bool = False, role: str | None = None
+    ) -> pd.DataFrame:
+        """Return the runs of the sweep's cells, or of single runs, with these tags; never a run of someone else.
+
+        Args:
+            tags: only runs that have these tags.
+            deleted: return runs that were deleted in MLflow, in place of all others.
+            role: `SEARCH` for the runs of a search's trials in place of those of cells.
+        """
+        own = {"role": role or ("trial" if self.sweep_run else "train")}
+        return self.tracker.runs(self.experiment, own | dict(tags or {}), self.sweep_run or None, deleted)
 
 
 def study_experiments(tracker: Tracker) -> dict[str, list[str]]:
@@ -193,12 +203,13 @@ def report_deleted_cells(to: Destination, keys: set[str], recorded: set[str], re
 def _refuse_mixture(to: Destination, sweep: Sweep) -> None:
     """Raise if finished or failed runs of the sweep differ from the current declaration.
 
-    Only fields that are neither a factor of the study nor the seed are compared.
+    Only fields that are neither a factor of the study, nor searched, nor the seed are compared.
 
     Raises:
         BadInput: there are such runs; the message names them and the fields that differ.
     """
-    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, "seed"})
+    searched = sweep.study.search.space if sweep.study.search else ()
+    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, *searched, "seed"})
     # A run that is older than a field has no value of it; it was made with what is now the field's default.
     defaults = RunConfig().model_dump(mode="json")
     differing: dict[str, list[str]] = {}
@@ -231,3 +242,15 @@ def experiment_description(study: Study) -> str:
     """Return the text that MLflow shows above a study's runs, in Markdown."""
     body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
     return f"**{study.question}**\n\n`make study-{study.name}`\n\n{body}"
+
+
+def with_record(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs have a complete record: those that are FINISHED, and those that were pruned.
+
+    Args:
+        runs: a frame of `Tracker.runs` with at least one run.
+    """
+    finished = runs["status"] == "FINISHED"
+    if "tags.outcome" not in runs:
+        return finished
+    return finished | ((runs["status"] == "KILLED") & (runs["tags.outcome"] == "pruned"))

@@ -184,9 +184,9 @@ class Tracker:
 
     @reaching_tracker
     def finish(self, run_id: str, record: Record, files: Path | None = None, record_id: str = "") -> None:
-        """Log everything of a record, and mark the run FINISHED as the last step.
+        """Log everything of a record, and mark the run FINISHED as the last step; KILLED if it was pruned.
 
-        So a FINISHED run is always complete.
+        So a FINISHED run is always complete, and so is a KILLED one with the tag `outcome` = pruned.
 
         Args:
             run_id: the run, which is RUNNING.
@@ -212,7 +212,7 @@ class Tracker:
             self.files(run_id, record.files)
         else:
             self.client.log_artifacts(run_id, str(files))
-        self.client.set_terminated(run_id, "FINISHED")
+        self.client.set_terminated(run_id, "FINISHED" if record.pruned_epoch is None else "KILLED")
 
     @reaching_tracker
     def close(self, run_id: str, status: str = "FINISHED") -> None:

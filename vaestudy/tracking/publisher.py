@@ -19,10 +19,11 @@ A sweep has a run of its own in MLflow, the sweep run. The runs of its cells are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,7 @@ from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.delivery import publish_entries
-from vaestudy.tracking.destination import Destination, open_destination, report_deleted_cells
+from vaestudy.tracking.destination import SEARCH, Destination, open_destination, report_deleted_cells
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 OWNER_WAIT_SECONDS = 60
@@ -51,6 +52,22 @@ class RecordedCells:
     """Keys of runs that diverged. They would diverge again."""
     known: bool = True
     """False if the tracker is out of reach; the other fields are then empty."""
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """The outcome of a run of a search's trial."""
+
+    metrics: dict[str, float]
+    """The metrics at the end of its last epoch."""
+    run_id: str | None
+    """The run in MLflow; None if its record waits in the outbox."""
+    pruned_epoch: int | None = None
+    """The epoch after which it was pruned; None if it was not."""
+    diverged: bool = False
+    """Whether it diverged. It would diverge again."""
+    reason: str = ""
+    """Why it diverged."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +147,29 @@ class Publisher:
             return RecordedCells(known=False)
         return found
 
+    def recorded_trial_runs(self) -> dict[str, RecordedRun]:
+        """Publish the records that wait in the outbox, then return the runs of trials that have an outcome.
+
+        Runs that are still RUNNING are marked KILLED. The caller must have the sweep's lock. While the tracker is out
+        of reach, only the records in the outbox are returned.
+
+        Returns:
+            key of a run's configuration -> its outcome.
+        """
+        found = {entry.key: _from_record(entry.record) for _, entry in self._waiting()}
+        try:
+            self.publish_waiting()
+            to = self.destination()
+            for row in to.cell_runs(role=SEARCH).to_dict("records"):
+                key = str(row["tags.config.key"])
+                if row["status"] == "RUNNING":
+                    to.tracker.close(row["run_id"], "KILLED")
+                elif (outcome := _from_row(row)) is not None:
+                    found[key] = outcome
+        except TrackerUnavailable as error:
+            self._report_unavailable(error)
+        return found
+
     def _outcomes(self, runs: pd.DataFrame) -> RecordedCells:
         """Return the outcomes in a frame of the sweep's runs."""
         done = runs[runs["status"] == "FINISHED"]
@@ -152,6 +192,18 @@ class Publisher:
     def _start(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str:
         """Create a run in MLflow with its tags and parameters; return its id."""
         return self.destination().start_run(name, config, {"sweep": self.name} | dict(tags))
+
+    def files(self, files: Mapping[str, bytes], tags: Mapping[str, str]) -> None:
+        """Attach files to the sweep's own run, and set its tags.
+
+        While the tracker is out of reach nothing is attached; the next run of the study attaches them.
+        """
+        try:
+            to = self.destination()
+            to.tracker.files(to.sweep_run, files)
+            to.tracker.tag(to.sweep_run, tags)
+        except TrackerUnavailable as error:
+            self._report_unavailable(error)
 
     def epoch(self, event: EpochEnd) -> None:
         """Send an epoch's metrics to MLflow.
@@ -196,7 +248,8 @@ class Publisher:
             saved = None  # no disk has room: if the tracker fails as well, the driver stops
         try:
             if run_id is None:
-                run_id = self._start(run.name, record.config, {})
+                role = record.facts.get("role")
+                run_id = self._start(run.name, record.config, {"role": role} if role else {})
             files = outbox.files_folder(saved) if saved else None
             self.destination().tracker.finish(run_id, record, files, entry.id)
         except TrackerUnavailable as error:
@@ -218,7 +271,8 @@ class Publisher:
         run_id = self._open.pop(key).run_id
         if run_id is not None:
             try:
-                self.destination().tracker.tag(run_id, {"diverged": str(failure.diverged)})
+                outcome = "diverged" if failure.diverged else "failed"
+                self.destination().tracker.tag(run_id, {"diverged": str(failure.diverged), "outcome": outcome})
                 self.destination().tracker.fail(run_id, failure.reason, failure.traceback)
             except TrackerUnavailable as error:
                 self._report_unavailable(error)
@@ -257,7 +311,12 @@ class Publisher:
 
     def waiting_objectives(self) -> dict[str, float]:
         """Return key -> the value to report to Optuna, for each cell whose record waits in the outbox."""
-        return {entry.key: entry.record.history[-1][self.sweep.objective] for _, entry in self._waiting()}
+        cells = [entry for _, entry in self._waiting() if entry.record.facts.get("role") != SEARCH]
+        return {entry.key: entry.record.history[-1][self.sweep.objective] for entry in cells}
+
+    def waiting_count(self) -> int:
+        """Return the number of this sweep's records in the outbox."""
+        return len(self._waiting())
 
     def _report_unavailable(self, error: TrackerUnavailable) -> None:
         """Report that the tracker is out of reach, once until it works again."""
@@ -267,3 +326,25 @@ class Publisher:
                 "or the next run of the study sends them to the tracker"
             )
         self._up = False
+
+
+def _from_record(record: Record) -> RecordedRun:
+    """Return the outcome of a run whose record waits in the outbox."""
+    return RecordedRun(record.history[-1], None, record.pruned_epoch)
+
+
+def _from_row(row: Mapping[Hashable, Any]) -> RecordedRun | None:
+    """Return the outcome of a run in MLflow; None if it has none, as it crashed or was killed.
+
+    Args:
+        row: a row of `Tracker.runs`.
+    """
+    metrics = {str(k).removeprefix("metrics."): v for k, v in row.items() if str(k).startswith("metrics.")}
+    outcome, run_id = row.get("tags.outcome"), str(row["run_id"])
+    if row["status"] == "FINISHED":
+        return RecordedRun(metrics, run_id)
+    if row["status"] == "KILLED" and outcome == "pruned":
+        return RecordedRun(metrics, run_id, int(metrics["pruned/epoch"]))
+    if row["status"] == "FAILED" and outcome == "diverged":
+        return RecordedRun(metrics, run_id, diverged=True, reason=str(row.get("tags.failure", "")))
+    return None

@@ -66,16 +66,37 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
     return parts
 
 
+def capacity() -> int:
+    """Return the bytes of this machine, or of this process's control group if that has a limit."""
+    found = [_physical()]
+    with contextlib.suppress(OSError, ValueError):  # no control group, or a group without a limit ("max")
+        found.append(int((CGROUP / "memory.max").read_text()))
+    return min(found)
+
+
+def _physical() -> int:
+    """Return the bytes of this machine; where the system does not say it, a very large number."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
+
+
+def excess(config: RunConfig, at_once: int) -> float:
+    """Return by how much `at_once` runs exceed this machine's memory, as a share of it; 0 or less if they fit.
+
+    It does not depend on what other programs use now, so it is the same each time.
+    """
+    return sum(estimate_bytes(config).values()) * at_once / capacity() - 1.0
+
+
 def available() -> int:
     """Return the bytes that this process and its children may still allocate."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    found = [_physical()]
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
     with contextlib.suppress(OSError, ValueError):  # no control group, or a group without a limit ("max")
         limit = int((CGROUP / "memory.max").read_text())
         found.append(limit - int((CGROUP / "memory.current").read_text()))
-    return min(found) if found else 2**63
+    return min(found)
 
 
 def require_memory(configs: Iterable[RunConfig], at_once: int = 1) -> None:

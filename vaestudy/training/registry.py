@@ -26,6 +26,7 @@ OPTIMIZERS = (
 
 SCHEDULES = (
     Spec("constant", "vaestudy.training.schedules:constant"),
+    Spec("cosine", "vaestudy.training.schedules:cosine"),
     Spec("iwae", "vaestudy.training.schedules:iwae"),
 )
 

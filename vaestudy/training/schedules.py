@@ -16,6 +16,11 @@ def constant(epoch: int, epochs: int) -> float:
     return 1.0
 
 
+def cosine(epoch: int, epochs: int) -> float:
+    """Return (1 + cos(pi (epoch - 1) / epochs)) / 2, which falls from 1 towards 0. Loshchilov & Hutter 2017."""
+    return (1.0 + math.cos(math.pi * (epoch - 1) / epochs)) / 2.0
+
+
 def iwae(epoch: int, epochs: int) -> float:
     """Return 10^(-i/7) in stage i = 0..7. Burda et al. 2015, section 5.
 

@@ -12,6 +12,7 @@ trace was not recorded. If there is no valid trace, autograd computes the gradie
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any
@@ -23,6 +24,10 @@ try:
     from torch.fx.experimental.proxy_tensor import make_fx
 except ImportError:  # not a stable name of torch
     make_fx = None  # type: ignore[assignment]
+
+CALLS_BEFORE_TRACE = 300
+"""The number of calls with the same shapes after which they are traced. A trace takes the time of some hundred steps,
+so that tracing a short run, or the smaller last minibatch of an epoch, would lose time."""
 
 Function = Callable[..., tuple[Tensor, Tensor]]  # inputs -> (loss, extra)
 Trace = Callable[..., tuple[Tensor, ...]]  # inputs and parameters -> (loss, extra, gradients of the parameters)
@@ -43,33 +48,42 @@ class _Bound(nn.Module):
 
 
 class TracedGradient:
-    """A function with the gradient of its loss, traced where that is possible.
+    """A function with the gradient of its loss, traced where that is possible and worth its time.
 
     A call `gradient(*inputs)` returns what `function(*inputs)` returns, (loss, extra), detached. It also writes the
     loss's gradient to the `grad` of the module's parameters. There is one trace for each combination of input shapes.
+    It is made when these shapes have come often enough.
     """
 
-    def __init__(self, module: nn.Module, function: Function, traced: bool = True) -> None:
+    def __init__(
+        self, module: nn.Module, function: Function, traced: bool = True, calls_before: int | None = None
+    ) -> None:
         """Args:
         module: the module to whose parameters the gradient refers.
         function: inputs -> (loss, extra). It must use nothing that changes from call to call except its inputs and the
             parameters of `module`. It may store values only in buffers, and must write them in place.
         traced: whether to try tracing at all; if not, autograd computes the gradient.
+        calls_before: the number of calls with the same shapes that autograd computes before they are traced
+            [default: `CALLS_BEFORE_TRACE`].
         """
         self._bound = _Bound(module, function)
         self._names, parameters = zip(*self._bound.named_parameters(), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
         self._is_traced = traced
+        self._calls_before = CALLS_BEFORE_TRACE if calls_before is None else calls_before
         self._traces: dict[tuple[torch.Size, ...], Trace | None] = {}
+        self._calls: Counter[tuple[torch.Size, ...]] = Counter()
         self.description = "autograd"
         """How the gradients are computed, for a run's record."""
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return (loss, extra); write the loss's gradient to the parameters."""
         shapes = tuple(x.shape for x in inputs)
-        if shapes not in self._traces:
-            self._traces[shapes] = self._trace(inputs) if self._is_traced else None
-        trace = self._traces[shapes]
+        if self._is_traced and shapes not in self._traces:
+            self._calls[shapes] += 1
+            if self._calls[shapes] > self._calls_before:
+                self._traces[shapes] = self._trace(inputs)
+        trace = self._traces.get(shapes)
         found = self._by_autograd(*inputs) if trace is None else trace(*inputs, *self._parameters)
         loss, extra, *gradients = found
         for parameter, gradient in zip(self._parameters, gradients, strict=True):

@@ -31,6 +31,12 @@ from vaestudy.training.traced_gradient import TracedGradient
 FIT_IMAGES = 1_000  # images per pass when the optimal scale is fitted
 
 OnEpoch = Callable[[int, Metrics], None]
+"""A function that is called after each epoch with its number, from 1, and its metrics. To end the run there, it raises
+`StopTraining`."""
+
+
+class StopTraining(Exception):
+    """Raised by an `OnEpoch` function to end the training after the epoch of the call."""
 
 
 @dataclass
@@ -50,6 +56,8 @@ class TrainResult:
     """How torch was set up (`training/backend.py`)."""
     gradient_description: str = ""
     """How a step's gradient was computed: traced or by autograd (`training/traced_gradient.py`)."""
+    stopped: bool = False
+    """Whether `on_epoch` ended the training before its last epoch. The model is then not finished."""
 
 
 def train(
@@ -64,7 +72,7 @@ def train(
         config: a resolved configuration (`vaestudy.data.datasets.resolve`).
         data: the images of the configuration; only train and valid are used.
         on_epoch: called after each epoch with its number, from 1, and its metrics; bounds are in nats per image. It is
-            called again for epochs that a checkpoint restores.
+            called again for epochs that a checkpoint restores. If it raises `StopTraining`, the training ends.
         checkpoint_store: where checkpoints are written. If it contains a checkpoint, training continues from it, with
             the same bits as without the interruption. None: no checkpoints.
 
@@ -87,11 +95,20 @@ def train(
         if config.gradient_images:
             result.gradients |= gradient_noise.measure_gradient_noise(model, images, stage)
 
+    def ends(epoch: int, metrics: Metrics) -> bool:
+        try:
+            on_epoch(epoch, metrics)
+        except StopTraining:
+            result.stopped = epoch < epochs
+        return result.stopped
+
     if checkpoint_store is not None:
-        _resume(checkpoint_store, result, milestones, len(images), optimizer, on_epoch)
+        _resume(checkpoint_store, result, milestones, len(images), optimizer, ends)
     if not result.history:
         measure("start")
     for epoch in range(len(result.history) + 1, epochs + 1):
+        if result.stopped:
+            break
         for group in optimizer.param_groups:
             group["lr"] = rate * schedule(epoch, epochs)
         milestones.start()
@@ -105,15 +122,15 @@ def train(
         if epoch == 1:
             measure("epoch_1")
         result.history.append(metrics)
-        on_epoch(epoch, metrics)
-        if checkpoint_store is not None and checkpoint_store.is_due():
+        if not ends(epoch, metrics) and checkpoint_store is not None and checkpoint_store.is_due():
             extra = {"history": result.history, "train_seconds": milestones.seconds}
             extra |= {"along": milestones.metrics, "gradients": result.gradients}
             checkpoint_store.save(checkpoint.Checkpoint(epoch, checkpoint.state_tensors(model, optimizer), extra))
     model.eval()
-    # An optimal scale is fitted to the train images and then fixed, so that scored images never influence it.
-    model.likelihood.fit_scale(lambda: mean_squared_error(model, images))
-    measure("end")
+    if not result.stopped:
+        # An optimal scale is fitted to the train images and then fixed, so that scored images never influence it.
+        model.likelihood.fit_scale(lambda: mean_squared_error(model, images))
+        measure("end")
     result.train_seconds, result.milestones = milestones.seconds, milestones.metrics
     result.gradient_description = gradient.description
     return result
@@ -139,12 +156,13 @@ def _resume(
     milestones: MilestoneRecorder,
     images: int,
     optimizer: optim.Optimizer,
-    on_epoch: OnEpoch,
+    ends: Callable[[int, Metrics], bool],
 ) -> None:
-    """Restore the state of the newest checkpoint, if there is one, and call `on_epoch` for its epochs.
+    """Restore the state of the newest checkpoint, if there is one, and call `ends` for its epochs, until it is true.
 
     Args:
         images: number of train images, N.
+        ends: returns whether the training ends after an epoch.
     """
     if (state := checkpoint_store.load()) is None:
         return
@@ -153,17 +171,18 @@ def _resume(
     result.gradients = state.extra.get("gradients", {})
     for epoch, metrics in enumerate(state.extra["history"], start=1):
         result.history.append(metrics)
-        on_epoch(epoch, metrics)
+        if ends(epoch, metrics):
+            return
 
 
-def make_gradient(model: VAE) -> TracedGradient:
+def make_gradient(model: VAE, calls_before_trace: int | None = None) -> TracedGradient:
     """Return the function that computes the loss and its gradient for one minibatch.
 
     The function takes x [M, P] and eps [L, M, D]. It returns the loss, and the sums of log-likelihood, KL and objective
     over the minibatch: [3], float64. It writes the loss's gradient to the `grad` of the model's parameters.
 
-    The gradient is traced, with two exceptions: a minibatch with so many draws that the decoder runs in chunks, and a
-    likelihood that is computed image by image.
+    After the first `calls_before_trace` calls (by default several hundred) the gradient is traced, with two exceptions:
+    a minibatch with so many draws that the decoder runs in chunks, and a likelihood that is computed image by image.
     """
     config, likelihood = model.config, model.likelihood
     objective = OBJECTIVES.load(config.estimator)
@@ -175,7 +194,8 @@ def make_gradient(model: VAE) -> TracedGradient:
         sums = torch.stack([part.detach() for part in parts]).sum(1, dtype=torch.float64)
         return loss(estimate, config.reduction), sums
 
-    return TracedGradient(model, step, traced=small and not likelihood.image_by_image)
+    traced = small and not likelihood.image_by_image
+    return TracedGradient(model, step, traced, calls_before_trace)
 
 
 def _train_epoch(

@@ -1,0 +1,359 @@
+"""One search: asks Optuna for configurations, and reports to Optuna how their runs ended.
+
+Optuna's states and our tag `outcome` of a trial:
+
+    COMPLETE   complete     all its runs ended; its value is the mean over its seeds
+    COMPLETE   repeated     an earlier trial had the same configuration; nothing was trained (PRUNED if that was pruned)
+    PRUNED     pruned       the pruner ended it early
+    PRUNED     infeasible   its configuration is not valid or needs too much memory; nothing was trained
+    FAIL       diverged     the loss of a run became non-finite
+    FAIL       failed       a run crashed more often than `--retries` allows
+
+A trial counts against the budget unless it is infeasible or failed. A trial that a killed driver left RUNNING goes on
+under its own number: its configuration is in Optuna's storage, its runs are in MLflow, in the outbox or in checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
+from vaestudy.scoring.bounds import Metrics
+from vaestudy.study.levels import Level, level_text
+from vaestudy.study.plan import UNSCORED, Arm
+from vaestudy.study.search import NO_PRUNER, OBJECTIVES, SEED_PRUNER, Search
+from vaestudy.study.search_space import Choices, FloatRange, IntRange, ask_levels, candidate
+from vaestudy.sweep.samplers import distribution, level_from_stored, make_pruner, make_sampler, stored
+
+COUNTED = ("complete", "repeated", "pruned", "diverged")
+"""Outcomes that count against the budget."""
+MOST_INFEASIBLE = 1_000
+"""The number of infeasible trials after which a search ends: a space may have no feasible configuration."""
+DECLARED = "declared"
+"""The attribute of Optuna's study with the declaration that its trials were made under."""
+
+Constraints = Callable[[RunConfig], dict[str, float]]
+"""A function that returns the constraints of a configuration: name -> a number that is above 0 if it is violated."""
+
+
+@dataclass
+class OpenTrial:
+    """A trial whose runs are under way."""
+
+    trial: Trial
+    name: str
+    """The searched fields as text."""
+    configs: list[RunConfig]
+    """The configurations of its runs, one for each seed."""
+    values: list[list[float]] = field(default_factory=list)
+    """The objectives of the runs that have ended."""
+    epochs: int = 0
+    """The epochs of the runs that have ended."""
+    run_ids: list[str] = field(default_factory=list)
+    followers: list[Trial] = field(default_factory=list)
+    """Later trials with the same configuration. They get the same outcome."""
+
+    @property
+    def next_config(self) -> RunConfig:
+        """Return the configuration of the run that is to be executed next, or is under way."""
+        return self.configs[len(self.values)]
+
+
+class ArmSearch:
+    """The search of one arm.
+
+    Args:
+        arm: the arm.
+        search: the declaration of the search.
+        study: Optuna's study of the arm.
+        constraints: returns the constraints of a configuration.
+
+    Raises:
+        BadInput: the trials in `study` were made under another declaration.
+    """
+
+    def __init__(self, arm: Arm, search: Search, study: optuna.Study, constraints: Constraints) -> None:
+        self.arm, self.search, self.study, self._constraints = arm, search, study, constraints
+        self._base = arm.base.with_changes(**UNSCORED)
+        self._distributions = {name: distribution(d) for name, d in search.space.items()}
+        self.open: dict[int, OpenTrial] = {}
+        self.crashed = 0
+        """Number of trials that failed since this driver began; they are not replaced at once."""
+        self._require_same_declaration()
+
+    @property
+    def epochs_per_run(self) -> int:
+        """Return the number of epochs of a run that is not pruned."""
+        return self._base.epochs or 1
+
+    @property
+    def judges_epochs(self) -> bool:
+        """Return whether the pruner compares epochs, so that a run waits for its answer after each."""
+        return self.search.pruner not in (NO_PRUNER, SEED_PRUNER)
+
+    def _require_same_declaration(self) -> None:
+        """Store the declaration with the trials, or raise if they were made under another one."""
+        own = self.search.model_dump(mode="json", exclude={"trials", "epochs", "per_arm"})
+        declared = {**own, "base": self._base.model_dump(mode="json")}
+        earlier = self.study.user_attrs.get(DECLARED)
+        if earlier is None:
+            self.study.set_user_attr(DECLARED, json.dumps(declared, sort_keys=True))
+            return
+        before = json.loads(earlier)
+        # A search that is older than a field of the configuration was made with what is now its default.
+        before["base"] = RunConfig().model_dump(mode="json") | before["base"]
+        if differing := [name for name in declared if before.get(name) != declared[name]]:
+            head, count = f"search {self.arm.name}".strip(), len(self.trials())
+            raise BadInput(
+                f"{head}: its {count} trials were made under another declaration (differs in: {', '.join(differing)}); "
+                "--fresh starts anew and keeps them"
+            )
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials, by number."""
+        return self.study.get_trials(deepcopy=False)
+
+    def counted(self) -> list[FrozenTrial]:
+        """Return the trials that count against the budget and lie within it, by number."""
+        ended = [trial for trial in self.trials() if trial.state.is_finished()]
+        found = [trial for trial in ended if trial.user_attrs.get("outcome") in COUNTED]
+        return found if self.search.trials is None else found[: self.search.trials]
+
+    def epochs_spent(self) -> int:
+        """Return the number of epochs that finished trials have trained."""
+        return sum(int(trial.user_attrs.get("epochs", 0)) for trial in self.trials())
+
+    def has_budget(self) -> bool:
+        """Return whether the budget allows another trial beside those that are open."""
+        if self.search.trials is not None:
+            followers = sum(len(trial.followers) for trial in self.open.values())
+            if len(self.counted()) + len(self.open) + followers + self.crashed >= self.search.trials:
+                return False
+        if self.search.epochs is None:
+            return True
+        each = self.epochs_per_run * self.search.seeds
+        return self.epochs_spent() + (len(self.open) + 1) * each <= self.search.epochs
+
+    def has_open_trials(self) -> bool:
+        """Return whether a killed driver left trials RUNNING."""
+        return any(not trial.state.is_finished() for trial in self.trials())
+
+    def ask(self) -> OpenTrial | None:
+        """Return a new trial whose runs must be executed, or None if the budget is used up.
+
+        Trials that need no run, as they are infeasible or repeat another trial, are closed on the way.
+
+        Raises:
+            BadInput: the search has found `MOST_INFEASIBLE` infeasible configurations.
+        """
+        while self.has_budget():
+            known = self.trials()
+            self._require_some_feasible(known)
+            self.study.sampler = make_sampler(self.search, len(known))
+            if (opened := self._open(self.study.ask(), known)) is not None:
+                return opened
+        return None
+
+    def _require_some_feasible(self, known: Sequence[FrozenTrial]) -> None:
+        """Raise if the space has hardly any feasible configuration."""
+        reasons = [t.user_attrs["reason"] for t in known if t.user_attrs.get("outcome") == "infeasible"]
+        if len(reasons) >= MOST_INFEASIBLE:
+            raise BadInput(
+                f"search: {len(reasons)} configurations of its space are infeasible; the last: {reasons[-1]}"
+            )
+
+    def _open(self, trial: Trial, known: Sequence[FrozenTrial]) -> OpenTrial | None:
+        """Complete a trial's configuration; return it if its runs must be executed.
+
+        Args:
+            trial: a RUNNING trial. What it lacks of its parameters is asked for.
+            known: the other trials.
+        """
+        levels = ask_levels(self.search.space, self._base, lambda name, _: self._suggest(trial, name))
+        name = ", ".join(f"{field}={_short_text(value)}" for field, value in levels.items())
+        trial.set_user_attr("name", name)
+        try:
+            config = candidate(self._base, levels)
+        except BadInput as error:
+            trial.set_constraint("undefined", 1.0)
+            self._close(trial, "infeasible", TrialState.PRUNED, reason=str(error))
+            return None
+        limits = {"undefined": 0.0} | self._constraints(config)
+        for limit, value in limits.items():
+            trial.set_constraint(limit, value)
+        if violated := [limit for limit, value in limits.items() if value > 0]:
+            self._close(trial, "infeasible", TrialState.PRUNED, reason=f"violates the limit of {violated[0]}")
+            return None
+        configs = [config.with_changes(seed=seed) for seed in self.search.trial_seeds]
+        opened = OpenTrial(trial, name, configs)
+        trial.set_user_attr("keys", (keys := [config.key for config in configs]))
+        for other in self.open.values():
+            if [config.key for config in other.configs] == keys:
+                other.followers.append(trial)
+                return None
+        for earlier in known:
+            if earlier.user_attrs.get("keys") == keys and earlier.user_attrs.get("outcome") in ("complete", "pruned"):
+                self._repeat(trial, earlier)
+                return None
+        self.open[trial.number] = opened
+        return opened
+
+    def _suggest(self, trial: Trial, name: str) -> Level:
+        """Return the value of a field in a trial; the sampler proposes it if the trial has none yet."""
+        dimension = self.search.space[name]
+        if isinstance(dimension, FloatRange):
+            return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+        if isinstance(dimension, IntRange):
+            return trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+        assert isinstance(dimension, Choices)
+        chosen = trial.suggest_categorical(name, [stored(level) for level in dimension.levels])
+        return level_from_stored(self.search.space, name, chosen)
+
+    def adopt(self) -> list[OpenTrial]:
+        """Take over the trials that a killed driver left RUNNING; return those whose runs must be executed or found."""
+        found = []
+        known = self.trials()
+        for frozen in known:
+            if frozen.state != TrialState.RUNNING:
+                continue
+            complete = "keys" in frozen.user_attrs
+            # A trial with all its parameters needs no sampler; one without gets the sampler that it would have had.
+            self.study.sampler = RandomSampler(seed=0) if complete else make_sampler(self.search, frozen.number)
+            others = [trial for trial in known if trial.number != frozen.number]
+            if (opened := self._open(Trial(self.study, frozen._trial_id), others)) is not None:
+                found.append(opened)
+        return found
+
+    def judge(self, opened: OpenTrial, epoch: int, metrics: Metrics) -> bool:
+        """Report the objective after an epoch of a trial's run; return whether the pruner ends the run there."""
+        if len(self.search.objectives) > 1 or self.search.seeds > 1:
+            return False
+        opened.trial.report(metrics[self.search.objectives[0]], epoch)
+        if not self.judges_epochs or epoch >= self.epochs_per_run:
+            return False
+        return bool(opened.trial.should_prune())
+
+    def run_ended(self, opened: OpenTrial, metrics: Mapping[str, float], epochs: int, run_id: str | None) -> bool:
+        """Record that a run of a trial ended after its last epoch; return whether the trial has ended too.
+
+        Args:
+            opened: the trial.
+            metrics: the metrics of the last epoch.
+            epochs: the number of epochs of the run.
+            run_id: the run in MLflow, if the tracker could be used.
+        """
+        opened.values.append([metrics[name] for name in self.search.objectives])
+        opened.epochs += epochs
+        opened.run_ids += [run_id] if run_id else []
+        left = len(opened.configs) - len(opened.values)
+        if self.search.pruner == SEED_PRUNER:
+            opened.trial.report(opened.values[-1][0], len(opened.values) - 1)
+            if left and opened.trial.should_prune():
+                self._end(opened, "pruned", TrialState.PRUNED, saved=left * self.epochs_per_run)
+                return True
+        if left:
+            return False
+        self._end(
+            opened, "complete", TrialState.COMPLETE, [statistics.fmean(run) for run in zip(*opened.values, strict=True)]
+        )
+        return True
+
+    def run_pruned(self, opened: OpenTrial, epoch: int, run_id: str | None) -> None:
+        """Record that the pruner ended a trial's run after an epoch, which ends the trial."""
+        opened.epochs += epoch
+        opened.run_ids += [run_id] if run_id else []
+        self._end(opened, "pruned", TrialState.PRUNED, saved=self.epochs_per_run - epoch, pruned_epoch=epoch)
+
+    def run_failed(self, opened: OpenTrial, reason: str, diverged: bool, run_id: str | None) -> None:
+        """Record that a run of a trial diverged, or crashed for the last time, which ends the trial."""
+        opened.run_ids += [run_id] if run_id else []
+        self.crashed += not diverged
+        self._end(opened, "diverged" if diverged else "failed", TrialState.FAIL, reason=reason)
+
+    def _end(
+        self, opened: OpenTrial, outcome: str, state: TrialState, values: list[float] | None = None,
+        saved: int = 0, **attributes: Any,
+    ) -> None:  # fmt: skip
+        """Close an open trial and those that follow it."""
+        del self.open[opened.trial.number]
+        about = {"run_ids": opened.run_ids, "epochs": opened.epochs, "epochs_saved": saved} | attributes
+        self._close(opened.trial, outcome, state, values, **about)
+        frozen = next(trial for trial in self.trials() if trial.number == opened.trial.number)
+        for follower in opened.followers:
+            self._repeat(follower, frozen)
+
+    def _repeat(self, trial: Trial, earlier: FrozenTrial) -> None:
+        """Close a trial with the outcome of an earlier one with the same configuration."""
+        outcome = "repeated" if earlier.state in (TrialState.COMPLETE, TrialState.PRUNED) else "failed"
+        if len(self.search.objectives) == 1:
+            for step, value in earlier.intermediate_values.items():
+                trial.report(value, step)
+        values = list(earlier.values) if earlier.state == TrialState.COMPLETE and earlier.values else None
+        about = {"same_as": earlier.number, "run_ids": earlier.user_attrs.get("run_ids", []), "epochs": 0}
+        if reason := earlier.user_attrs.get("reason"):
+            about["reason"] = reason
+            outcome = earlier.user_attrs["outcome"]
+        self._close(trial, outcome, earlier.state, values, **about)
+
+    def _close(
+        self, trial: Trial, outcome: str, state: TrialState, values: list[float] | None = None, **attributes: Any
+    ) -> None:
+        """Set a trial's attributes, then its state, which comes last: a trial with a state is complete."""
+        for name, value in ({"outcome": outcome} | attributes).items():
+            trial.set_user_attr(name, value)
+        self.study.tell(trial, values, state)
+
+    def best(self) -> FrozenTrial | None:
+        """Return the best complete trial within the budget, the earliest of equals; None if there is none."""
+        if len(self.search.objectives) > 1:
+            return None
+        complete = [trial for trial in self.counted() if trial.state == TrialState.COMPLETE and trial.value is not None]
+        sign = 1 if OBJECTIVES[self.search.objectives[0]] == "maximize" else -1
+        return max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
+
+    def best_levels(self) -> dict[str, Level] | None:
+        """Return the searched fields of the best trial; None if there is none."""
+        if (trial := self.best()) is None:
+            return None
+        return {name: level_from_stored(self.search.space, name, trial.params[name]) for name in self.search.space
+                if name in trial.params}  # fmt: skip
+
+
+def open_study(storage: Any, name: str, search: Search, epochs: int) -> optuna.Study:
+    """Return Optuna's study of a search; create it if it does not exist.
+
+    Args:
+        storage: Optuna's storage.
+        name: the name of Optuna's study.
+        search: the declaration of the search.
+        epochs: the number of epochs of a run that is not pruned.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=[StudyDirection[OBJECTIVES[metric].upper()] for metric in search.objectives],
+        load_if_exists=True,
+        sampler=RandomSampler(seed=0),
+        pruner=make_pruner(search, epochs),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(list(search.objectives))
+    return study
+
+
+def _short_text(value: Level) -> str:
+    """Return a level as text for a name. The trial's parameters have all digits."""
+    return f"{value:.3g}" if isinstance(value, float) else level_text(value)

@@ -1,0 +1,147 @@
+"""Optuna's samplers, pruners and distributions, made from the declaration of a search.
+
+**Seeds.** A sampler is made anew for each trial, with a seed that is derived from the seed of the search and the
+trial's number. So a search that was killed proposes the same configurations as one that was not. Optuna's samplers keep
+what else they need in the storage. Only the quasi-random sequence of `QMCSampler` has one seed for all trials: its
+points must be of one sequence.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import warnings
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.samplers import BaseSampler, RandomSampler
+
+from vaestudy.study.levels import Level, level_text
+from vaestudy.study.search import Search
+from vaestudy.study.search_space import FloatRange, IntRange, Space
+
+STARTUP_TRIALS = 10
+"""Number of random trials before a sampler or the median pruner uses what it has seen."""
+
+
+def make_sampler(search: Search, number: int) -> BaseSampler:
+    """Return the sampler for one trial.
+
+    Args:
+        search: the declaration of the search.
+        number: the trial's number.
+    """
+    seed = _seed(search.seed, number)
+    conditional = any(dimension.when for dimension in search.space.values()) or "likelihood" in search.space
+    few = min(STARTUP_TRIALS, max(2, (search.trials or STARTUP_TRIALS) // 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        match search.sampler:
+            case "TPESampler":
+                return optuna.samplers.TPESampler(
+                    seed=seed, multivariate=True, group=conditional, constant_liar=True, n_startup_trials=few
+                )
+            case "GPSampler":
+                return optuna.samplers.GPSampler(
+                    seed=seed,
+                    n_startup_trials=few,
+                    independent_sampler=RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
+                )
+            case "CmaEsSampler":
+                return optuna.samplers.CmaEsSampler(
+                    seed=seed, independent_sampler=RandomSampler(seed=seed), warn_independent_sampling=False
+                )
+            case "QMCSampler":
+                return optuna.samplers.QMCSampler(
+                    seed=_seed(search.seed, 0),
+                    scramble=True,
+                    independent_sampler=RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
+                )
+            case "NSGAIISampler":
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(search))
+    return RandomSampler(seed=seed)
+
+
+def _population(search: Search) -> int:
+    """Return the size of a generation: such that there are about five generations, and 10 to 50 trials in each."""
+    return min(50, max(10, (search.trials or 50) // 5))
+
+
+def _seed(seed: int, number: int) -> int:
+    """Return the seed of a trial's sampler."""
+    return int.from_bytes(hashlib.sha256(f"sampler/{seed}/{number}".encode()).digest()[:4], "big")
+
+
+def make_pruner(search: Search, epochs: int) -> BasePruner:
+    """Return the pruner of a search.
+
+    Args:
+        search: the declaration of the search.
+        epochs: the number of epochs of a run that is not pruned.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        match search.pruner:
+            case "HyperbandPruner":
+                return SeededHyperband(search.seed, epochs)
+            case "MedianPruner":
+                few = min(STARTUP_TRIALS, max(2, (search.trials or STARTUP_TRIALS) // 4))
+                return MedianPruner(n_startup_trials=few, n_warmup_steps=1)
+            case "WilcoxonPruner":
+                return WilcoxonPruner(p_threshold=0.1)
+    return NopPruner()
+
+
+class SeededHyperband(HyperbandPruner):
+    """Optuna's Hyperband, with brackets that depend on the seed of the search and not on the study's name.
+
+    Optuna hashes the study's name and the trial's number. Then the same search under another name, such as that of the
+    next generation of a sweep, would prune other trials.
+
+    Args:
+        seed: the seed of the search.
+        epochs: the number of epochs of a run that is not pruned.
+    """
+
+    def __init__(self, seed: int, epochs: int) -> None:
+        super().__init__(min_resource=1, max_resource=epochs, reduction_factor=3)
+        self._seed = seed
+
+    def _get_bracket_id(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
+        """Return the bracket of a trial."""
+        if not self._pruners:
+            return 0
+        rest = binascii.crc32(f"{self._seed}_{trial.number}".encode()) % self._total_trial_allocation_budget
+        for bracket, budget in enumerate(self._trial_allocation_budgets):
+            rest -= budget
+            if rest < 0:
+                return bracket
+        raise AssertionError("the budgets of the brackets sum to the total")
+
+
+def distribution(dimension: Any) -> BaseDistribution:
+    """Return Optuna's distribution of a dimension. A choice that is a list is stored as text."""
+    if isinstance(dimension, FloatRange):
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, IntRange):
+        return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+    return CategoricalDistribution([stored(level) for level in dimension.levels])
+
+
+def stored(level: Level) -> Any:
+    """Return a level as Optuna stores it."""
+    return level_text(level) if isinstance(level, tuple) else level
+
+
+def level_from_stored(space: Space, field: str, value: Any) -> Level:
+    """Return the level that Optuna stored as a value of a parameter."""
+    dimension = space[field]
+    if isinstance(dimension, FloatRange | IntRange):
+        level: Level = value
+        return level
+    return next(level for level in dimension.levels if stored(level) == value and type(stored(level)) is type(value))
