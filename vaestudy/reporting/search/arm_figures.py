@@ -1,0 +1,261 @@
+"""Figures of tuned arms, one line for each: the best so far, the expected best, and the best over each searched field.
+
+With many arms there is a panel for each level of the first factor. Values in nats of different families of likelihoods
+never share a panel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from optuna.trial import FrozenTrial
+
+import optuna
+from vaestudy.config.registry import LIKELIHOODS
+from vaestudy.reporting.search.drawing import FieldAxis, field_axes, heading, house_style, value_label, visible_range
+from vaestudy.reporting.search.expected_best import curve, independence_note
+from vaestudy.reporting.search.outcomes import best_trial, sign_of, trials_with_value
+from vaestudy.reporting.search.searched import Searched
+
+MOST_LINES = 8
+"""The largest number of arms in one panel."""
+MOST_COLUMNS = 4
+BINS = 8
+"""The number of parts of a range, on its own scale, in each of which the best trial is drawn."""
+FEW_VALUES = 12
+"""A range of whole numbers with at most so many of them is not divided."""
+LINES = tuple(
+    zip(
+        ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F"),
+        ("o", "s", "^", "D", "v", "P", "X", "*"),
+        ("-", "--", "-.", ":", "-", "--", "-.", ":"),
+        strict=True,
+    )
+)
+"""Colour (of Okabe and Ito; the last is darker than theirs), marker and style of each line of a panel."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Some arms that are drawn together."""
+
+    title: str
+    arms: dict[str, str]
+    """Name of an arm -> its label in the panel."""
+    family: str
+
+
+def family_of(arm: str, searched: Searched) -> str:
+    """Return the family of an arm's likelihood."""
+    levels = levels_of(arm)
+    return str(LIKELIHOODS[levels.get("likelihood", str(searched.base.get("likelihood", "bernoulli")))].family)
+
+
+def levels_of(arm: str) -> dict[str, str]:
+    """Return the levels in the name of an arm: factor -> the level as text."""
+    return dict(part.split("=", 1) for part in arm.split(", ")) if arm else {}
+
+
+def panels_of(searched: Searched) -> list[Panel]:
+    """Return the panels of a figure with a line for each arm."""
+    arms = list(searched.studies)
+    families = {family_of(arm, searched) for arm in arms}
+    if len(arms) <= MOST_LINES and len(families) == 1:
+        return [Panel("", {arm: arm for arm in arms}, *families)]
+    found: list[Panel] = []
+    groups: dict[tuple[str, str], list[str]] = {}
+    for arm in arms:
+        first = arm.partition(", ")[0]
+        groups.setdefault((family_of(arm, searched), first), []).append(arm)
+    if max(map(len, groups.values())) == 1:  # one factor
+        groups = {}
+        for arm in arms:
+            groups.setdefault((family := family_of(arm, searched), f"{family} likelihoods"), []).append(arm)
+    for (family, title), members in groups.items():
+        for start in range(0, len(members), MOST_LINES):
+            chosen = members[start : start + MOST_LINES]
+            labels = {arm: arm.removeprefix(f"{title}, ") for arm in chosen}
+            found.append(Panel(title, labels, family))
+    return found
+
+
+def _grid(panels: list[Panel], rows: int) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with one panel for each of `panels` in each of `rows` blocks: (figure, block -> panels)."""
+    columns = min(MOST_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    most = max(len(panel.arms) for panel in panels)
+    size = (4.3 * columns, (2.9 + 0.19 * most) * lines * rows + 0.9) if len(panels) > 1 else (8.0, 4.6 * rows + 1.6)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines * rows, columns, squeeze=False)
+    blocks = []
+    for row in range(rows):
+        flat = list(grid[row * lines : (row + 1) * lines].flatten())
+        for ax in flat[len(panels) :]:
+            ax.remove()
+        blocks.append(flat[: len(panels)])
+    return figure, blocks
+
+
+def _finish(ax: Axes, panel: Panel, searched: Searched, limits: dict[str, tuple[float, float]], left: bool) -> None:
+    """Set the title, the legend, the limits and the label of a panel."""
+    ax.set_ylim(limits[panel.family])
+    if panel.title:
+        ax.set_title(panel.title, fontsize=10)
+    if left:
+        ax.set_ylabel(value_label(searched.search.objectives[0]).replace(", ", ",\n"))
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linestyle=style, markersize=5, label=label)
+        for label, (colour, marker, style) in zip(panel.arms.values(), LINES, strict=False)
+    ]
+    ax.legend(handles=handles, fontsize=8, frameon=True, framealpha=0.85, edgecolor="none", loc="upper center",
+              bbox_to_anchor=(0.5, -0.19), ncols=1 if max(map(len, panel.arms.values())) > 26 else 2)  # fmt: skip
+
+
+def _limits(searched: Searched, drawn: Iterable[tuple[str, Iterable[float]]]) -> dict[str, tuple[float, float]]:
+    """Return the limits of the vertical axis for each family: all arms of a family have the same.
+
+    Args:
+        searched: the searches.
+        drawn: an arm and the values that are drawn for it, several times.
+    """
+    values: dict[str, list[float]] = {}
+    for arm, mine in drawn:
+        values.setdefault(family_of(arm, searched), []).extend(value for value in mine if math.isfinite(value))
+    sign = sign_of(next(iter(searched.studies.values())))
+    return {family: visible_range(mine or [0.0], sign) for family, mine in values.items()}
+
+
+def _with_value(searched: Searched) -> dict[str, optuna.Study]:
+    """Return the searches in which some trial has a value, if the arms have searches of their own and one objective."""
+    if not searched.search.per_arm or len(searched.search.objectives) > 1:
+        return {}
+    return {arm: study for arm, study in searched.studies.items() if trials_with_value(study)}
+
+
+def best_so_far(searched: Searched) -> Figure | None:
+    """The best objective that each arm's search had found by each trial, one line an arm."""
+    if not (studies := _with_value(searched)):
+        return None
+    curves = {arm: _best_so_far(study) for arm, study in studies.items()}
+    panels = panels_of(searched)
+    limits = _limits(searched, ((arm, values) for arm, (_, values) in curves.items()))
+    with house_style():
+        figure, (axes,) = _grid(panels, 1)
+        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+            for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
+                if arm in curves:
+                    ax.step(*curves[arm], where="post", color=colour, linestyle=style, marker=marker, markersize=4.5,
+                            markevery=max(1, len(curves[arm][0]) // 12), linewidth=1.5)  # fmt: skip
+            ax.set_xlabel("trials of the arm")
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
+        heading(figure, searched, "best objective so far in the search of each arm; one seed a trial"
+                if searched.search.seeds == 1 else "best objective so far in the search of each arm")  # fmt: skip
+    return figure
+
+
+def _best_so_far(study: optuna.Study) -> tuple[list[int], list[float]]:
+    """Return (number of trials, best value so far), from the first trial with a value to the last of all."""
+    complete = trials_with_value(study)
+    best = list(itertools.accumulate((t.values[0] for t in complete), max if sign_of(study) > 0 else min))
+    numbers = [trial.number + 1 for trial in complete]
+    if (last := len(study.get_trials(deepcopy=False))) > numbers[-1]:
+        numbers, best = [*numbers, last], [*best, best[-1]]
+    return numbers, best
+
+
+def expected_best_by_trials(searched: Searched) -> Figure | None:
+    """The expected best objective after n trials, one line an arm, with the standard error."""
+    if not (studies := _with_value(searched)):
+        return None
+    curves = {arm: expected_curve(study) for arm, study in studies.items()}
+    panels = panels_of(searched)
+    limits = _limits(searched, ((arm, means) for arm, (means, _) in curves.items()))
+    with house_style():
+        figure, (axes,) = _grid(panels, 1)
+        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+            for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
+                if arm not in curves:
+                    continue
+                means, errors = curves[arm]
+                n = np.arange(1, len(means) + 1)
+                ax.plot(n, means, color=colour, linestyle=style, marker=marker, markersize=4.5, linewidth=1.5,
+                        markevery=max(1, len(n) // 12))  # fmt: skip
+                ax.fill_between(n, means - errors, means + errors, color=colour, alpha=0.15, linewidth=0)
+            ax.set_xlabel("n, trials")
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
+        exact = "" if searched.search.sampler == "RandomSampler" else f". {independence_note(searched.search.sampler)}"
+        heading(
+            figure, searched, "expected best objective after n trials (Tang et al. 2020, unbiased); bands: ± 1 standard "
+            f"error over repeated searches{exact}",
+        )  # fmt: skip
+    return figure
+
+
+def expected_curve(study: optuna.Study) -> tuple[Any, Any]:
+    """Return (expected best, its standard error) of a search for n = 1 to its number of finished trials."""
+    sign = sign_of(study)
+    total = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    means, errors = curve([sign * trial.values[0] for trial in trials_with_value(study)], total)
+    return sign * means, errors
+
+
+def isolation(searched: Searched) -> Figure | None:
+    """The best objective at each value of each searched field, one line an arm; grey: the edges of the range."""
+    studies = _with_value(searched)
+    axes = {field: axis for study in studies.values() for field, axis in field_axes(study).items()}
+    if not axes:
+        return None
+    points = {(arm, field): best_along(study, axis) for arm, study in studies.items() for field, axis in axes.items()}
+    panels = panels_of(searched)
+    limits = _limits(searched, ((arm, [value for _, value in found]) for (arm, _), found in points.items()))
+    with house_style():
+        figure, blocks = _grid(panels, len(axes))
+        for (field, axis), block in zip(axes.items(), blocks, strict=True):
+            for index, (ax, panel) in enumerate(zip(block, panels, strict=True)):
+                axis.scale(ax)
+                for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
+                    if not (found := points.get((arm, field))):
+                        continue
+                    low, high = limits[panel.family]
+                    x, y = zip(*found, strict=True)
+                    ax.plot(x, np.clip(y, low, high), color=colour, marker=marker, markersize=5, linestyle=style,
+                            linewidth=1.4)  # fmt: skip
+                    best = best_trial(studies[arm])
+                    if best is not None and field in best.params:
+                        ax.plot(axis.position(best.params[field]), best.values[0], color=colour, marker="o",
+                                markersize=12, markerfacecolor="none", markeredgewidth=1.4)  # fmt: skip
+                _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
+        heading(
+            figure, searched, "best trial at each value, or in each of "
+            f"{BINS} parts of a range; ring: the arm's best; grey: the edges of the range",
+        )  # fmt: skip
+    return figure
+
+
+def best_along(study: optuna.Study, axis: FieldAxis) -> list[tuple[float, float]]:
+    """Return the best trial at each value of a field, or in each part of its range: (position, value) in order."""
+    groups: dict[float, list[FrozenTrial]] = {}
+    for trial in trials_with_value(study):
+        if axis.field in trial.params:
+            groups.setdefault(_part(axis, trial.params[axis.field]), []).append(trial)
+    sign = sign_of(study)
+    best = [max(group, key=lambda trial: sign * trial.values[0]) for _, group in sorted(groups.items())]
+    return [(axis.position(trial.params[axis.field]), trial.values[0]) for trial in best]
+
+
+def _part(axis: FieldAxis, value: Any) -> float:
+    """Return the value itself, or the number of the part of the range in which it lies."""
+    if axis.choices:
+        return axis.position(value)
+    whole = isinstance(value, int) and axis.distribution.high - axis.distribution.low < FEW_VALUES
+    return float(value) if whole else float(min(BINS - 1, int(BINS * axis.unit(value))))

@@ -1,0 +1,178 @@
+"""What the figures of a search share: headings, limits of axes, and the axes of searched fields."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+
+from vaestudy.reporting.search.outcomes import OUTCOMES, outcome_of, trials_with_value
+from vaestudy.reporting.search.searched import Searched
+from vaestudy.study.search_space import EDGE
+
+LETTERS_AN_INCH = 13
+RANGE_SHOWN = 4.0
+"""The part of the values that is drawn: from the best down to this multiple of the distance of the median from it."""
+SEED_NAMES = ("seed",)
+"""Parameters that are no choice, and are in no figure."""
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with the grid and the letters of the other figures of a study."""
+    with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.9):
+        yield
+
+
+def heading(figure: Figure, searched: Searched, description: str) -> None:
+    """Write the heading of a figure: the question, the sweep and a description, in lines that fit."""
+    quick = "   QUICK LOOK, NOT A RESULT" if searched.quick else ""
+    width = max(30, int(figure.get_figwidth() * LETTERS_AN_INCH))
+    lines = [searched.study.question, f"{searched.sweep}: {description}{quick}"]
+    figure.suptitle("\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines), fontsize=11)
+
+
+def value_label(metric: str) -> str:
+    """Return the label of an axis of an objective."""
+    name = {"valid/elbo": "validation ELBO", "valid/log_likelihood": "validation log-lik.", "valid/kl": "validation KL"}
+    return f"{name.get(metric, metric)}, nats per image"
+
+
+def visible_range(values: Sequence[float], sign: float) -> tuple[float, float]:
+    """Return the limits of an axis of objectives.
+
+    The best value is always inside. Values that are much worse than the median are outside: with them, the trials that
+    matter would look the same.
+
+    Args:
+        values: one or more values.
+        sign: 1 if larger values are better, else -1.
+    """
+    ordered = sorted(sign * value for value in values if math.isfinite(value))
+    best, median = ordered[-1], ordered[len(ordered) // 2]
+    worst = max(ordered[0], best - RANGE_SHOWN * (best - median)) if best > median else ordered[0]
+    room = 0.06 * (best - worst) or 0.01 * abs(best) or 1.0
+    low, high = sorted((sign * (worst - room), sign * (best + room)))
+    return low, high
+
+
+def limit_values(ax: Axes, values: Sequence[float], sign: float) -> tuple[float, float]:
+    """Set the limits of a vertical axis of objectives, say how many values lie outside, and return the limits."""
+    low, high = visible_range(values, sign)
+    ax.set_ylim(low, high)
+    if outside := sum(not low <= value <= high for value in values):
+        ax.text(0.01, 0.02 if sign > 0 else 0.98, f"{outside} beyond the axis, drawn at its edge", color="0.35",
+                fontsize=8, transform=ax.transAxes, va="bottom" if sign > 0 else "top")  # fmt: skip
+    return low, high
+
+
+def outcome_handles(trials: Sequence[FrozenTrial]) -> list[Line2D]:
+    """Return an entry of a legend for each outcome among the trials, with their number."""
+    found = [outcome_of(trial) for trial in trials]
+    return [
+        Line2D([], [], linestyle="none", color=look.colour, marker=look.marker, markersize=7, label=f"{name} ({count})")
+        for name, look in OUTCOMES.items()
+        if (count := found.count(name))
+    ]
+
+
+def draw_outcomes(ax: Axes, trials: Sequence[FrozenTrial], x: Sequence[float], y: Sequence[float]) -> None:
+    """Draw a point for each trial, in the colour and with the marker of its outcome."""
+    for name, look in OUTCOMES.items():
+        mine = [i for i, trial in enumerate(trials) if outcome_of(trial) == name]
+        if mine:
+            edge = {} if look.marker == "x" else {"edgecolors": "white", "linewidths": 0.6}
+            ax.scatter([x[i] for i in mine], [y[i] for i in mine], s=42, color=look.colour, marker=look.marker,
+                       zorder=3, clip_on=False, **edge)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FieldAxis:
+    """The axis of one searched field: a range of numbers, on its own scale, or choices."""
+
+    field: str
+    distribution: Any
+
+    @property
+    def choices(self) -> list[str]:
+        """Return the choices as text; [] for a range."""
+        d = self.distribution
+        return [str(choice) for choice in d.choices] if isinstance(d, CategoricalDistribution) else []
+
+    @property
+    def log(self) -> bool:
+        """Return whether the range is logarithmic."""
+        return bool(getattr(self.distribution, "log", False))
+
+    def unit(self, value: Any) -> float:
+        """Return where a value lies in the range, from 0 to 1 on the range's own scale."""
+        if self.choices:
+            return self.choices.index(str(value)) / max(1, len(self.choices) - 1)
+        low, high, at = (float(v) for v in (self.distribution.low, self.distribution.high, value))
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low) if high > low else 0.5
+
+    def value(self, unit: float) -> float:
+        """Return the number at a place in a range, from 0 to 1 on the range's own scale."""
+        low, high = float(self.distribution.low), float(self.distribution.high)
+        return math.exp(math.log(low) + unit * math.log(high / low)) if self.log else low + unit * (high - low)
+
+    def position(self, value: Any) -> float:
+        """Return where a value is drawn on an axis that `scale` made."""
+        return float(self.choices.index(str(value))) if self.choices else float(value)
+
+    def scale(self, ax: Axes, which: Literal["x", "y"] = "x", edges: bool = True) -> None:
+        """Set the label, the scale, the ticks and the limits of an axis.
+
+        Args:
+            ax: the panel.
+            which: the horizontal or the vertical axis.
+            edges: whether the outer parts of a range, which count as its edges, are grey.
+        """
+        axis = ax.xaxis if which == "x" else ax.yaxis
+        axis.set_label_text(self.field)
+        limits = ax.set_xlim if which == "x" else ax.set_ylim
+        if self.choices:
+            axis.set_ticks(range(len(self.choices)), self.choices)
+            limits(-0.5, len(self.choices) - 0.5)
+            if which == "x" and sum(map(len, self.choices)) > 24:
+                ax.tick_params(axis="x", labelrotation=30)
+            return
+        if self.log:
+            (ax.set_xscale if which == "x" else ax.set_yscale)("log")
+            axis.set_minor_formatter("") if self.distribution.high / self.distribution.low >= 30 else None  # type: ignore[arg-type]
+        limits(self.value(-0.03), self.value(1.03))
+        if edges:
+            span = ax.axvspan if which == "x" else ax.axhspan
+            for low, high in ((-0.03, EDGE), (1 - EDGE, 1.03)):
+                span(self.value(low), self.value(high), color="0.5", alpha=0.13, linewidth=0, zorder=0)
+
+
+def field_axes(study: optuna.Study) -> dict[str, FieldAxis]:
+    """Return the axis of each field that trials were asked for, in the order of the space: field -> axis."""
+    found: dict[str, Any] = {}
+    for trial in study.get_trials(deepcopy=False):
+        for name, distribution in trial.distributions.items():
+            if name not in SEED_NAMES and isinstance(
+                distribution, FloatDistribution | IntDistribution | CategoricalDistribution
+            ):
+                found[name] = distribution  # the newest: a search that goes on may have another range
+    return {name: FieldAxis(name, distribution) for name, distribution in found.items()}
+
+
+def valued(study: optuna.Study, objective: int = 0) -> tuple[list[FrozenTrial], list[float]]:
+    """Return the trials that have a final value, and their values of one objective."""
+    trials = trials_with_value(study)
+    return trials, [trial.values[objective] for trial in trials]
