@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from optuna.trial import FrozenTrial
 
-import optuna
 from vaestudy.config.registry import LIKELIHOODS
-from vaestudy.reporting.search.drawing import FieldAxis, field_axes, heading, house_style, value_label, visible_range
+from vaestudy.reporting.search.drawing import (
+    FieldAxis,
+    field_axes,
+    heading,
+    house_style,
+    value_label,
+    visible_range,
+    whole_ticks,
+)
 from vaestudy.reporting.search.expected_best import curve, independence_note
 from vaestudy.reporting.search.outcomes import best_trial, sign_of, trials_with_value
 from vaestudy.reporting.search.searched import Searched
@@ -32,7 +39,7 @@ BINS = 8
 """The number of parts of a range, on its own scale, in each of which the best trial is drawn."""
 FEW_VALUES = 12
 """A range of whole numbers with at most so many of them is not divided."""
-LINES = tuple(
+LINES: tuple[tuple[str, str, Literal["-", "--", "-.", ":"]], ...] = tuple(
     zip(
         ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F"),
         ("o", "s", "^", "D", "v", "P", "X", "*"),
@@ -89,10 +96,11 @@ def panels_of(searched: Searched) -> list[Panel]:
 
 def _grid(panels: list[Panel], rows: int) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with one panel for each of `panels` in each of `rows` blocks: (figure, block -> panels)."""
-    columns = min(MOST_COLUMNS, len(panels))
+    columns = min(MOST_COLUMNS, math.ceil(math.sqrt(len(panels))))
     lines = -(-len(panels) // columns)
     most = max(len(panel.arms) for panel in panels)
-    size = (4.3 * columns, (2.9 + 0.19 * most) * lines * rows + 0.9) if len(panels) > 1 else (8.0, 4.6 * rows + 1.6)
+    below = 0.0 if _have_same_lines(panels) else 0.2 * most
+    size = (4.3 * columns, (2.9 + below) * lines * rows + 1.3) if len(panels) > 1 else (8.0, 4.2 * rows + 1.8)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(lines * rows, columns, squeeze=False)
     blocks = []
@@ -104,33 +112,54 @@ def _grid(panels: list[Panel], rows: int) -> tuple[Figure, list[list[Axes]]]:
     return figure, blocks
 
 
-def _finish(ax: Axes, panel: Panel, searched: Searched, limits: dict[str, tuple[float, float]], left: bool) -> None:
-    """Set the title, the legend, the limits and the label of a panel."""
-    ax.set_ylim(limits[panel.family])
+def _have_same_lines(panels: list[Panel]) -> bool:
+    """Return whether all panels have the same lines, so that one legend serves all."""
+    return len({tuple(panel.arms.values()) for panel in panels}) == 1
+
+
+def _finish(ax: Axes, panel: Panel, panels: list[Panel], searched: Searched, limits: tuple[float, float]) -> None:
+    """Set the title, the limits and the label of a panel, and its legend, or the one legend of all panels."""
+    ax.set_ylim(limits)
     if panel.title:
         ax.set_title(panel.title, fontsize=10)
-    if left:
+    if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
         ax.set_ylabel(value_label(searched.search.objectives[0]).replace(", ", ",\n"))
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=style, markersize=5, label=label)
         for label, (colour, marker, style) in zip(panel.arms.values(), LINES, strict=False)
     ]
-    ax.legend(handles=handles, fontsize=8, frameon=True, framealpha=0.85, edgecolor="none", loc="upper center",
-              bbox_to_anchor=(0.5, -0.19), ncols=1 if max(map(len, panel.arms.values())) > 26 else 2)  # fmt: skip
+    longest = max(map(len, panel.arms.values()))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    if not _have_same_lines(panels):
+        ax.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2),
+                  ncols=1 if longest > 26 else 2)  # fmt: skip
+    elif not figure.legends:
+        columns = max(1, int(figure.get_figwidth() / (0.6 + 0.085 * longest)))
+        figure.legend(handles=handles, loc="outside lower center", frameon=False, ncols=columns)
 
 
-def _limits(searched: Searched, drawn: Iterable[tuple[str, Iterable[float]]]) -> dict[str, tuple[float, float]]:
-    """Return the limits of the vertical axis for each family: all arms of a family have the same.
+def _limits(panel: Panel, drawn: dict[str, list[float]], sign: float) -> tuple[float, float]:
+    """Return the limits of a panel's vertical axis. The best value of each arm is inside.
 
     Args:
-        searched: the searches.
-        drawn: an arm and the values that are drawn for it, several times.
+        panel: the panel.
+        drawn: arm -> the values that are drawn for it.
+        sign: 1 if larger values are better, else -1.
     """
-    values: dict[str, list[float]] = {}
-    for arm, mine in drawn:
-        values.setdefault(family_of(arm, searched), []).extend(value for value in mine if math.isfinite(value))
-    sign = sign_of(next(iter(searched.studies.values())))
-    return {family: visible_range(mine or [0.0], sign) for family, mine in values.items()}
+    mine = [[sign * value for value in drawn.get(arm, ()) if math.isfinite(value)] for arm in panel.arms]
+    bests = [max(values) for values in mine if values]
+    if not bests:
+        return 0.0, 1.0
+    low, high = visible_range(sorted(value for values in mine for value in values), 1.0)
+    low = min(low, min(bests) - 0.06 * (high - min(bests)))
+    low, high = sorted((sign * low, sign * high))
+    return low, high
+
+
+def _own_scales(panels: list[Panel]) -> str:
+    """Return what the heading says about the scales of several panels."""
+    return "; each panel has a scale of its own" if len(panels) > 1 else ""
 
 
 def _with_value(searched: Searched) -> dict[str, optuna.Study]:
@@ -141,24 +170,23 @@ def _with_value(searched: Searched) -> dict[str, optuna.Study]:
 
 
 def best_so_far(searched: Searched) -> Figure | None:
-    """The best objective that each arm's search had found by each trial, one line an arm."""
+    """Draw the best objective that each arm's search had found by each trial, one line an arm."""
     if not (studies := _with_value(searched)):
         return None
     curves = {arm: _best_so_far(study) for arm, study in studies.items()}
     panels = panels_of(searched)
-    limits = _limits(searched, ((arm, values) for arm, (_, values) in curves.items()))
+    drawn, sign = {arm: values for arm, (_, values) in curves.items()}, sign_of(next(iter(studies.values())))
     with house_style():
         figure, (axes,) = _grid(panels, 1)
-        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+        for ax, panel in zip(axes, panels, strict=True):
             for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
                 if arm in curves:
                     ax.step(*curves[arm], where="post", color=colour, linestyle=style, marker=marker, markersize=4.5,
                             markevery=max(1, len(curves[arm][0]) // 12), linewidth=1.5)  # fmt: skip
             ax.set_xlabel("trials of the arm")
-            ax.xaxis.get_major_locator().set_params(integer=True)
-            _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
-        heading(figure, searched, "best objective so far in the search of each arm; one seed a trial"
-                if searched.search.seeds == 1 else "best objective so far in the search of each arm")  # fmt: skip
+            whole_ticks(ax)
+            _finish(ax, panel, panels, searched, _limits(panel, drawn, sign))
+        heading(figure, searched, f"best objective so far in the search of each arm{_own_scales(panels)}")
     return figure
 
 
@@ -173,15 +201,15 @@ def _best_so_far(study: optuna.Study) -> tuple[list[int], list[float]]:
 
 
 def expected_best_by_trials(searched: Searched) -> Figure | None:
-    """The expected best objective after n trials, one line an arm, with the standard error."""
+    """Draw the expected best objective after n trials, one line an arm, with the standard error."""
     if not (studies := _with_value(searched)):
         return None
     curves = {arm: expected_curve(study) for arm, study in studies.items()}
     panels = panels_of(searched)
-    limits = _limits(searched, ((arm, means) for arm, (means, _) in curves.items()))
+    drawn, sign = {arm: list(means) for arm, (means, _) in curves.items()}, sign_of(next(iter(studies.values())))
     with house_style():
         figure, (axes,) = _grid(panels, 1)
-        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+        for ax, panel in zip(axes, panels, strict=True):
             for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
                 if arm not in curves:
                     continue
@@ -191,12 +219,12 @@ def expected_best_by_trials(searched: Searched) -> Figure | None:
                         markevery=max(1, len(n) // 12))  # fmt: skip
                 ax.fill_between(n, means - errors, means + errors, color=colour, alpha=0.15, linewidth=0)
             ax.set_xlabel("n, trials")
-            ax.xaxis.get_major_locator().set_params(integer=True)
-            _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
+            whole_ticks(ax)
+            _finish(ax, panel, panels, searched, _limits(panel, drawn, sign))
         exact = "" if searched.search.sampler == "RandomSampler" else f". {independence_note(searched.search.sampler)}"
         heading(
-            figure, searched, "expected best objective after n trials (Tang et al. 2020, unbiased); bands: ± 1 standard "
-            f"error over repeated searches{exact}",
+            figure, searched, "expected best objective after n trials (Tang et al. 2020, unbiased); bands: ± 1 "
+            f"standard error over repeated searches{_own_scales(panels)}{exact}",
         )  # fmt: skip
     return figure
 
@@ -210,23 +238,26 @@ def expected_curve(study: optuna.Study) -> tuple[Any, Any]:
 
 
 def isolation(searched: Searched) -> Figure | None:
-    """The best objective at each value of each searched field, one line an arm; grey: the edges of the range."""
+    """Draw the best objective at each value of each searched field, one line an arm; grey: the edges of the range."""
     studies = _with_value(searched)
     axes = {field: axis for study in studies.values() for field, axis in field_axes(study).items()}
     if not axes:
         return None
     points = {(arm, field): best_along(study, axis) for arm, study in studies.items() for field, axis in axes.items()}
     panels = panels_of(searched)
-    limits = _limits(searched, ((arm, [value for _, value in found]) for (arm, _), found in points.items()))
+    sign, drawn = sign_of(next(iter(studies.values()))), dict[str, list[float]]()
+    for (arm, _), found in points.items():
+        drawn.setdefault(arm, []).extend(value for _, value in found)
     with house_style():
         figure, blocks = _grid(panels, len(axes))
         for (field, axis), block in zip(axes.items(), blocks, strict=True):
-            for index, (ax, panel) in enumerate(zip(block, panels, strict=True)):
+            for ax, panel in zip(block, panels, strict=True):
                 axis.scale(ax)
+                low, high = limits = _limits(panel, drawn, sign)
                 for arm, (colour, marker, style) in zip(panel.arms, LINES, strict=False):
-                    if not (found := points.get((arm, field))):
+                    found = points.get((arm, field), [])
+                    if not found:
                         continue
-                    low, high = limits[panel.family]
                     x, y = zip(*found, strict=True)
                     ax.plot(x, np.clip(y, low, high), color=colour, marker=marker, markersize=5, linestyle=style,
                             linewidth=1.4)  # fmt: skip
@@ -234,10 +265,10 @@ def isolation(searched: Searched) -> Figure | None:
                     if best is not None and field in best.params:
                         ax.plot(axis.position(best.params[field]), best.values[0], color=colour, marker="o",
                                 markersize=12, markerfacecolor="none", markeredgewidth=1.4)  # fmt: skip
-                _finish(ax, panel, searched, limits, left=index % MOST_COLUMNS == 0)
+                _finish(ax, panel, panels, searched, limits)
         heading(
             figure, searched, "best trial at each value, or in each of "
-            f"{BINS} parts of a range; ring: the arm's best; grey: the edges of the range",
+            f"{BINS} parts of a range; ring: the arm's best; grey: the edges of the range{_own_scales(panels)}",
         )  # fmt: skip
     return figure
 

@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
@@ -21,9 +22,10 @@ from vaestudy.reporting.search.outcomes import OUTCOMES, outcome_of, trials_with
 from vaestudy.reporting.search.searched import Searched
 from vaestudy.study.search_space import EDGE
 
-LETTERS_AN_INCH = 13
+LETTERS_AN_INCH = 11.5
 RANGE_SHOWN = 4.0
 """The part of the values that is drawn: from the best down to this multiple of the distance of the median from it."""
+MOST_TICKS = 5
 SEED_NAMES = ("seed",)
 """Parameters that are no choice, and are in no figure."""
 
@@ -72,8 +74,7 @@ def limit_values(ax: Axes, values: Sequence[float], sign: float) -> tuple[float,
     low, high = visible_range(values, sign)
     ax.set_ylim(low, high)
     if outside := sum(not low <= value <= high for value in values):
-        ax.text(0.01, 0.02 if sign > 0 else 0.98, f"{outside} beyond the axis, drawn at its edge", color="0.35",
-                fontsize=8, transform=ax.transAxes, va="bottom" if sign > 0 else "top")  # fmt: skip
+        ax.set_title(f"{outside} beyond the axis, at its edge", loc="right", fontsize=8, color="0.35")
     return low, high
 
 
@@ -92,9 +93,14 @@ def draw_outcomes(ax: Axes, trials: Sequence[FrozenTrial], x: Sequence[float], y
     for name, look in OUTCOMES.items():
         mine = [i for i, trial in enumerate(trials) if outcome_of(trial) == name]
         if mine:
-            edge = {} if look.marker == "x" else {"edgecolors": "white", "linewidths": 0.6}
-            ax.scatter([x[i] for i in mine], [y[i] for i in mine], s=42, color=look.colour, marker=look.marker,
-                       zorder=3, clip_on=False, **edge)  # fmt: skip
+            ax.scatter([x[i] for i in mine], [y[i] for i in mine], s=42, marker=look.marker, facecolors=look.colour,
+                       edgecolors=look.colour if look.marker == "x" else "white",
+                       linewidths=1.5 if look.marker == "x" else 0.6, zorder=3, clip_on=False)  # fmt: skip
+
+
+def whole_ticks(ax: Axes) -> None:
+    """Put the ticks of the horizontal axis at whole numbers."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 @dataclass(frozen=True)
@@ -145,19 +151,32 @@ class FieldAxis:
         axis.set_label_text(self.field)
         limits = ax.set_xlim if which == "x" else ax.set_ylim
         if self.choices:
-            axis.set_ticks(range(len(self.choices)), self.choices)
+            long = which == "x" and sum(map(len, self.choices)) > 24
+            axis.set_ticks(range(len(self.choices)), [c.replace("-", "-\n") if long else c for c in self.choices])
             limits(-0.5, len(self.choices) - 0.5)
-            if which == "x" and sum(map(len, self.choices)) > 24:
+            if long and len(self.choices) > 3:
                 ax.tick_params(axis="x", labelrotation=30)
             return
         if self.log:
             (ax.set_xscale if which == "x" else ax.set_yscale)("log")
-            axis.set_minor_formatter("") if self.distribution.high / self.distribution.low >= 30 else None  # type: ignore[arg-type]
+            ticks = log_ticks(float(self.distribution.low), float(self.distribution.high))
+            axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_ticks([], minor=True)
         limits(self.value(-0.03), self.value(1.03))
         if edges:
             span = ax.axvspan if which == "x" else ax.axhspan
             for low, high in ((-0.03, EDGE), (1 - EDGE, 1.03)):
                 span(self.value(low), self.value(high), color="0.5", alpha=0.13, linewidth=0, zorder=0)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or the powers alone if these are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [tick for power in powers for step in steps if low <= (tick := step * 10.0**power) <= high]
+        if len(ticks) <= MOST_TICKS:
+            break
+    return ticks
 
 
 def field_axes(study: optuna.Study) -> dict[str, FieldAxis]:

@@ -2,7 +2,7 @@
 
 The best of a search rises with its budget, so searches are compared at the same number of trials. The estimator is the
 mean, over all subsets of n of the N trials, of the best trial in the subset (without replacement). It is unbiased for
-trials that are drawn independently (Tang et al. 2020, Showing Your Work Doesn't Always Work, eq. 7); the estimator of
+trials that are drawn independently (Tang et al. 2020, Showing Your Work Doesn't Always Work); the estimator of
 Dodge et al. 2019 draws with replacement, and is too low.
 
 A trial that was pruned, failed, diverged or infeasible has no value. It is never the best, but counts as one of the n;
@@ -36,7 +36,7 @@ def expected_best(values: Sequence[float], total: int, n: int) -> float:
     """
     if not values:
         return math.nan
-    ranks = total - len(values) + np.arange(1, len(values) + 1)  # the trials without a value have the lowest ranks
+    ranks = total - len(values) + np.arange(1.0, len(values) + 1)  # the trials without a value have the lowest ranks
     weights = _weights(ranks, total, n)
     return float(np.sort(np.asarray(values, dtype=float)) @ weights / weights.sum())
 
@@ -91,6 +91,6 @@ def independence_note(sampler: str) -> str:
             "and its standard error is rather too large."
         )
     return (
-        f"The estimator requires trials that are drawn independently. Those of {sampler} are not exchangeable, as later "
-        "trials are chosen by earlier ones: read the value as a description of this one search, not as an expectation."
+        f"The estimator requires trials that are drawn independently. Those of {sampler} are not exchangeable, as "
+        "later trials are chosen by earlier ones: the value describes this one search, and is no expectation over others."
     )

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.tri import Triangulation
+from matplotlib.tri import LinearTriInterpolator, Triangulation
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial
 
-import optuna
 from vaestudy.reporting.search.drawing import (
     SEED_NAMES,
     draw_outcomes,
@@ -40,6 +40,9 @@ BLOCKS = 10
 """The number of parts of the trials, each of which is left out once for the standard errors of importances."""
 FEWEST_FOR_ERRORS = 2 * BLOCKS
 FEWEST_FOR_CONTOUR = 6
+GRID = 120
+COLOURS = {1.0: "cividis_r", -1.0: "cividis"}
+"""The colours of values by what is better, larger (1) or smaller ones (-1): the best are dark."""
 EVALUATORS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "fANOVA": (lambda: FanovaImportanceEvaluator(seed=0), "#0072B2", ""),
     "PED-ANOVA": (PedAnovaImportanceEvaluator, "#E69F00", "//"),
@@ -48,7 +51,7 @@ EVALUATORS: dict[str, tuple[Callable[[], Any], str, str]] = {
 
 
 def importances(searched: Searched) -> Figure | None:
-    """How much of the objective's variation each field explains, by fANOVA, and for the best tenth, by PED-ANOVA."""
+    """Draw how much of the objective's variation each field explains, by fANOVA, and for the best tenth, by PED-ANOVA."""
     study = searched.studies.get("")
     found = {} if study is None else {name: importances_by(study, name) for name in EVALUATORS}
     if study is None or not (found := {name: table for name, table in found.items() if len(table)}):
@@ -109,9 +112,7 @@ def _always_asked(trials: list[FrozenTrial]) -> list[str]:
     return [name for name in names if all(name in t.params for t in trials)]
 
 
-def _importances(
-    study: optuna.Study, trials: list[FrozenTrial], fields: list[str], estimator: str
-) -> dict[str, float]:
+def _importances(study: optuna.Study, trials: list[FrozenTrial], fields: list[str], estimator: str) -> dict[str, float]:
     """Return the importance of each field, from some of the trials of a study and their first objective."""
     sign = sign_of(study)
     part = optuna.create_study(direction="minimize")
@@ -132,7 +133,7 @@ def _importances(
 
 
 def slices(searched: Searched) -> Figure | None:
-    """The objective against each searched field, one panel a field; grey: the edges of the range."""
+    """Draw the objective against each searched field, one panel a field; grey: the edges of the range."""
     study = searched.studies.get("")
     if study is None or not (axes := field_axes(study)) or not (trials := valued(study)[0]):
         return None
@@ -176,7 +177,7 @@ def _spread(positions: list[float], choices: list[str]) -> list[float]:
 
 
 def parallel_coordinates(searched: Searched) -> Figure | None:
-    """All fields side by side, one line a trial in the colour of its value; the best trial is the thick line."""
+    """Draw all fields side by side, one line a trial in the colour of its value; the best trial is the thick line."""
     study = searched.studies.get("")
     if study is None or len(axes := field_axes(study)) < 2 or not (trials := valued(study)[0]):
         return None
@@ -189,18 +190,29 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
         ax = figure.subplots()
         ordered = sorted(trials, key=lambda trial: sign * trial.values[0])  # the best are drawn last, on top
         lines = [
-            [(x, axis.unit(t.params[name]) if name in t.params else math.nan) for x, (name, axis) in enumerate(axes.items())]
+            [
+                (x, axis.unit(t.params[name]) if name in t.params else math.nan)
+                for x, (name, axis) in enumerate(axes.items())
+            ]
             for t in ordered
         ]
-        colours = LineCollection(lines, cmap="cividis" if sign > 0 else "cividis_r", norm=Normalize(low, high), alpha=0.85,
+        colours = LineCollection(lines, cmap=COLOURS[sign], norm=Normalize(low, high), alpha=0.85,
                                  linewidths=[3.4 if t is best else 1.3 for t in ordered])  # fmt: skip
         colours.set_array(np.array([t.values[0] for t in ordered]))
         ax.add_collection(colours)
         alone = [(x, y) for line in lines for i, (x, y) in enumerate(line) if _is_alone([p[1] for p in line], i)]
         if alone:
-            ax.scatter(*zip(*alone, strict=True), s=14, color="0.3", zorder=3)
+            ax.scatter([x for x, _ in alone], [y for _, y in alone], s=14, color="0.3", zorder=3)
         if best is not None:
-            ax.scatter(*zip(*lines[-1], strict=True), s=70, marker="*", color="black", zorder=4, clip_on=False)
+            ax.scatter(
+                [x for x, _ in lines[-1]],
+                [y for _, y in lines[-1]],
+                s=70,
+                marker="*",
+                color="black",
+                zorder=4,
+                clip_on=False,
+            )
         for x, axis in enumerate(axes.values()):
             ax.axvline(x, color="0.4", linewidth=1, zorder=1)
             ticks = axis.choices or [f"{axis.value(u):.3g}" for u in (0.0, 0.5, 1.0)]
@@ -213,8 +225,14 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
         ax.grid(visible=False)
         for side in ax.spines.values():
             side.set_visible(False)
-        figure.colorbar(colours, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max")
-        missing = "; a line is broken where a field is not asked for" if any(math.isnan(y) for l in lines for _, y in l) else ""
+        figure.colorbar(
+            colours, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max"
+        )
+        missing = (
+            "; a line is broken where a field is not asked for"
+            if any(math.isnan(y) for line in lines for _, y in line)
+            else ""
+        )
         heading(figure, searched, f"one line a trial with a value, stars: the best{missing}")
     return figure
 
@@ -226,7 +244,7 @@ def _is_alone(heights: list[float], index: int) -> bool:
 
 
 def contour(searched: Searched) -> Figure | None:
-    """The objective over the two fields that matter most: the trials, and between them a linear interpolation."""
+    """Draw the objective over the two fields that matter most: the trials, and an interpolation between them."""
     study = searched.studies.get("")
     if study is None:
         return None
@@ -247,13 +265,15 @@ def contour(searched: Searched) -> Figure | None:
         second.scale(ax, "y", edges=False)
         x = _spread([first.position(t.params[first.field]) for t in trials], first.choices)
         y = _spread([second.position(t.params[second.field]) for t in trials], second.choices)
-        norm, cmap = Normalize(low, high), "cividis" if sign > 0 else "cividis_r"
+        norm, cmap = Normalize(low, high), COLOURS[sign]
         filled = not (first.choices or second.choices) and _fill(ax, first, second, trials, low, high, cmap)
         points = ax.scatter(x, y, c=np.clip(values, low, high), norm=norm, cmap=cmap, s=60, edgecolors="white",
                             linewidths=1, zorder=3, clip_on=False)  # fmt: skip
         best = max(range(len(trials)), key=lambda i: sign * values[i])
         ax.plot(x[best], y[best], marker="*", markersize=17, color="black", markeredgecolor="white", zorder=4)
-        figure.colorbar(points, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max")
+        figure.colorbar(
+            points, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max"
+        )
         between = "; colours between them: interpolated" if filled else ""
         heading(figure, searched, f"the two most important fields; points: trials, star: the best{between}")
     return figure
@@ -265,7 +285,9 @@ def most_important(study: optuna.Study, count: int) -> list[str]:
     known = pd.concat([table for table in tables if len(table)], axis=1) if any(map(len, tables)) else None
     if known is None:
         return list(field_axes(study))[:count]
-    return [str(name) for name in known.fillna(0.0).mean(axis=1).sort_values(ascending=False, kind="stable").index[:count]]
+    return [
+        str(name) for name in known.fillna(0.0).mean(axis=1).sort_values(ascending=False, kind="stable").index[:count]
+    ]
 
 
 def _fill(ax: Axes, first: Any, second: Any, trials: list[FrozenTrial], low: float, high: float, cmap: str) -> bool:
@@ -277,8 +299,9 @@ def _fill(ax: Axes, first: Any, second: Any, trials: list[FrozenTrial], low: flo
         return False
     values = pd.Series(np.clip([t.values[0] for t in trials], low, high)).groupby([u.round(6), v.round(6)]).mean()
     u, v = (np.array(values.index.get_level_values(i)) for i in (0, 1))
-    x, y = ([axis.value(at) for at in places] for axis, places in ((first, u), (second, v)))
-    triangles = Triangulation(u, v).triangles  # made on the ranges' own scales
-    ax.tricontourf(Triangulation(x, y, triangles), values.to_numpy(), levels=np.linspace(low, high, 13), cmap=cmap,
-                   alpha=0.55, extend="both")  # fmt: skip
+    between = LinearTriInterpolator(Triangulation(u, v), values.to_numpy())  # on the ranges' own scales
+    grid = np.linspace(0, 1, GRID)
+    x, y = ([axis.value(at) for at in grid] for axis in (first, second))
+    ax.contourf(x, y, between(*np.meshgrid(grid, grid)), levels=np.linspace(low, high, 13), cmap=cmap, alpha=0.6,
+                extend="both")  # fmt: skip
     return True

@@ -1,4 +1,4 @@
-"""Figures of one search along its way: the objective by trial, the learning curves, the workers' time, and the front."""
+"""Figures of one search as it went on: the objective by trial, learning curves, the workers' time, and the front."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
+import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from optuna.trial import FrozenTrial
 
-import optuna
 from vaestudy.reporting.search.drawing import (
     draw_outcomes,
     heading,
@@ -23,6 +23,7 @@ from vaestudy.reporting.search.drawing import (
     outcome_handles,
     value_label,
     valued,
+    whole_ticks,
 )
 from vaestudy.reporting.search.outcomes import OUTCOMES, best_trial, outcome_of, sign_of
 from vaestudy.reporting.search.searched import Searched
@@ -35,12 +36,12 @@ INSTANT = 0.004
 
 
 def history(searched: Searched) -> Figure | None:
-    """The objective of each trial, with the best so far; below, the trials that have no value."""
+    """Draw the objective of each trial, with the best so far; below, the trials that have no value."""
     study = searched.studies.get("")
     if study is None or not (trials := [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]):
         return None
-    known = [trial for trial in trials if _last_values(trial)]
-    unknown = [trial for trial in trials if not _last_values(trial)]
+    known = valued(study)[0]
+    unknown = [trial for trial in trials if trial not in known]
     panels = len(study.directions) if known else 0
     heights = [4.0] * panels + [0.25 + 0.2 * max(1, len({outcome_of(t) for t in unknown}))] * bool(unknown)
     with house_style():
@@ -55,11 +56,11 @@ def history(searched: Searched) -> Figure | None:
             axes[-1].set_yticks(range(len(rows)), rows)
             axes[-1].set_ylim(len(rows) - 0.5, -0.5)
         axes[-1].set_xlabel("trial")
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        whole_ticks(axes[-1])
         best = [Line2D([], [], color="black", drawstyle="steps-post", label="best so far")] if panels == 1 else []
         figure.legend(handles=outcome_handles(trials) + best, loc="outside lower center", ncols=4, frameon=False)
-        pruned = "; a pruned trial is at its last value" if any(outcome_of(t) == "pruned" for t in known) else ""
-        heading(figure, searched, f"objective by trial, one point a trial{pruned}")
+        below = "; below: trials without a final value" if unknown and known else ""
+        heading(figure, searched, f"objective by trial, one point a trial{below}")
     return figure
 
 
@@ -67,54 +68,40 @@ def _history_panel(
     ax: Axes, searched: Searched, study: optuna.Study, trials: list[FrozenTrial], objective: int
 ) -> None:
     """Draw one objective by trial."""
-    values, sign = [_last_values(trial)[objective] for trial in trials], sign_of(study, objective)
-    low, high = limit_values(ax, valued(study, objective)[1] or values, sign)
+    values, sign = [trial.values[objective] for trial in trials], sign_of(study, objective)
+    low, high = limit_values(ax, values, sign)
     draw_outcomes(ax, trials, [t.number for t in trials], list(np.clip(values, low, high)))
     ax.set_ylabel(value_label(searched.search.objectives[objective]))
     if len(study.directions) == 1:
-        complete, finals = valued(study)
-        numbers = [*(t.number for t in complete), max(t.number for t in study.get_trials(deepcopy=False))]
-        so_far = list(itertools.accumulate(finals, max if sign > 0 else min))
-        if so_far:
-            ax.step(numbers, [*so_far, so_far[-1]], where="post", color="black", linewidth=1.6, zorder=2)
-
-
-def _last_values(trial: FrozenTrial) -> list[float]:
-    """Return a trial's values; of a trial that was pruned, the last value that it reported; [] if it has none."""
-    found = list(trial.values or ())
-    if not found and outcome_of(trial) == "pruned" and trial.intermediate_values:
-        found = [trial.intermediate_values[max(trial.intermediate_values)]]
-    return found if all(map(math.isfinite, found)) else []
+        numbers = [*(t.number for t in trials), max(t.number for t in study.get_trials(deepcopy=False))]
+        so_far = list(itertools.accumulate(values, max if sign > 0 else min))
+        ax.step(numbers, [*so_far, so_far[-1]], where="post", color="black", linewidth=1.6, zorder=2)
 
 
 def learning_curves(searched: Searched) -> Figure | None:
-    """The objective along each trial's training, with the epochs at which trials were pruned."""
+    """Draw the objective along each trial's training, with the epochs at which trials were pruned."""
     study = searched.studies.get("")
-    trials = [] if study is None else [t for t in study.get_trials(deepcopy=False) if t.intermediate_values]
+    trials = [] if study is None else [t for t in study.get_trials(deepcopy=False) if _finite(t.intermediate_values)]
     if study is None or not trials:
         return None
     best, sign = best_trial(study), sign_of(study)
     with house_style():
         figure = Figure(figsize=(8, 5.2), layout="constrained")
         ax = figure.subplots()
-        finite = [v for t in trials for v in t.intermediate_values.values() if math.isfinite(v)]
-        if not finite:
-            return None
-        low, high = limit_values(ax, _shown_curve_values(trials) or finite, sign)
+        ends = [points[max(points)] for trial in trials if (points := _finite(trial.intermediate_values))]
+        low, high = limit_values(ax, ends, sign)
         for trial in trials:
-            look, points = OUTCOMES[outcome_of(trial)], _finite(trial.intermediate_values)
-            if not points:
-                continue
-            steps, values = zip(*sorted(points.items()), strict=True)
+            look = OUTCOMES[outcome_of(trial)]
+            steps, values = zip(*sorted(_finite(trial.intermediate_values).items()), strict=True)
             is_best = best is not None and trial.number == best.number
-            ax.plot(steps, np.clip(values, low, high), color="black" if is_best else look.colour,
-                    linewidth=2.2 if is_best else 0.9, alpha=1.0 if is_best else 0.65, zorder=3 if is_best else 2)  # fmt: skip
-            ax.plot(steps[-1], np.clip(values[-1], low, high), color="black" if is_best else look.colour,
-                    marker=look.marker, markersize=5.5, zorder=4, clip_on=False)  # fmt: skip
+            colour, width, alpha = ("black", 2.2, 1.0) if is_best else (look.colour, 0.9, 0.65)
+            ax.plot(steps, values, color=colour, linewidth=width, alpha=alpha, zorder=3 if is_best else 2)
+            end = float(np.clip(values[-1], low, high))
+            ax.plot(steps[-1], end, color=colour, marker=look.marker, markersize=5.5, zorder=4, clip_on=False)
         by_seed = searched.search.pruner == SEED_PRUNER
         ax.set(xlabel="run of the trial, one a seed" if by_seed else "epoch")
         ax.set_ylabel(value_label(searched.search.objectives[0]))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_ticks(ax)
         handles = outcome_handles(trials)
         if best is not None and best.intermediate_values:
             handles.append(Line2D([], [], color="black", linewidth=2.2, label=f"best, trial {best.number}"))
@@ -129,21 +116,14 @@ def _finite(values: dict[int, float]) -> dict[int, float]:
     return {step: value for step, value in values.items() if math.isfinite(value)}
 
 
-def _shown_curve_values(trials: Sequence[FrozenTrial]) -> list[float]:
-    """Return the last values of the curves, and the middle ones: the very first are far below all others."""
-    found = []
-    for trial in trials:
-        ordered = [value for _, value in sorted(_finite(trial.intermediate_values).items())]
-        found += ordered[len(ordered) // 2 :]
-    return found
-
-
 def timeline(searched: Searched) -> Figure | None:
-    """What each worker did when: one row a worker, a bar for each trial in the colour of its outcome."""
+    """Draw what each worker did when: one row a worker, a bar for each trial in the colour of its outcome."""
     trials = [t for t in searched.trials if t.datetime_start and t.datetime_complete]
     if not trials:
         return None
     clock = _Clock([(t.datetime_start, t.datetime_complete) for t in trials])  # type: ignore[misc]
+    bars: set[str] = set()
+    instants: set[str] = set()
     workers = sorted({int(t.user_attrs.get("worker") or 0) for t in trials})
     with house_style():
         figure = Figure(figsize=(10, 1.9 + 0.55 * len(workers)), layout="constrained")
@@ -153,7 +133,9 @@ def timeline(searched: Searched) -> Figure | None:
             start, end = clock.minutes(trial.datetime_start), clock.minutes(trial.datetime_complete)  # type: ignore[arg-type]
             if end - start < INSTANT * clock.length:
                 ax.plot(start, row, color=look.colour, marker=look.marker, markersize=6, zorder=3)
+                instants.add(outcome_of(trial))
                 continue
+            bars.add(outcome_of(trial))
             ax.barh(row, end - start, left=start, height=0.7, color=look.colour, hatch=look.hatch, edgecolor="white",
                     linewidth=0.8, zorder=2)  # fmt: skip
         for pause in clock.pauses:
@@ -162,11 +144,12 @@ def timeline(searched: Searched) -> Figure | None:
         ax.set_ylim(len(workers) - 0.4, -0.6)
         ax.set(xlabel="minutes since the start", xlim=(0, max(clock.length, 1e-9) * 1.005))
         ax.grid(visible=False, axis="y")
-        found = {outcome_of(t) for t in trials}
         handles = [
             Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=name)
+            if name in bars
+            else Line2D([], [], linestyle="none", color=look.colour, marker=look.marker, label=name)
             for name, look in OUTCOMES.items()
-            if name in found
+            if name in bars | instants
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
         cut = "; dashed: a pause, left out" if clock.pauses else ""
@@ -209,7 +192,7 @@ class _Clock:
 
 
 def front(searched: Searched) -> Figure | None:
-    """Two objectives against each other, with the Pareto front."""
+    """Draw two objectives against each other, with the Pareto front."""
     study = searched.studies.get("")
     if study is None or len(study.directions) != 2 or not (trials := valued(study)[0]):
         return None
@@ -221,7 +204,8 @@ def front(searched: Searched) -> Figure | None:
         x, y = (list(np.clip(valued(study, i)[1], *limits[i])) for i in range(2))
         draw_outcomes(ax, trials, x, y)
         ax.plot([t.values[0] for t in best], [t.values[1] for t in best], color="black", marker="o", markersize=9,
-                markerfacecolor="none", linewidth=1.2, zorder=2, drawstyle="default")  # fmt: skip
+                markerfacecolor="none", linewidth=1.2, zorder=2,
+                drawstyle="steps-pre" if sign_of(study, 0) > 0 else "steps-post")  # fmt: skip
         ax.set(xlim=limits[0], ylim=limits[1])
         ax.set_xlabel(value_label(searched.search.objectives[0]))
         ax.set_ylabel(value_label(searched.search.objectives[1]))

@@ -119,7 +119,9 @@ class Searched:
 
     def _is_cell(self, run: Mapping[Any, Any]) -> bool:
         """Return whether a run is one of a cell: it has declared levels, and is like the base in all else."""
-        levels = {n: {param_text(v) for v in (*vs, *self.study.full.get(n, ()))} for n, vs in self.study.factors.items()}
+        levels = {
+            n: {param_text(v) for v in (*vs, *self.study.full.get(n, ()))} for n, vs in self.study.factors.items()
+        }
         fixed = {n: {param_text(v)} for n, v in self.base.items() if n not in levels and n != "seed"}
         return all(run.get(f"params.{name}") in texts for name, texts in (levels | fixed).items())
 
