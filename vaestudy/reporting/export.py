@@ -24,6 +24,8 @@ from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame
 from vaestudy.reporting.escaping import latex, markdown_cell, markdown_line, one_text_line
 from vaestudy.reporting.figures import arms
+from vaestudy.reporting.search.report import amended, search_figures, search_tables
+from vaestudy.reporting.search.searched import read_searched
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study, level_text
@@ -76,16 +78,30 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
-    notes = ([QUICK_LINE] if quick else []) + ([row["tags.note"]] if row.get("tags.note") else [])
+    quick_lines = [QUICK_LINE] if quick else []
+    notes = quick_lines + ([row["tags.note"]] if row.get("tags.note") else [])
+    files, screens = dict[str, bytes](), list[Screen]()
+    if (searched := read_searched(tracker, row, study)) is not None:
+        study, children = searched.view(children)
     tidy = runs_frame.tidy_runs(children, study) if len(children) else children
+    if searched is not None:
+        files |= search_figures(searched, notes)
+        for name, heading, further in search_tables(searched, tidy, notes):
+            further.full["quick"] = quick
+            files |= _texts(name, further, f"{heading} ({sweep})", quick_lines + further.notes)
+            screens.append(_screen(further, f"{heading} ({sweep})"))
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
-        return Exported(_folder(study, sweep), [Screen(title="no run has finished")], notes)
+        folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
+        return Exported(folder, [Screen(title="no run has finished"), *screens], notes)
     table = summary.summarise(tidy, study)
+    if searched is not None:
+        table = amended(tracker, searched, table, tidy)
     for frame in (table.full, tidy):
         frame["quick"] = quick  # also in the CSV files, which have no notes
     notes += table.notes
     title = f"{study.question} ({sweep})"
-    files, screens = {"tables/runs.csv": _runs_csv(tidy, study).encode()}, [_screen(table, title)]
+    files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
+    screens.insert(0, _screen(table, title))
     # A further table or a figure that fails costs a note, so the study's own table is written after all of them.
     for name in study.tables:
         with noting_failure(f"table {name}", notes):
@@ -93,7 +109,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             if (further := member(tidy, study)) is not None:
                 further.full["quick"] = quick
                 heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
-                files |= _texts(name, further, heading, ([QUICK_LINE] if quick else []) + further.notes)
+                files |= _texts(name, further, heading, quick_lines + further.notes)
                 screens.append(_screen(further, heading))
     for name in study.figures:
         with noting_failure(f"figure {name}", notes):
@@ -103,12 +119,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     files |= _texts("table", table, title, notes)
-    try:
-        folder = _write(files, study, sweep, quick)
-    except OSError as error:
-        place = error.filename or mlruns() / "tables"
-        raise BadInput(f"tables cannot be written to {place}: {error.strerror}") from None
-    tracker.files(parent, files)
+    folder = _write_and_attach(tracker, parent, files, study, sweep, quick)
     totals = _summary(tidy, table)
     tracker.metrics(parent, {k: v for k, v in totals.items() if row.get(f"metrics.{k}") != v})
     _series(tracker, parent, study, table)
@@ -197,6 +208,23 @@ def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Pa
     for name in files:
         shutil.copyfile(folder / Path(name).name, folder.parent / Path(name).name)
     return folder.parent
+
+
+def _write_and_attach(
+    tracker: Tracker, parent: str, files: dict[str, bytes], study: Study, sweep: str, quick: bool
+) -> Path:
+    """Write a sweep's files and attach them to its sweep run; return the folder to show.
+
+    Raises:
+        BadInput: the folder of the tables cannot be written to.
+    """
+    try:
+        folder = _write(files, study, sweep, quick)
+    except OSError as error:
+        place = error.filename or mlruns() / "tables"
+        raise BadInput(f"tables cannot be written to {place}: {error.strerror}") from None
+    tracker.files(parent, files)
+    return folder
 
 
 def _summary(tidy: pd.DataFrame, table: summary.Table) -> dict[str, float]:

@@ -92,5 +92,5 @@ def independence_note(sampler: str) -> str:
         )
     return (
         f"The estimator requires trials that are drawn independently. Those of {sampler} are not exchangeable, as "
-        "later trials are chosen by earlier ones: the value describes this one search, and is no expectation over others."
+        "later trials are chosen by earlier ones: the value describes this one search, and is no expectation."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from vaestudy.reporting.search.drawing import (
@@ -34,6 +33,7 @@ from vaestudy.reporting.search.drawing import (
 )
 from vaestudy.reporting.search.outcomes import best_trial, sign_of, trials_with_value
 from vaestudy.reporting.search.searched import Searched
+from vaestudy.reporting.search.trials import study_in_memory
 
 COLUMNS = 4
 BLOCKS = 10
@@ -43,15 +43,12 @@ FEWEST_FOR_CONTOUR = 6
 GRID = 120
 COLOURS = {1.0: "cividis_r", -1.0: "cividis"}
 """The colours of values by what is better, larger (1) or smaller ones (-1): the best are dark."""
-EVALUATORS: dict[str, tuple[Callable[[], Any], str, str]] = {
-    "fANOVA": (lambda: FanovaImportanceEvaluator(seed=0), "#0072B2", ""),
-    "PED-ANOVA": (PedAnovaImportanceEvaluator, "#E69F00", "//"),
-}
-"""Name of an estimator of importances -> (what makes it, the colour, the hatch)."""
+EVALUATORS = {"fANOVA": ("#0072B2", ""), "PED-ANOVA": ("#E69F00", "//")}
+"""Name of an estimator of importances -> (its colour, its hatch)."""
 
 
 def importances(searched: Searched) -> Figure | None:
-    """Draw how much of the objective's variation each field explains, by fANOVA, and for the best tenth, by PED-ANOVA."""
+    """Draw how important each field is for the objective, by fANOVA and by PED-ANOVA."""
     study = searched.studies.get("")
     found = {} if study is None else {name: importances_by(study, name) for name in EVALUATORS}
     if study is None or not (found := {name: table for name, table in found.items() if len(table)}):
@@ -61,7 +58,7 @@ def importances(searched: Searched) -> Figure | None:
         figure = Figure(figsize=(8, 2.0 + 0.55 * len(fields)), layout="constrained")
         ax = figure.subplots()
         for index, (name, table) in enumerate(found.items()):
-            _, colour, hatch = EVALUATORS[name]
+            colour, hatch = EVALUATORS[name]
             rows = table.reindex(fields)
             y = np.arange(len(fields)) + (index - (len(found) - 1) / 2) * 0.38
             errors = None if rows["error"].isna().all() else rows["error"].to_numpy()
@@ -114,8 +111,11 @@ def _always_asked(trials: list[FrozenTrial]) -> list[str]:
 
 def _importances(study: optuna.Study, trials: list[FrozenTrial], fields: list[str], estimator: str) -> dict[str, float]:
     """Return the importance of each field, from some of the trials of a study and their first objective."""
+    # This imports scikit-learn, which takes half a second: other sweeps should not wait for it.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+
     sign = sign_of(study)
-    part = optuna.create_study(direction="minimize")
+    part = study_in_memory([StudyDirection.MINIMIZE], "part")
     for trial in trials:
         part.add_trial(
             optuna.trial.create_trial(
@@ -126,9 +126,10 @@ def _importances(study: optuna.Study, trials: list[FrozenTrial], fields: list[st
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        make = EVALUATORS[estimator][0]
-        params = fields if estimator == "fANOVA" else None
-        found = get_param_importances(part, evaluator=make(), params=params)
+        if estimator == "fANOVA":
+            found = get_param_importances(part, evaluator=FanovaImportanceEvaluator(seed=0), params=fields)
+        else:
+            found = get_param_importances(part, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(value) for name, value in found.items()}
 
 
@@ -204,20 +205,13 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
         if alone:
             ax.scatter([x for x, _ in alone], [y for _, y in alone], s=14, color="0.3", zorder=3)
         if best is not None:
-            ax.scatter(
-                [x for x, _ in lines[-1]],
-                [y for _, y in lines[-1]],
-                s=70,
-                marker="*",
-                color="black",
-                zorder=4,
-                clip_on=False,
-            )
-        for x, axis in enumerate(axes.values()):
-            ax.axvline(x, color="0.4", linewidth=1, zorder=1)
+            x, y = ([point[i] for point in lines[-1]] for i in (0, 1))
+            ax.scatter(x, y, s=70, marker="*", color="black", zorder=4, clip_on=False)
+        for at, axis in enumerate(axes.values()):
+            ax.axvline(at, color="0.4", linewidth=1, zorder=1)
             ticks = axis.choices or [f"{axis.value(u):.3g}" for u in (0.0, 0.5, 1.0)]
             for index, text in enumerate(ticks):
-                ax.text(x + 0.03, index / max(1, len(ticks) - 1), text, fontsize=8.5, va="center",
+                ax.text(at + 0.03, index / max(1, len(ticks) - 1), text, fontsize=8.5, va="center",
                         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}, zorder=5)  # fmt: skip
         ax.set_xticks(range(len(axes)), [f"{a.field}\n(log)" if a.log else a.field for a in axes.values()])
         ax.tick_params(axis="x", labelrotation=20 if len(axes) > 4 else 0)

@@ -24,6 +24,8 @@ NAMED = 3
 """At most so many reversed pairs are named."""
 RULE = "two arms differ if the 95 % interval over seeds of their difference at the same seed excludes 0, else they tie"
 Arm = tuple[Level, ...]
+Signs = dict[tuple[Arm, Arm], int]
+"""Pair of arms -> 1 if the first has more of a metric, -1 if it has less, 0 if they are tied."""
 
 
 def ranking_note(tracker: Tracker, searched: Searched, tuned: pd.DataFrame) -> str:
@@ -48,20 +50,18 @@ def ranking_note(tracker: Tracker, searched: Searched, tuned: pd.DataFrame) -> s
     return f"{changes_text(before, after, metric, study)} (untuned: sweep {name}; {RULE})."
 
 
-def signs(runs: pd.DataFrame, study: Study, metric: str) -> dict[tuple[Arm, Arm], int]:
+def signs(runs: pd.DataFrame, study: Study, metric: str) -> Signs:
     """Return for each pair of arms whether the first has more (1) or less (-1) of a metric, or they are tied (0)."""
     cells = {arm: cell.set_index("seed")[metric].dropna() for arm, cell in runs_by_cell(runs, study).items()}
     cells = {arm: values for arm, values in cells.items() if len(values)}
-    found = {}
+    found: Signs = {}
     for one, other in itertools.combinations(cells, 2):
         mean, half = interval((cells[one] - cells[other]).dropna())
         found[one, other] = (1 if mean > 0 else -1) if abs(mean) > half else 0
     return found
 
 
-def changes_text(
-    before: dict[tuple[Arm, Arm], int], after: dict[tuple[Arm, Arm], int], metric: str, study: Study
-) -> str:
+def changes_text(before: Signs, after: Signs, metric: str, study: Study) -> str:
     """Return what tuning changes in the ranking by a metric, without a full stop."""
     pairs = [pair for pair in after if pair in before]
     reversals = [(pair, after[pair]) for pair in pairs if before[pair] * after[pair] < 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
@@ -48,7 +48,7 @@ def search_tables(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> I
         runs: the tidy runs; empty if no final run has finished.
         notes: receives the lines.
     """
-    makers = {
+    makers: dict[str, tuple[str, Callable[[], Table | None]]] = {
         "search_space": ("Where in the space the best trial lies", lambda: tables.space_table(searched)),
         "search_spread": ("The spread of each search, and that of seeds", lambda: _spread(searched, runs)),
         "trials": ("The trials of the search", lambda: tables.trials_table(searched)),

@@ -12,9 +12,8 @@ import pandas as pd
 
 from vaestudy.config.presets import PRESETS
 from vaestudy.errors import BadInput
-from vaestudy.reporting.search.outcomes import best_trial
 from vaestudy.reporting.search.trials import TRIALS_FILE, read_trials
-from vaestudy.study.declaration import Study
+from vaestudy.study.declaration import Study, level_text
 from vaestudy.study.search import Search
 from vaestudy.tracking.mlflow_tracker import Tracker, param_text
 
@@ -61,7 +60,7 @@ class Searched:
     def base_won(self) -> bool:
         """Return whether the best configuration is the base itself."""
         best, base = self.final.get("best"), self.final.get("base")
-        return bool(best and base) and set(best["keys"]) == set(base["keys"])
+        return best is not None and base is not None and set(best["keys"]) == set(base["keys"])
 
     @property
     def base_label(self) -> str:
@@ -96,7 +95,7 @@ class Searched:
         if self.search.per_arm:
             return self.study, children[children["tags.config.key"].isin(set().union(*keys.values()))]
         final = children["tags.config.key"].isin(set().union(*keys.values()))
-        cells = [self._is_cell(run) for run in children.to_dict("records")]
+        cells = pd.Series([self._is_cell(run) for run in children.to_dict("records")], index=children.index)
         return self.study, children[~final | cells]
 
     def _compared_study(self) -> Study:
@@ -125,10 +124,25 @@ class Searched:
         fixed = {n: {param_text(v)} for n, v in self.base.items() if n not in levels and n != "seed"}
         return all(run.get(f"params.{name}") in texts for name, texts in (levels | fixed).items())
 
-    def best_levels(self, arm: str = "") -> dict[str, Any]:
-        """Return the levels of the best trial of a search; {} if no trial has a value."""
-        trial = best_trial(self.studies[arm]) if arm in self.studies else None
-        return dict(trial.params) if trial else {}
+    def arm_of(self, runs: pd.DataFrame) -> str | None:
+        """Return the arm to which final runs belong, None if to none."""
+        keys = set(runs["tags.config.key"])
+        return next((arm for arm, own in self.final_keys().items() if keys & own), None)
+
+    def levels_of(self, name: str) -> dict[str, str]:
+        """Return the searched levels of a final configuration as text, in the order of the space.
+
+        Args:
+            name: "best", "base", or the name of an arm.
+        """
+        levels = self.final.get(name, {}).get("levels", {})
+        return {field: level_text(levels[field]) for field in self.search.space if field in levels}
+
+    def is_edge(self, name: str, field: str) -> bool:
+        """Return whether a searched level of a final configuration lies at an edge of the space."""
+        levels, dimension = self.final[name]["levels"], self.search.space[field]
+        value = levels.get(field)
+        return value is not None and dimension.is_edge(tuple(value) if isinstance(value, list) else value)
 
 
 def read_searched(tracker: Tracker, row: Mapping[str, Any], study: Study) -> Searched | None:

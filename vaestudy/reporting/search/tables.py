@@ -142,7 +142,11 @@ def trials_table(searched: Searched) -> Table | None:
     shown["outcome"] = top["outcome"]
     for metric in searched.search.objectives:
         shown[metric] = [bound_text(value) for value in top[metric]]
-    shown["epochs"], shown["params"] = top["epochs"].astype(str), top["params"]
+    shown["epochs"] = top["epochs"].astype(str)
+    for field in searched.search.space:
+        shown[field] = [
+            "" if value is None or value != value else _short(str(value)) for value in top[f"params.{field}"]
+        ]
     which = "The best trial of each arm" if searched.search.per_arm else f"The best {len(top)}"
     notes = [f"{which} of {len(full)} trials; trials.csv has all of them: {counted(searched.trials)}."]
     families = {family_of(arm, searched) for arm in searched.studies}
@@ -229,7 +233,8 @@ def search_spread(searched: Searched, runs: pd.DataFrame) -> Table | None:
         best = best_trial(study)
         rows.append(levels_of(arm) | {
             "family": family_of(arm, searched), "trials": total, "with_value": len(values),
-            "best": best.values[0] if best else math.nan, "n": n, "expected_best": sign * expected_best(signed, total, n),
+            "best": best.values[0] if best else math.nan, "n": n,
+            "expected_best": sign * expected_best(signed, total, n),
             "expected_best_se": standard_error(signed, total, n), "sd_trials": values.std(ddof=1),
             "seeds": len(seeds), "final": mean, "final_ci95": half, "sd_seeds": seeds.std(ddof=1)})  # fmt: skip
     full = pd.DataFrame(rows)

@@ -56,16 +56,20 @@ def _study_fields(study: optuna.Study) -> dict[str, Any]:
     }
 
 
-def _study(arm: str, fields: dict[str, Any]) -> optuna.Study:
-    """Return a study in memory."""
-    directions = [StudyDirection[name] for name in fields["directions"]]
-    # The library says of each new study that it was made, on stderr.
+def study_in_memory(directions: list[StudyDirection], name: str) -> optuna.Study:
+    """Return a new study in memory. The library would say on stderr that it was made."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(study_name=arm or "search", directions=directions)
+        return optuna.create_study(study_name=name, directions=directions)
     finally:
         optuna.logging.set_verbosity(before)
+
+
+def _study(arm: str, fields: dict[str, Any]) -> optuna.Study:
+    """Return a study in memory."""
+    directions = [StudyDirection[name] for name in fields["directions"]]
+    study = study_in_memory(directions, arm or "search")
     if fields["metric_names"]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
