@@ -25,6 +25,8 @@ from vaestudy.study.search_space import EDGE
 LETTERS_AN_INCH = 11.5
 RANGE_SHOWN = 4.0
 """The part of the values that is drawn: from the best down to this multiple of the distance of the median from it."""
+FEWEST_TO_CUT = 8
+"""With fewer values all are drawn."""
 MOST_TICKS = 5
 SEED_NAMES = ("seed",)
 """Parameters that are no choice, and are in no figure."""
@@ -62,8 +64,9 @@ def visible_range(values: Sequence[float], sign: float) -> tuple[float, float]:
         sign: 1 if larger values are better, else -1.
     """
     ordered = sorted(sign * value for value in values if math.isfinite(value))
-    best, median = ordered[-1], ordered[len(ordered) // 2]
-    worst = max(ordered[0], best - RANGE_SHOWN * (best - median)) if best > median else ordered[0]
+    best, median, worst = ordered[-1], ordered[len(ordered) // 2], ordered[0]
+    if len(ordered) >= FEWEST_TO_CUT and best > median:
+        worst = max(worst, best - RANGE_SHOWN * (best - median))
     room = 0.06 * (best - worst) or 0.01 * abs(best) or 1.0
     low, high = sorted((sign * (worst - room), sign * (best + room)))
     return low, high
@@ -93,9 +96,8 @@ def draw_outcomes(ax: Axes, trials: Sequence[FrozenTrial], x: Sequence[float], y
     for name, look in OUTCOMES.items():
         mine = [i for i, trial in enumerate(trials) if outcome_of(trial) == name]
         if mine:
-            ax.scatter([x[i] for i in mine], [y[i] for i in mine], s=42, marker=look.marker, facecolors=look.colour,
-                       edgecolors=look.colour if look.marker == "x" else "white",
-                       linewidths=1.5 if look.marker == "x" else 0.6, zorder=3, clip_on=False)  # fmt: skip
+            ax.scatter([x[i] for i in mine], [y[i] for i in mine], s=42, color=look.colour, marker=look.marker,
+                       edgecolors="white", linewidths=0.6, zorder=3, clip_on=False)  # fmt: skip
 
 
 def whole_ticks(ax: Axes) -> None:

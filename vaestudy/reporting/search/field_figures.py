@@ -36,9 +36,9 @@ from vaestudy.reporting.search.searched import Searched
 from vaestudy.reporting.search.trials import study_in_memory
 
 COLUMNS = 4
-BLOCKS = 10
+BLOCKS = 5
 """The number of parts of the trials, each of which is left out once for the standard errors of importances."""
-FEWEST_FOR_ERRORS = 2 * BLOCKS
+FEWEST_FOR_ERRORS = 4 * BLOCKS
 FEWEST_FOR_CONTOUR = 6
 GRID = 120
 COLOURS = {1.0: "cividis_r", -1.0: "cividis"}
@@ -75,16 +75,24 @@ def importances(searched: Searched) -> Figure | None:
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
         count, first = len(trials_with_value(study)), searched.search.objectives[0]
         bars = f"; bars: ± 1 standard error over trials (jackknife in {BLOCKS} parts)" * (count >= FEWEST_FOR_ERRORS)
-        about = "fANOVA: share of the variance of all values; PED-ANOVA: what sets the best tenth apart"
+        about = "fANOVA: share of the values' variance (the worst are cut); PED-ANOVA: what sets the best tenth apart"
         heading(figure, searched, f"importance of each field for {first}, {count} trials with a value{bars}. {about}")
     return figure
 
 
-def importances_by(study: optuna.Study, estimator: str) -> pd.DataFrame:
+def importances_by(study: optuna.Study, estimator: str, errors: bool = True) -> pd.DataFrame:
     """Return the importance of each field for the first objective, and its standard error over trials.
+
+    A value far below the median counts as the worst that other figures draw (`visible_range`): else a single failure
+    would be most of the variance that fANOVA divides.
 
     fANOVA is left out if fewer than two trials have a value, or if no field was asked for in each of them. It says
     nothing about fields that are only asked for in some trials.
+
+    Args:
+        study: the search.
+        estimator: a name of `EVALUATORS`.
+        errors: whether standard errors are wanted; they take most of the time.
 
     Returns:
         the columns importance and error, by field, the most important first; empty if nothing can be said.
@@ -95,7 +103,7 @@ def importances_by(study: optuna.Study, estimator: str) -> pd.DataFrame:
         return pd.DataFrame({"importance": [], "error": []})
     whole = _importances(study, trials, fields, estimator)
     table = pd.DataFrame({"importance": pd.Series(whole, dtype=float), "error": math.nan})
-    if len(trials) >= FEWEST_FOR_ERRORS:
+    if errors and len(trials) >= FEWEST_FOR_ERRORS:
         parts = [[t for i, t in enumerate(trials) if i % BLOCKS != block] for block in range(BLOCKS)]
         again = pd.DataFrame([_importances(study, part, fields, estimator) for part in parts]).fillna(0.0)
         spread = (again - again.mean()).pow(2).sum() * (BLOCKS - 1) / BLOCKS
@@ -115,17 +123,20 @@ def _importances(study: optuna.Study, trials: list[FrozenTrial], fields: list[st
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 
     sign = sign_of(study)
+    limits = visible_range([trial.values[0] for trial in trials_with_value(study)], sign)
     part = study_in_memory([StudyDirection.MINIMIZE], "part")
     for trial in trials:
         part.add_trial(
             optuna.trial.create_trial(
                 params={k: v for k, v in trial.params.items() if k in fields},
                 distributions={k: v for k, v in trial.distributions.items() if k in fields},
-                value=-sign * trial.values[0],
+                value=-sign * float(np.clip(trial.values[0], *limits)),
             )
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        # PED-ANOVA warns of few trials with a conditional field; the figure says how many trials there are.
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         if estimator == "fANOVA":
             found = get_param_importances(part, evaluator=FanovaImportanceEvaluator(seed=0), params=fields)
         else:
@@ -275,7 +286,7 @@ def contour(searched: Searched) -> Figure | None:
 
 def most_important(study: optuna.Study, count: int) -> list[str]:
     """Return the fields with the largest mean importance by both estimators; in the space's order if none is known."""
-    tables = [importances_by(study, name)["importance"] for name in EVALUATORS]
+    tables = [importances_by(study, name, errors=False)["importance"] for name in EVALUATORS]
     known = pd.concat([table for table in tables if len(table)], axis=1) if any(map(len, tables)) else None
     if known is None:
         return list(field_axes(study))[:count]

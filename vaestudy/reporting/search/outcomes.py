@@ -24,7 +24,7 @@ OUTCOMES = {
     "complete": Outcome("#0072B2", "o"),
     "repeated": Outcome("#56B4E9", "D", ".."),
     "pruned": Outcome("#E69F00", "v", "//"),
-    "failed": Outcome("#000000", "x", "xx"),
+    "failed": Outcome("#000000", "X", "xx"),
     "diverged": Outcome("#D55E00", "^", "\\\\"),
     "infeasible": Outcome("#CC79A7", "s", "--"),
     "running": Outcome("#999999", "P"),

@@ -1,0 +1,136 @@
+"""The figures of searches: with few trials, with all outcomes, and with many arms."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from tests.support.searches import SPACE, searched, searched_study, trials
+from vaestudy.plotting import to_png
+from vaestudy.reporting.search import arm_figures, drawing, field_figures, progress_figures, report
+from vaestudy.reporting.search.outcomes import OUTCOMES, counted
+from vaestudy.study.search import Search
+
+ALL = ("complete", "pruned", "failed", "complete", "diverged", "infeasible", "repeated", "complete")
+OF_ARMS = {"search_best_so_far", "search_expected_best", "search_isolation"}
+OF_FRONT = {"search_front"}
+ONE = set(report.FIGURES) - OF_ARMS - OF_FRONT
+NO_VALUE = {"search_history", "search_timeline", "search_learning_curves"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "drawn"),
+    [
+        ((), set()),
+        (("infeasible",), {"search_history", "search_timeline"}),
+        (("failed", "pruned"), NO_VALUE),
+        (("complete",), ONE - {"search_importances"}),
+        (("complete", "complete"), ONE),
+        (ALL * 3, ONE),
+    ],
+)
+def test_a_figure_draws_what_there_is(outcomes: tuple[str, ...], drawn: set[str]) -> None:
+    """No figure fails or warns, however few trials have a value."""
+    some = searched({"": trials(*outcomes)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = {name for name, draw in report.FIGURES.items() if draw(some) is not None}
+    assert figures == drawn
+
+
+def test_two_objectives() -> None:
+    study = searched_study(search=Search(space=SPACE, trials=8, objectives=("valid/elbo", "valid/kl")))
+    some = searched({"": trials(*ALL, objectives=2)}, study)
+    figure = progress_figures.front(some)
+    assert figure is not None
+    assert "front" in [text.get_text() for text in figure.legends[0].get_texts()][-1]
+    figures = {name for name, draw in report.FIGURES.items() if draw(some) is not None}
+    assert figures == (ONE | OF_FRONT) - {"search_learning_curves"}
+
+
+def test_outcomes_differ_by_colour_and_by_marker() -> None:
+    looks = OUTCOMES.values()
+    assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(OUTCOMES)
+    study = trials(*ALL)
+    assert counted(study.trials) == "3 complete, 1 repeated, 1 pruned, 1 failed, 1 diverged, 1 infeasible"
+    figure = progress_figures.history(searched({"": study}))
+    assert figure is not None
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries == [f"{name} ({count})" for name, count in zip(OUTCOMES, (3, 1, 1, 1, 1, 1), strict=False)] + [
+        "best so far"
+    ]
+
+
+def test_importances_name_their_estimator_and_find_the_learning_rate() -> None:
+    some = searched({"": trials(*["complete"] * 20)})
+    figure = field_figures.importances(some)
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["fANOVA", "PED-ANOVA"]
+    assert all(bars.errorbar is not None for bars in figure.axes[0].containers if hasattr(bars, "patches"))
+    fanova = field_figures.importances_by(some.studies[""], "fANOVA", errors=False)
+    assert fanova.index[0] == "learning_rate"
+    # The conditional field is not in all trials: fANOVA leaves it out, and the figure says so.
+    assert "init_sigma" not in fanova.index
+    assert "init_sigma" in field_figures.importances_by(some.studies[""], "PED-ANOVA", errors=False).index
+    assert any("not by fANOVA: init_sigma" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_the_range_that_is_drawn_leaves_out_what_is_far_below() -> None:
+    values = [-100.0, -101, -102, -103, -104, -105, -106, -900]
+    low, high = drawing.visible_range(values, 1.0)
+    assert low == pytest.approx(-112.72)  # 4 times the median's distance from the best, and a margin
+    assert high > -100
+    assert drawing.visible_range([-value for value in values], -1.0) == pytest.approx((-high, -low))
+    assert drawing.visible_range(values[-3:], 1.0)[0] < -900
+
+
+def test_a_figure_that_fails_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(some: object) -> None:
+        raise ValueError("no room")
+
+    monkeypatch.setitem(report.FIGURES, "search_slices", broken)  # type: ignore[arg-type]
+    notes: list[str] = []
+    files = report.search_figures(searched({"": trials("infeasible")}), notes)
+    assert notes == ["figure search_slices could not be made: ValueError: no room"]
+    assert set(files) == {"figures/search_history.png", "figures/search_timeline.png"}
+
+
+def test_panels_of_many_arms() -> None:
+    levels = ("bernoulli", "gaussian", "beta")
+    study = searched_study(
+        factors={"likelihood": levels, "latent_dim": (2, 10, 20)},
+        baseline={"likelihood": "bernoulli", "latent_dim": 2},
+        tabulate=("test/bits_per_dim",),
+        search=Search(space={"learning_rate": SPACE["learning_rate"]}, trials=4, per_arm=True, sampler="QMCSampler"),
+        base=searched_study().base.with_changes(pixels="dequantised"),
+    )
+    arms = [f"likelihood={name}, latent_dim={D}" for name in levels for D in (2, 10, 20)]
+    some = searched({arm: trials("complete", "failed", "complete", seed=i) for i, arm in enumerate(arms)}, study)
+    panels = arm_figures.panels_of(some)
+    assert [panel.title for panel in panels] == [f"likelihood={name}" for name in levels]
+    assert list(panels[0].arms.values()) == ["latent_dim=2", "latent_dim=10", "latent_dim=20"]
+    # Nats of a Bernoulli and of densities share no panel, however few arms there are.
+    few = searched({f"likelihood={name}": trials("complete", "complete") for name in levels}, study)
+    assert [set(panel.arms) for panel in arm_figures.panels_of(few)] == [
+        {"likelihood=bernoulli"},
+        {"likelihood=gaussian", "likelihood=beta"},
+    ]
+    for name in OF_ARMS:
+        for arm in (some, few):
+            figure = report.FIGURES[name](arm)
+            assert figure is not None
+    assert to_png(figure)
+
+
+def test_the_best_along_a_range() -> None:
+    study = trials(*["complete"] * 12, "pruned")
+    axis = drawing.field_axes(study)["learning_rate"]
+    points = arm_figures.best_along(study, axis)
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+    assert max(y for _, y in points) == study.best_value
+    parts = [int(8 * axis.unit(x)) for x, _ in points]
+    assert len(set(parts)) == len(parts)
+    for part, (_, y) in zip(parts, points, strict=True):
+        mine = [t.value for t in study.trials[:-1] if int(8 * axis.unit(t.params["learning_rate"])) == part]
+        assert y == max(mine)
