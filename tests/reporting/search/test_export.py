@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.reporting.test_export import FakeTracker
-from tests.support.searches import SPACE, searched_study, trials
+from tests.support.searches import SPACE, searched, searched_study, trials
+from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.reporting import export
 from vaestudy.reporting.search import ranking, report
@@ -125,7 +126,9 @@ def test_the_best_is_compared_with_the_base() -> None:
     assert "Δ ELBO" not in text
     notes = " ".join(result.notes)
     assert "trial 1: sigma=raw, learning_rate=0.09, hidden=256x256, latent_dim=11." in notes
-    assert "5 trials: 2 complete, 1 pruned, 1 failed, 1 infeasible; 11 epochs trained, 2 saved by pruning, 15%" in notes
+    assert (
+        "5 trials: 2 complete, 1 pruned, 1 failed, 1 infeasible; 11 epochs trained, 2 saved by pruning, 15 %" in notes
+    )
     assert "does not repeat exactly" in notes
     space = tables["search_space"].set_index("field")
     assert space["best_at_edge"].to_dict() == {
@@ -133,9 +136,17 @@ def test_the_best_is_compared_with_the_base() -> None:
     }  # fmt: skip
     assert "0.09 *" in tracker.written["tables/search_space.html"].decode()
     assert "could not be made" not in notes
+    assert "best - base: mean difference at the same seed" in notes
     assert len(tables["trials"]) == 5
     assert len(tables["runs"]) == 6
     assert "figures/search_timeline.png" in tracker.written
+
+
+def test_the_name_of_the_base() -> None:
+    article = searched_study(base=RunConfig.preset("article", valid_size=None, epochs=3))
+    assert searched({}, article).base_label == "article (base)"
+    other = searched_study(base=RunConfig.preset("article", valid_size=None, learning_rate=0.01))
+    assert searched({}, other).base_label == "base"
 
 
 def test_a_base_that_won() -> None:
@@ -200,7 +211,7 @@ def test_tuned_arms_have_their_winners_and_two_spreads() -> None:
     text = tracker.written["tables/table.html"].decode()
     assert "tuned learning_rate" in text
     assert "0.0999 *" in text
-    assert any(line.startswith("*: at the edge of the space") for line in result.notes)
+    assert any(line.startswith("Levels with * are at the edge of the space") for line in result.notes)
     assert any("the untuned study (no sweep) is not tracked" in line for line in result.notes)
     spread = tables["search_spread"].set_index("latent_dim")
     values = sorted(trial.value for trial in OF_ARMS["latent_dim=10"].trials)
@@ -215,9 +226,9 @@ def test_tuned_arms_have_their_winners_and_two_spreads() -> None:
 @pytest.mark.parametrize(
     ("before", "found"),
     [
-        ((-90.0, -100.0), "reverses 1 (latent_dim=10 now has more than latent_dim=2), parts 0"),
-        ((-100.0, -90.0), "reverses none, parts 0 that tied without it, and ties 0 that differed"),
-        ((-90.0, -90.0), "reverses none, parts 1 that tied"),
+        ((-90.0, -100.0), "1 of 1 pairs of arms (latent_dim=10 now has more than latent_dim=2); 0 pairs tie"),
+        ((-100.0, -90.0), "0 of 1 pairs of arms; 0 pairs tie without it and differ with it, 0 differ"),
+        ((-90.0, -90.0), "0 of 1 pairs of arms; 1 pairs tie without it"),
     ],
 )
 def test_where_the_ranking_changes(before: tuple[float, float], found: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +237,7 @@ def test_where_the_ranking_changes(before: tuple[float, float], found: str, monk
     if before[0] == before[1]:  # differences of -1, 0 and 1
         tracker.untuned.loc[3:, "metrics.test/elbo"] = [-89.9, -88.8, -88.8]
     result, _ = exported(tracker)
-    (line,) = [line for line in result.notes if line.startswith("Ranking by ELBO, of 1 pairs of arms tuning")]
+    (line,) = [line for line in result.notes if line.startswith("Tuning reverses the order by ELBO of ")]
     assert found in line
     assert "(untuned: sweep toy; two arms differ if" in line
 

@@ -67,14 +67,14 @@ def changes_text(before: Signs, after: Signs, metric: str, study: Study) -> str:
     reversals = [(pair, after[pair]) for pair in pairs if before[pair] * after[pair] < 0]
     parted = sum(1 for pair in pairs if after[pair] and not before[pair])
     joined = sum(1 for pair in pairs if before[pair] and not after[pair])
-    head = f"Ranking by {label(metric)}, of {len(pairs)} pairs of arms tuning"
-    rest = f"parts {parted} that tied without it, and ties {joined} that differed"
-    if not reversals:
-        return f"{head} reverses none, {rest}"
     above = [pair if sign > 0 else pair[::-1] for pair, sign in reversals[:NAMED]]
     named = "; ".join(f"{_name(one, study)} now has more than {_name(other, study)}" for one, other in above)
     more = f"; and {len(reversals) - NAMED} more" if len(reversals) > NAMED else ""
-    return f"{head} reverses {len(reversals)} ({named}{more}), {rest}"
+    return (
+        f"Tuning reverses the order by {label(metric)} of {len(reversals)} of {len(pairs)} pairs of arms"
+        f"{f' ({named}{more})' * bool(named)}; {parted} pairs tie without it and differ with it, {joined} differ without "
+        "it and tie with it"
+    )
 
 
 def _name(arm: Arm, study: Study) -> str:

@@ -43,7 +43,9 @@ def with_difference(table: Table, searched: Searched) -> Table:
         for metric in metrics:
             row[label(metric)] = _difference_text(mine, metric)
         shown = pd.concat([shown, pd.DataFrame([row])], ignore_index=True)
-    return Table(full, shown, [*_result_notes(searched), *table.notes, *search_notes(searched)])
+    paired = f"{DIFFERENCE}: mean difference at the same seed, with its 95 % interval over seeds."
+    notes = [paired if note.startswith("Δ: ") else note for note in table.notes]
+    return Table(full, shown, [*_result_notes(searched), *notes, *search_notes(searched)])
 
 
 def _difference_text(row: pd.DataFrame, metric: str) -> str:
@@ -70,7 +72,7 @@ def search_notes(searched: Searched) -> list[str]:
     search, trials, notes = searched.search, searched.trials, list(searched.notes)
     if trials:
         trained, saved = epochs(trials)
-        share = f", {saved / (trained + saved):.0%} of what all trials would have needed" if saved else ""
+        share = f", {100 * saved / (trained + saved):.0f} % of what all trials would have needed" if saved else ""
         each = f" in {len(searched.studies)} searches, one an arm" if search.per_arm else ""
         notes.append(
             f"Search: {len(trials)} trials{each}: {counted(trials)}; {trained:,} epochs trained, {saved:,} saved by "
@@ -120,9 +122,9 @@ def space_table(searched: Searched) -> Table | None:
 
 def _edge_note(any_marked: bool) -> str:
     """Return the explanation of the mark of levels at the edge of the space."""
-    edge = f"in the outer {EDGE:.0%} of a range on its own scale, or the first or last of three or more numbers"
+    edge = f"in the outer {100 * EDGE:.0f} % of a range on its own scale, or the first or last of three or more numbers"
     if any_marked:
-        return f"*: at the edge of the space ({edge}): the optimum may lie outside, so a wider space may do better."
+        return f"Levels with * are at the edge of the space ({edge}): a wider space may do better."
     return f"No best level lies at the edge of the space ({edge})."
 
 
