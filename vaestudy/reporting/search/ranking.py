@@ -70,10 +70,10 @@ def changes_text(before: Signs, after: Signs, metric: str, study: Study) -> str:
     above = [pair if sign > 0 else pair[::-1] for pair, sign in reversals[:NAMED]]
     named = "; ".join(f"{_name(one, study)} now has more than {_name(other, study)}" for one, other in above)
     more = f"; and {len(reversals) - NAMED} more" if len(reversals) > NAMED else ""
+    named = f" ({named}{more})" if named else ""
     return (
-        f"Tuning reverses the order by {label(metric)} of {len(reversals)} of {len(pairs)} pairs of arms"
-        f"{f' ({named}{more})' * bool(named)}; {parted} pairs tie without it and differ with it, {joined} differ without "
-        "it and tie with it"
+        f"Tuning reverses the order by {label(metric)} of {len(reversals)} of {len(pairs)} pairs of arms{named}; "
+        f"{parted} pairs tie without it and differ with it, {joined} differ without it and tie with it"
     )
 
 

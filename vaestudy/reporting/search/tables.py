@@ -45,6 +45,7 @@ def with_difference(table: Table, searched: Searched) -> Table:
         shown = pd.concat([shown, pd.DataFrame([row])], ignore_index=True)
     paired = f"{DIFFERENCE}: mean difference at the same seed, with its 95 % interval over seeds."
     notes = [paired if note.startswith("Δ: ") else note for note in table.notes]
+    notes = [note for note in notes if note != paired or not searched.base_won]
     return Table(full, shown, [*_result_notes(searched), *notes, *search_notes(searched)])
 
 
@@ -72,7 +73,7 @@ def search_notes(searched: Searched) -> list[str]:
     search, trials, notes = searched.search, searched.trials, list(searched.notes)
     if trials:
         trained, saved = epochs(trials)
-        share = f", {100 * saved / (trained + saved):.0f} % of what all trials would have needed" if saved else ""
+        share = f", {100 * saved / (trained + saved):.0f} % of both together" if saved else ""
         each = f" in {len(searched.studies)} searches, one an arm" if search.per_arm else ""
         notes.append(
             f"Search: {len(trials)} trials{each}: {counted(trials)}; {trained:,} epochs trained, {saved:,} saved by "
