@@ -24,7 +24,7 @@ from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame
 from vaestudy.reporting.escaping import latex, markdown_cell, markdown_line, one_text_line
 from vaestudy.reporting.figures import arms
-from vaestudy.reporting.search.report import amended, search_figures, search_tables
+from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
 from vaestudy.reporting.search.searched import read_searched
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
@@ -92,7 +92,9 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             screens.append(_screen(further, f"{heading} ({sweep})"))
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
         folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
-        return Exported(folder, [Screen(title="no run has finished"), *screens], notes)
+        if searched is None or searched.has_final_runs:
+            screens.insert(0, Screen(title="no run has finished"))
+        return Exported(folder, screens, notes + (search_notes(searched) if searched else []))
     table = summary.summarise(tidy, study)
     if searched is not None:
         table = amended(tracker, searched, table, tidy)

@@ -164,11 +164,21 @@ def test_a_search_that_goes_on() -> None:
     study = searched_study()
     result, tables = exported(tracker := SearchTracker(study, pd.DataFrame(), files(SEARCHED, None)))
     assert set(tables) == {"trials"}
+    assert "Search: no final runs are on record yet." in result.notes
     assert {"figures/search_timeline.png", "tables/trials.md"} <= set(tracker.written)
     assert (result.folder / "trials.md").exists()
     result, tables = exported(SearchTracker(study, pd.DataFrame(), {}))
     assert tables == {}
     assert [screen.title for screen in result.screens] == ["no run has finished"]
+
+
+def test_two_objectives_have_no_final_runs() -> None:
+    study = searched_study(search=Search(space=SPACE, trials=3, objectives=("valid/elbo", "valid/kl")))
+    stored = files({"": trials("complete", "complete", "failed", objectives=2)}, {})
+    result, tables = exported(SearchTracker(study, pd.DataFrame(), stored))
+    assert tables["trials"]["valid/kl"].notna().sum() == 2
+    assert [screen.title for screen in result.screens] == ["The trials of the search (toy)"]
+    assert any(line.startswith("Search: 3 trials: 2 complete, 1 failed") for line in result.notes)
 
 
 def test_a_search_beside_factors_leaves_the_cells_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.searches import SPACE, searched, searched_study, trials
 from vaestudy.plotting import to_png
 from vaestudy.reporting.search import arm_figures, drawing, field_figures, progress_figures, report
 from vaestudy.reporting.search.outcomes import OUTCOMES, counted
+from vaestudy.reporting.search.trials import study_in_memory
 from vaestudy.study.search import Search
 
 ALL = ("complete", "pruned", "failed", "complete", "diverged", "infeasible", "repeated", "complete")
@@ -134,3 +136,19 @@ def test_the_best_along_a_range() -> None:
     for part, (_, y) in zip(parts, points, strict=True):
         mine = [t.value for t in study.trials[:-1] if int(8 * axis.unit(t.params["learning_rate"])) == part]
         assert y == max(mine)
+
+
+def test_the_timeline_leaves_out_a_pause_and_has_a_row_for_each_worker() -> None:
+    study = trials(*["complete"] * 6)
+    late = study.trials[-1]
+    assert late.datetime_start is not None
+    late.datetime_start += timedelta(hours=9)
+    late.datetime_complete = late.datetime_start + timedelta(minutes=2)
+    study = study_in_memory(study.directions, "search")
+    study.add_trials([*trials(*["complete"] * 5).trials, late])
+    figure = progress_figures.timeline(searched({"": study}))
+    assert figure is not None
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["worker 0", "worker 1"]
+    assert ax.get_xlim()[1] == pytest.approx(8, rel=0.01)  # five trials take six minutes, the late one two
+    assert [line.get_xdata()[0] for line in ax.lines] == [6.0]  # type: ignore[index]

@@ -96,6 +96,13 @@ def panels_of(searched: Searched) -> list[Panel]:
 
 def _grid(panels: list[Panel], rows: int) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with one panel for each of `panels` in each of `rows` blocks: (figure, block -> panels)."""
+    if len(panels) == 1 and rows > 1:  # side by side
+        columns = math.ceil(math.sqrt(rows))
+        figure = Figure(figsize=(4.3 * columns, 3.0 * -(-rows // columns) + 1.3), layout="constrained")
+        every = list(figure.subplots(-(-rows // columns), columns, squeeze=False).flatten())
+        for ax in every[rows:]:
+            ax.remove()
+        return figure, [[ax] for ax in every[:rows]]
     columns = min(MOST_COLUMNS, math.ceil(math.sqrt(len(panels))))
     lines = -(-len(panels) // columns)
     most = max(len(panel.arms) for panel in panels)

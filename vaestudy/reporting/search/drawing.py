@@ -164,6 +164,8 @@ class FieldAxis:
             ticks = log_ticks(float(self.distribution.low), float(self.distribution.high))
             axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.set_ticks([], minor=True)
+        elif isinstance(self.distribution, IntDistribution):
+            axis.set_major_locator(MaxNLocator(integer=True))
         limits(self.value(-0.03), self.value(1.03))
         if edges:
             span = ax.axvspan if which == "x" else ax.axhspan

@@ -11,6 +11,7 @@ from vaestudy.plotting import to_png
 from vaestudy.reporting.search import arm_figures, field_figures, progress_figures, tables
 from vaestudy.reporting.search.ranking import ranking_note
 from vaestudy.reporting.search.searched import Searched
+from vaestudy.reporting.search.tables import search_notes as search_notes
 from vaestudy.reporting.tables.summary import Table
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -76,7 +77,7 @@ def amended(tracker: Tracker, searched: Searched, table: Table, runs: pd.DataFra
     if searched.is_compared:
         return tables.with_difference(table, searched)
     if not searched.search.per_arm:
-        return Table(table.full, table.shown, [*table.notes, *tables.search_notes(searched)])
+        return Table(table.full, table.shown, [*table.notes, *search_notes(searched)])
     table = tables.with_tuned_levels(table, searched, runs)
     with noting_failure("comparison with the untuned study", table.notes):
         table.notes.append(ranking_note(tracker, searched, runs))

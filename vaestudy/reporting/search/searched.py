@@ -52,6 +52,11 @@ class Searched:
         return not self.study.factors
 
     @property
+    def has_final_runs(self) -> bool:
+        """Return whether runs are expected beside the trials: two objectives have a front in place of one best."""
+        return bool(self.study.factors) or len(self.search.objectives) == 1
+
+    @property
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         """Return the trials of all searches."""
         return [trial for study in self.studies.values() for trial in study.get_trials(deepcopy=False)]
