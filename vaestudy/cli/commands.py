@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 
+from vaestudy.cli.comparison import show_comparison, show_divergence
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import BadInput, TrackerUnavailable
@@ -32,6 +34,7 @@ from vaestudy.tracking.delivery import sync
 from vaestudy.tracking.destination import Destination
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
 from vaestudy.tracking.publisher import Publisher
+from vaestudy.tracking.repetition import Repetition, prepare_repetition
 from vaestudy.training import backend
 from vaestudy.training.divergence import NonFiniteLoss
 
@@ -42,7 +45,9 @@ READING = (
 """The text below a table of scores that explains its names."""
 
 
-def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool) -> int:
+def train_and_track(
+    config: RunConfig, root: Path, uri: str, note: str | None, as_json: bool, repetition: Repetition | None = None
+) -> int:
     """Train, score and track one VAE; print the scores and return the exit code.
 
     Args:
@@ -51,6 +56,7 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
         uri: the address of the tracker.
         note: a note about the choice of the data set, if there is one.
         as_json: whether to print one JSON object in place of tables.
+        repetition: the tracked run that this one repeats, if it repeats one.
     """
     execute.require_device(config.device)
     require_tracker(uri)
@@ -61,13 +67,16 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
         notes.append(line)
         err.print(line, style="yellow")
 
-    if note:
-        report(note)
+    for line in (*([note] if note else ()), *(repetition.lines if repetition else ())):
+        report(line)
     sender = Publisher(uri, single_run(config), NO_SWEEP, report)
     with sender.owning_records():
-        record = _train(config, root, sender, report)
+        record = _train(config, root, sender, report, repetition, as_json)
         if isinstance(record, int):
             return record
+        compared = repetition.compare(record) if repetition else None
+        if repetition and compared:
+            record = replace(record, facts=record.facts | repetition.tags | compared.tags)
         with deferring_interrupts():
             run_id = sender.finish(config.key, record)
     link = None
@@ -77,8 +86,9 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
     if as_json:
         head = {"run_id": run_id, "status": "FINISHED" if run_id else "WAITING"}
         head |= {"dataset": config.dataset, "config_key": config.key}
+        head |= compared.to_json() if compared else {}
         print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
-        return 0 if run_id else 1
+        return max(0 if run_id else 1, show_comparison(compared, as_json))
     out.print(_score_tables(record.metrics, int(record.data["test"]), config))
     out.print(READING)
     for line in notes:
@@ -87,22 +97,48 @@ def train_and_track(config: RunConfig, root: Path, uri: str, note: str | None, a
         err.print("the result waits on disk for the tracker; `vaestudy sync` delivers it", style="red")
         return 1
     out.print(f"run       {run_id}\n{_where(to.tracker, link)}")
-    return 0
+    return show_comparison(compared, as_json)
 
 
-def _train(config: RunConfig, root: Path, sender: Publisher, report: Callable[[str], None]) -> Record | int:
+def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool) -> int:
+    """Train a tracked run again and compare the two records; return the exit code, 1 if they differ.
+
+    Args:
+        run: the run's id in MLflow, or its first digits.
+        root: the folder of the data sets.
+        uri: the address of the tracker.
+        any_revision: whether another code revision than the recorded one is reported and not refused.
+        as_json: whether to print one JSON object in place of tables.
+
+    Raises:
+        BadInput: the run cannot be repeated here; the message says why.
+    """
+    repetition = prepare_repetition(Tracker(uri), run, root, any_revision)
+    return train_and_track(repetition.recorded.config, root, uri, None, as_json, repetition)
+
+
+def _train(
+    config: RunConfig,
+    root: Path,
+    sender: Publisher,
+    report: Callable[[str], None],
+    repetition: Repetition | None,
+    as_json: bool,
+) -> Record | int:
     """Execute a single run and send its epochs to MLflow; return its record, or an exit code if it diverged.
 
-    If the run fails, it is closed in MLflow.
+    If the run fails, it is closed in MLflow. If it diverges as a repetition, it is compared with the record.
     """
     err, _ = consoles()
+    history: list[Metrics] = []
     sender.begin(f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}",
-                 config, {})  # fmt: skip
+                 config, repetition.tags if repetition else {})  # fmt: skip
     with progress(err) as bar:
         task = bar.add_task("training", total=config.epochs, shown="")
 
         def on_epoch(epoch: int, metrics: Metrics) -> None:
             raise_if_interrupted()
+            history.append(metrics)
             sender.epoch(EpochEnd(config.key, epoch, metrics))
             split = "valid" if "valid/elbo" in metrics else "train"
             bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
@@ -116,6 +152,8 @@ def _train(config: RunConfig, root: Path, sender: Publisher, report: Callable[[s
             with deferring_interrupts():
                 run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
             err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
+            if repetition:
+                show_divergence(repetition.compare_divergence(str(error), history), run_id, as_json)
             return 1
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"

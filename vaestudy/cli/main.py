@@ -6,12 +6,13 @@ Exit codes: 0 done, 1 the work failed, 2 the input cannot be used (one line give
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
+from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
 from vaestudy.config.fields import Counts, is_whole_number
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -59,14 +60,18 @@ def train_command(arguments: list[str]) -> int:
     """train, score and track one VAE"""
     parser = Parser("vaestudy train", "Train one VAE, score it on test, and track it in MLflow.")
     parser.add_argument("--preset", metavar="NAME", help=f"Start from a published protocol: {', '.join(PRESETS)}")
+    add_repeat_flags(parser)
     add_fields(parser, RunConfig, "configuration")
     add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
     values = split_lists(parser.parse(arguments))
+    require_only_repeat_flags(values)
     as_json, preset = values.pop("json", False), values.pop("preset", None)
     if preset is not None and preset not in PRESETS:
         raise BadInput(unknown_name("preset", preset, PRESETS))
     named_root, uri = data_root_of(values), addresses.tracking_uri(values.pop("tracking_uri", None))
+    if "from" in values:
+        return _train_again(str(values["from"]), named_root, uri, "any_revision" in values, as_json)
     config = validated(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
     require_cuda_driver(config.device)
     from vaestudy.data.datasets import resolve
@@ -80,6 +85,15 @@ def train_command(arguments: list[str]) -> int:
         from vaestudy.cli import commands
 
     return commands.train_and_track(config, named_root, uri, note, as_json)
+
+
+def _train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool) -> int:
+    """Train a tracked run again; return the exit code."""
+    require_known_run(run, uri)
+    with gc_paused():
+        from vaestudy.cli import commands
+
+    return commands.train_again(run, root, uri, any_revision, as_json)
 
 
 def evaluate_command(arguments: list[str]) -> int:
@@ -99,32 +113,11 @@ def evaluate_command(arguments: list[str]) -> int:
         iwae = wanted.iwae
     root, uri = data_root_of(values), addresses.tracking_uri(values.get("tracking_uri"))
     run_id = str(values["run"])
-    _require_known_run(run_id, uri)
+    require_known_run(run_id, uri)
     with gc_paused():
         from vaestudy.cli import commands
 
     return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
-
-
-def _require_known_run(name: str, uri: str) -> None:
-    """Raise unless `name` can be the beginning of a run's id. In a local store, the run's folder of artifacts is found.
-
-    This check is quick; `Tracker.full_run_id` is exact.
-
-    Raises:
-        BadInput: `name` is not the beginning of an id, or no run or more than one run has such an id.
-    """
-    if not re.fullmatch("[0-9a-f]{1,32}", name):
-        raise BadInput(f"run {name!r}: must be the id of a run, or the id's first digits (0 to 9, a to f)")
-    database = addresses.database_file(uri)
-    if database is None:
-        return
-    found = [path for path in (database.parent / "artifacts").glob("*/*") if path.name.startswith(name)]
-    if len(found) != 1:
-        raise BadInput(
-            f"{'no' if not found else 'more than one'} run {name!r} is tracked under {database.parent}; "
-            "`vaestudy ui` or `mlflow ui` shows the ids"
-        )
 
 
 def tables_command(arguments: list[str]) -> int:

@@ -22,6 +22,9 @@ ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*= *[\"']?(\w+)", re.
 MLFLOW_TABLES = {"experiments", "runs", "experiment_tags", "latest_metrics"}
 """Tables that only MLflow's databases have together; other programs have some tables of these names."""
 
+RUN_OF_A_MODEL = "vaestudy.config.key"
+"""A tag that all runs of models have, and no run of another program."""
+
 
 def require_tracking_database(path: Path) -> None:
     """Raise an error if the installed MLflow cannot use a file as its database. An empty file can be used.
@@ -43,6 +46,30 @@ def require_tracking_database(path: Path) -> None:
         raise NoTracker(f"{path} is damaged, or is no database: {error}") from error
     if tables:
         require_mlflow_tables(tables, versions, str(path))
+
+
+def runs_beginning_with(path: Path, digits: str) -> list[str]:
+    """Return the ids of the runs of models in MLflow's database whose ids begin with `digits`; deleted runs, too.
+
+    Args:
+        path: the database; if there is none, there are no runs.
+        digits: the first digits of an id, without characters that mean something in a pattern of SQL.
+
+    Raises:
+        NoTracker: the file is not MLflow's database.
+        TrackerUnavailable: another process has locked it.
+    """
+    if not path.exists():
+        return []
+    require_tracking_database(path)
+    query = "SELECT DISTINCT run_uuid FROM tags WHERE key = ? AND run_uuid LIKE ?"
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
+            has_tags = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tags'").fetchone()
+            found = connection.execute(query, (RUN_OF_A_MODEL, f"{digits}%")).fetchall() if has_tags else []
+    except sqlite3.DatabaseError as error:
+        raise TrackerUnavailable(f"{path}: {error}") from error
+    return [str(run_id) for (run_id,) in found]
 
 
 def require_mlflow_tables(tables: set[str], versions: list[str], shown: str) -> None:

@@ -25,7 +25,7 @@ from vaestudy.runtime.addresses import database_file, is_server, public_address
 from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.provenance import UNKNOWN
-from vaestudy.tracking.database_checks import require_free_database, require_tracking_database
+from vaestudy.tracking.database_checks import RUN_OF_A_MODEL, require_free_database, require_tracking_database
 from vaestudy.tracking.local_store import make_database, update_artifact_addresses
 from vaestudy.tracking.unavailable import reaching_tracker
 
@@ -37,8 +37,6 @@ FLUSH_SECONDS = 2.0  # epochs are sent in batches: one write costs milliseconds,
 PAGE = 1000  # experiments or runs in one answer; all pages are read
 BATCH = 900  # metrics in one request; MLflow accepts at most 1000
 TAG = "vaestudy."
-OURS = TAG + "config.key"
-"""A tag that all runs of models have, and no run of another program."""
 PARENT = "mlflow.parentRunId"
 RUN_ID_DIGITS = 32
 DESCRIPTION = "mlflow.note.content"
@@ -289,7 +287,7 @@ class Tracker:
         query = f"attributes.run_id LIKE '{beginning}%'"
         # Deleted runs, too: `get` then says that the run was deleted.
         ids = [str(found.experiment_id) for found in self._experiments(ViewType.ALL)]
-        found = [run.info.run_id for run in self._search(ids, query, ViewType.ALL) if OURS in run.data.tags]
+        found = [run.info.run_id for run in self._search(ids, query, ViewType.ALL) if RUN_OF_A_MODEL in run.data.tags]
         if len(found) != 1:
             some = "no" if not found else "more than one"
             raise BadInput(f"{some} run {beginning!r} is tracked at {public_address(self.uri)}")
@@ -312,6 +310,12 @@ class Tracker:
         if run.info.lifecycle_stage != "active":
             raise BadInput(f"run {run_id} was deleted in MLflow at {shown}; restore it, or its experiment, there first")
         return _row(run)
+
+    @reaching_tracker
+    def curve(self, run_id: str, name: str) -> dict[int, float]:
+        """Return the values of one metric over its steps: step -> the newest value."""
+        points = sorted(self.client.get_metric_history(run_id, name), key=lambda point: point.timestamp)
+        return {point.step: point.value for point in points}
 
     @reaching_tracker
     def read_file(self, run_id: str, name: str) -> bytes:

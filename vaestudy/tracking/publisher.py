@@ -30,6 +30,7 @@ import pandas as pd
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.run.record import EpochEnd, Record, RunFailure
+from vaestudy.runtime import provenance
 from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.credentials import has_credentials
 from vaestudy.study.sweep import NO_SWEEP, Sweep
@@ -180,10 +181,15 @@ class Publisher:
         return RecordedCells(values, set(failed["tags.config.key"]))
 
     def begin(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str | None:
-        """Open a run in MLflow; return its id, or None if the tracker is out of reach."""
-        run_id = None
+        """Open a run in MLflow; return its id, or None if the tracker is out of reach.
+
+        The run gets this process's code revision at once, so that one that fails has it, too. A record replaces it by
+        that of the worker.
+        """
+        run_id, revision = None, provenance.code_revision()
         try:
-            run_id = self._start(name, config, tags)
+            origin = {"code.revision": revision.commit, "code.state": revision.state}
+            run_id = self._start(name, config, origin | dict(tags))
         except TrackerUnavailable as error:
             self._report_unavailable(error)
         self._open[config.key] = OpenRun(name, run_id)
