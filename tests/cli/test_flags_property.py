@@ -40,7 +40,7 @@ def flags_of(*fields: str) -> st.SearchStrategy[list[str]]:
 
 LOCATIONS = ("data_dir", "tracking_uri")
 FLAGS = {
-    "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json"),
+    "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("tracking_uri"),
     "sync": flags_of("tracking_uri"),
@@ -48,7 +48,7 @@ FLAGS = {
     "ui": flags_of("port", "tracking_uri"),
 }
 STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
-WORK = ("train_and_track", "score_again", "export_tables", "publish_waiting", "run_study")
+WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
 PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 

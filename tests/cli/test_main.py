@@ -78,6 +78,15 @@ BAD = {
     "train --latentdim 3": ["'--latentdim'", "did you mean '--latent-dim'", "--minibatch"],
     "train --latent-dim": ["--latent-dim", "expected one argument"],
     "train 5": ["'5'"],
+    "train --from": ["--from", "expected one argument"],
+    "train --from xyz": ["'xyz'", "first digits (0 to 9, a to f)"],
+    "train --from 0123": ["no run '0123'"],
+    "train --from 01 --latent-dim 3": ["--latent-dim 3", "--from 01", "--any-revision, --data-dir, --tracking-uri"],
+    "train --from 01 --hidden 3 4": ["--hidden 3 4", "--from 01"],
+    "train --no-class-scores --from 01": ["--no-class-scores: not with --from 01"],
+    "train --from 01 --preset article": ["--preset article", "--from 01"],
+    "train --from 01 --threads 2": ["--threads 2", "--from 01"],
+    "train --any-revision": ["--any-revision: only with --from RUN"],
     "train --dataset mnist --valid-size 60000": ["--valid-size 60000", "below 60000"],
     "train --dataset mnist-5k --valid-size 4000": ["--valid-size 4000", "below 4000"],
     "train --data-dir /no/such/folder": ["/no/such/folder", "no such directory"],
@@ -145,7 +154,10 @@ def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--device cuda" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "--latent-dim", "0"], ["studies"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["train", "--latent-dim", "0"], ["train", "--from", "01"], ["studies"]],
+)
 def test_answers_without_slow_imports(arguments: list[str]) -> None:
     """Check that none of the slow packages is imported.
 

@@ -16,13 +16,14 @@ import pytest
 from tests.support.processes import free_port
 from tests.support.studies import run_study, toy
 from vaestudy.cli.main import main
+from vaestudy.errors import NoTracker
 from vaestudy.runtime import addresses
 from vaestudy.tracking import database_checks
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.unavailable import reaching_tracker
 
 RUN = "0123456789abcdef0123456789abcdef"
-COMMANDS = (["tables"], ["evaluate", RUN], ["sync"], ["ui"], ["train"], ["study"])
+COMMANDS = (["tables"], ["evaluate", RUN], ["sync"], ["ui"], ["train"], ["train", "--from", RUN], ["study"])
 
 
 @pytest.fixture(autouse=True)
@@ -240,3 +241,25 @@ def test_evaluate_of_deleted_runs(mlruns: Path, capsys: pytest.CaptureFixture[st
     assert "was deleted in MLflow" in capsys.readouterr().err
     assert main(["evaluate", "x%' OR '1"]) == 2
     assert "must be the id of a run" in capsys.readouterr().err
+
+
+def test_runs_are_found_by_their_first_digits(empty: Path, tmp_path: Path) -> None:
+    """Also those that have no files; and no run of another program, or of a whole sweep."""
+    path = tmp_path / "mlflow.db"
+    assert database_checks.runs_beginning_with(path, "0") == []
+    assert not path.exists()
+    shutil.copyfile(empty, path)
+    tracker = Tracker(addresses.database_uri(path))
+    ours = sorted(tracker.start("0", "r", {"config.key": "k"}) for _ in range(2))
+    other = tracker.start("0", "r", {"role": "study"})
+    assert sorted(database_checks.runs_beginning_with(path, "")) == ours
+    for run_id in ours:
+        for digits in (run_id[:12], run_id):
+            assert database_checks.runs_beginning_with(path, digits) == [run_id]
+    assert database_checks.runs_beginning_with(path, other) == []
+
+
+def test_a_database_of_another_program_has_no_runs(empty: Path, tmp_path: Path) -> None:
+    other_program(tmp_path / "a.db", empty)
+    with pytest.raises(NoTracker, match="another program"):
+        database_checks.runs_beginning_with(tmp_path / "a.db", "0")
