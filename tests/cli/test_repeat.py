@@ -13,9 +13,10 @@ from tests.support.studies import recorded, run_study, toy
 from vaestudy.cli import commands
 from vaestudy.cli.main import main
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime import addresses, provenance
+from vaestudy.runtime import addresses, paths, provenance
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.tracking.mlflow_tracker import TAG, Tracker
+from vaestudy.tracking.unavailable import reaching_tracker
 
 FLAGS = "--dataset mnist-5k --subset 60 --epochs 2 --hidden 8 --latent-dim 3 --iwae 1 3 --minibatch 30 --figures"
 HERE, ELSEWHERE = CodeRevision("a" * 40, "clean"), CodeRevision("b" * 40, "clean")
@@ -57,7 +58,7 @@ def singles() -> list[dict[str, Any]]:
 
 
 def test_a_run_of_a_study_is_repeated_exactly(
-    mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run_id: str, mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "_show_results", lambda *_: None)  # tables and pictures take seconds
     assert run_study(toy(), "--seeds", "1") == 0
@@ -70,7 +71,7 @@ def test_a_run_of_a_study_is_repeated_exactly(
     found = json.loads(out)
     assert err == ""
     assert (found["repeats"], found["exact"], found["differing"]) == (original.name, True, {})
-    (row,) = singles()
+    row, _ = singles()
     assert row["run_id"] == found["run_id"]
     assert (row["status"], row["tags.role"]) == ("FINISHED", "train")
     assert (row["tags.repeats"], row["tags.repeats.exact"]) == (original.name, "True")
@@ -127,6 +128,29 @@ def test_another_revision(run_id: str, capsys: pytest.CaptureFixture[str], monke
     assert (row["tags.repeats"], row["tags.code.revision"]) == (run_id, ELSEWHERE.commit)
     for part in ("code.revision: aaaaaaaaaa (clean) on record, bbbbbbbbbb (clean) now", "9.9.9 now"):
         assert part in row["tags.repeats.differs"]
+    glossary = (paths.repository() / "docs" / "glossary.md").read_text(encoding="utf-8")
+    named = [name.removeprefix("tags.") for name in row if name.startswith("tags.repeats")]
+    assert len(named) == 3
+    assert all(f"| `{name}` |" in glossary for name in named)
+
+
+def test_a_repetition_whose_record_waits(
+    run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracker goes at the end; the run that is delivered later still says what it repeats."""
+
+    @reaching_tracker
+    def away(*_: object) -> None:
+        raise OSError("connection lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tracker, "finish", away)
+        assert main(["train", "--from", run_id, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["exact"]) == ("WAITING", True)
+    assert main(["sync"]) == 0
+    row = singles()[0]
+    assert (row["status"], row["tags.repeats"], row["tags.repeats.exact"]) == ("FINISHED", run_id, "True")
 
 
 @pytest.mark.parametrize(
