@@ -153,6 +153,13 @@ def test_divergence_on_one_side() -> None:
     assert killed.exact is True  # its record ends before the divergence
 
 
+def test_a_reason_of_several_lines_is_printed_as_one() -> None:
+    tags = {"diverged": "True", "failure": "first\nsecond"}
+    diverged = replace(RECORDED, status="FAILED", tags=tags)
+    lines = compared(diverged).lines()
+    assert "divergence: first\\nsecond on record, none now" in lines[1]
+
+
 def test_same_bits() -> None:
     largest = sys.float_info.max
     for recorded, now in ((0.1, 0.1), (math.nan, math.nan), (largest, math.inf), (-largest, -math.inf), (0.0, -0.0)):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.data import datasets
-from vaestudy.errors import BadInput
+from vaestudy.errors import LONGEST_REASON, BadInput, one_line
 from vaestudy.run import execute
 from vaestudy.run.record import Record
 from vaestudy.runtime import provenance
@@ -272,7 +272,7 @@ def _remarks(recorded: RecordedRun) -> list[str]:
     tags, run_id = recorded.tags, recorded.run_id
     found = []
     if not recorded.is_complete:
-        failure = f" ({tags['failure']})" if "failure" in tags else ""
+        failure = f" ({one_line(tags['failure'], LONGEST_REASON)})" if "failure" in tags else ""
         found.append(
             f"run {run_id} is {recorded.status}{failure} with {recorded.epochs} of {recorded.config.epochs} epochs on "
             "record; all epochs are trained, and what is on record is compared"
@@ -284,7 +284,7 @@ def _remarks(recorded: RecordedRun) -> list[str]:
 
 def _shown(value: float | str | None) -> str:
     """Return a value with all its digits; None is a divergence that did not happen."""
-    return "none" if value is None else value if isinstance(value, str) else repr(value)
+    return "none" if value is None else one_line(value, LONGEST_REASON) if isinstance(value, str) else repr(value)
 
 
 def _finite(value: float | str | None) -> float | str | None:
