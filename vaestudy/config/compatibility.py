@@ -49,6 +49,9 @@ class CheckedFields(Protocol):
     milestones: tuple[int, ...]
     gradient_images: int
     gradient_estimators: tuple[str, ...]
+    beta: float
+    kl_warmup: int
+    free_bits: float
     likelihood: str
     likelihood_scale: str
     likelihood_sigma: float | None
@@ -78,6 +81,7 @@ def require_compatible(config: CheckedFields) -> None:
     """
     _check_pixels(config)
     _check_estimator(config)
+    _check_kl(config)
     given = {
         field: getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default
     }
@@ -117,6 +121,29 @@ def _check_estimator(config: CheckedFields) -> None:
     if config.gradient_estimators and not config.gradient_images:
         why = f"are measured on images, so {{gradient_images}} must be {LEAST_GRADIENT_IMAGES} or more"
         raise Conflict("gradient_estimators", " ".join(config.gradient_estimators), why)
+
+
+def _check_kl(config: CheckedFields) -> None:
+    """Raise unless the objective, and the measured gradients, are defined with this weight on the KL and free bits."""
+    weighted = [name for name in OBJECTIVES if OBJECTIVES[name].takes_beta]
+    for field, value, default in (("beta", config.beta, 1.0), ("kl_warmup", config.kl_warmup, 0)):
+        if value != default and config.estimator not in weighted:
+            why = f"weights the KL of the ELBO, so {{estimator}} must be one of {', '.join(weighted)}"
+            raise Conflict(field, value, f"{why}, not {config.estimator}")
+    if config.free_bits and not OBJECTIVES[config.estimator].takes_free_bits:
+        fit = ", ".join(name for name in OBJECTIVES if OBJECTIVES[name].takes_free_bits)
+        why = f"need the KL of each dimension in closed form, so {{estimator}} must be {fit}, not {config.estimator}"
+        raise Conflict("free_bits", config.free_bits, why)
+    if config.gradient_images and config.kl_warmup:
+        why = "changes the objective from step to step, so {gradient_images} must be 0: no one gradient can be measured"
+        raise Conflict("kl_warmup", config.kl_warmup, why)
+    if config.gradient_images and config.free_bits:
+        why = "couple the images of a minibatch, so {gradient_images} must be 0: an image has no gradient of its own"
+        raise Conflict("free_bits", config.free_bits, why)
+    others = [name for name in config.gradient_estimators if name not in weighted]
+    if config.beta != 1 and others:
+        why = f"weights the KL of the ELBO, so {{gradient_estimators}} must be among {', '.join(weighted)}"
+        raise Conflict("beta", config.beta, f"{why}, not {others[0]}")
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:

@@ -55,6 +55,7 @@ Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Floor = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 
 
 class Choice:

@@ -83,6 +83,10 @@ class ObjectiveSpec(Spec):
     """The reason why fewer samples are not enough. It follows the objective's name in a message."""
     importance_weighted: bool = False
     """Whether the objective at L > 1 is a tighter bound than the ELBO, rather than an estimate of the ELBO."""
+    takes_beta: bool = False
+    """Whether the objective uses `Terms.beta`: it is defined with a weight on the KL (`beta`, `kl_warmup`)."""
+    takes_free_bits: bool = False
+    """Whether the objective has a parameter `free_bits`."""
     equal_at_one_sample: str | None = None
     """The objective that is the same as this one at L = 1; None if there is nothing to report to the user."""
 

@@ -14,7 +14,19 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from vaestudy.config import compatibility
-from vaestudy.config.fields import Choice, Count, CountOrZero, Counts, Floor, Guard, Rate, Seed, Threads, device_name
+from vaestudy.config.fields import (
+    Choice,
+    Count,
+    CountOrZero,
+    Counts,
+    Floor,
+    Guard,
+    Rate,
+    Seed,
+    Threads,
+    Weight,
+    device_name,
+)
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
@@ -42,6 +54,9 @@ ADDED_LATER = (
     "gradient_estimators",
     "class_scores",
     "test_scores",
+    "beta",
+    "kl_warmup",
+    "free_bits",
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -98,6 +113,15 @@ class RunConfig(BaseModel):
     """The encoder's initial sigma, the same for every image [default: where the head's first weights put it]."""
     estimator: Annotated[str, AfterValidator(Choice.of(OBJECTIVES))] = "sgvb-b"
     """The objective that a training step maximises. Scoring uses the same bounds for every objective."""
+    beta: Weight = 1.0
+    """The weight of the KL in the training objective (beta-VAE). Scoring always has weight 1."""
+    kl_warmup: CountOrZero = 0
+    """W, the number of epochs in which the weight of the KL rises linearly from 0 to beta. Step t of training, counted
+    from 1 over all epochs, has the weight beta min(1, t / (W S)), where S is the number of steps in an epoch: the last
+    step of epoch W is the first that has all of beta. 0 means beta from the first step."""
+    free_bits: Weight = 0.0
+    """Nats of KL that each latent dimension may use without a cost in training: where the minibatch's mean of a
+    dimension's KL is below this number, the number takes its place in the objective (Kingma et al. 2016, appendix C.8)."""
     minibatch: Count = 100
     """M, the number of images per step. The last minibatch of an epoch is used even if it is smaller."""
     samples: Count = 1
@@ -180,6 +204,11 @@ class RunConfig(BaseModel):
             BadInput: a change is not valid.
         """
         return validated(type(self), self.model_dump() | changes)
+
+    @property
+    def changes_kl(self) -> bool:
+        """Whether the training objective has another KL term than the ELBO, in some step."""
+        return self.beta != 1 or self.kl_warmup > 0 or self.free_bits > 0
 
     @property
     def key(self) -> str:

@@ -34,6 +34,8 @@ class Terms:
     """The draws, [L, M, D]."""
     q: Posterior
     """q(z|x) of each image."""
+    beta: Tensor | None = None
+    """The weight of log p(z) - log q(z|x) in the training objective, a scalar. None stands for 1, as in all scoring."""
 
     @property
     def log_pz(self) -> Tensor:
@@ -47,8 +49,11 @@ class Terms:
 
     @property
     def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z|x), [L, M], nats: the log-weight of each draw."""
-        return self.log_px_z + self.log_pz - self.log_qz_x
+        """log p(x, z) - log q(z|x), [L, M], nats: the log-weight of each draw.
+
+        With `beta` it is log p(x|z) + beta (log p(z) - log q(z|x)).
+        """
+        return self._log_w(self.log_qz_x)
 
     @property
     def log_w_path(self) -> Tensor:
@@ -56,7 +61,13 @@ class Terms:
 
         The encoder gets a gradient only through z, and none through the parameters of the density q(z|x).
         """
-        return self.log_px_z + self.log_pz - self.q.detach().log_prob(self.z)
+        return self._log_w(self.q.detach().log_prob(self.z))
+
+    def _log_w(self, log_qz_x: Tensor) -> Tensor:
+        """Return `log_w` for given log q(z|x). The order of the operations makes beta = 1 and None equal to the bit."""
+        if self.beta is None:
+            return self.log_px_z + self.log_pz - log_qz_x
+        return self.log_px_z + self.beta * self.log_pz - self.beta * log_qz_x
 
     def scale_path(self, weight: Tensor | float) -> None:
         """Multiply the gradient that flows back through z by `weight`, which is a number or [L, M]."""
@@ -72,6 +83,7 @@ def terms(
     log_guard: float = 0.0,
     q: Posterior | None = None,
     likelihood: Likelihood | None = None,
+    beta: Tensor | None = None,
 ) -> Terms:
     """Encode x, draw z, decode z, and return the parts of the bound.
 
@@ -85,6 +97,7 @@ def terms(
         log_guard: the constant inside logarithms of outputs; above 0 only in training.
         q: the posterior of x, if x is encoded already.
         likelihood: the distribution by which x is scored, instead of the model's own.
+        beta: the weight of the KL, a scalar; only in training.
     """
     q = model.encode(x, log_guard) if q is None else q
     p = model.likelihood if likelihood is None else likelihood
@@ -95,13 +108,13 @@ def terms(
 
     most = max_rows(p.heads)
     if z[..., 0].numel() <= most or not torch.is_grad_enabled():
-        return Terms(decode(x, z), z, q)
+        return Terms(decode(x, z), z, q, beta)
     parameters = list(model.parameters())
     columns = []
     for xs, zs in zip(x.split(most), z.split(most, dim=1), strict=True):
         chunks = zs.split(max(1, most // len(xs)))
         columns.append(torch.cat([_Recomputed.apply(decode, xs, chunk, *parameters) for chunk in chunks]))
-    return Terms(torch.cat(columns, dim=1), z, q)
+    return Terms(torch.cat(columns, dim=1), z, q, beta)
 
 
 class _Recomputed(torch.autograd.Function):

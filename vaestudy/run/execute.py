@@ -33,6 +33,8 @@ from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import raise_if_diverged
 from vaestudy.training.train import OnEpoch, TrainResult, run_notices, train
 
+EVALUATION = "beta = 1, no free bits"
+"""How valid and test are scored, whatever weight or free bits the KL has in training."""
 LONGEST_NOTICES = 4_000
 """The number of characters to which the tag `notices` is cut: a tracker refuses a run with a longer tag."""
 
@@ -228,5 +230,6 @@ def run_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
         "threads": str(config.threads),
         "backend": backend,
         "likelihood": make_likelihood(config).describe(),
+        "evaluation": EVALUATION,
         **{f"data.{name}": value for name, value in data_summary(data).items()},
     }

@@ -126,7 +126,8 @@ def measure_gradient_noise(model: VAE, images: Tensor, stage: str) -> dict[str, 
     for other in ("", *config.gradient_estimators):
         if config.samples >= OBJECTIVES[other or config.estimator].min_samples:
             draws = stream(config.seed, "gradients", stage, "draws", device=images.device)
-            found = block_sums(model, x, other or config.estimator, config.samples, draws, config.log_guard)
+            beta = None if config.beta == 1 else torch.tensor(config.beta, dtype=x.dtype, device=x.device)
+            found = block_sums(model, x, other or config.estimator, config.samples, draws, config.log_guard, beta)
             for group in GROUPS:
                 head = "/".join(filter(None, ("gradient", stage, other, group)))
                 metrics |= {f"{head}/{name}": value for name, value in found[group].metrics(config.minibatch).items()}
@@ -134,7 +135,13 @@ def measure_gradient_noise(model: VAE, images: Tensor, stage: str) -> dict[str, 
 
 
 def block_sums(
-    model: VAE, x: Tensor, estimator: str, samples: int, generator: torch.Generator, log_guard: float = 0.0
+    model: VAE,
+    x: Tensor,
+    estimator: str,
+    samples: int,
+    generator: torch.Generator,
+    log_guard: float = 0.0,
+    beta: Tensor | None = None,
 ) -> dict[str, BlockSums]:
     """Return group -> the sums of its gradient over x.
 
@@ -145,6 +152,7 @@ def block_sums(
         samples: L, draws of z per image and repeat.
         generator: the source of the draws.
         log_guard: as in the configuration.
+        beta: the weight of the KL, a scalar; None for 1.
     """
     layers = parameter_groups(model)
     blocks = x[: len(x) // BLOCKS * BLOCKS].unflatten(0, (BLOCKS, -1))
@@ -158,7 +166,8 @@ def block_sums(
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _collect_rows(layers) as rows:
-                objective = OBJECTIVES.load(estimator)(terms(model, xs.repeat(REPEATS, 1), eps, log_guard)).objective
+                t = terms(model, xs.repeat(REPEATS, 1), eps, log_guard, beta=beta)
+                objective = OBJECTIVES.load(estimator)(t).objective
                 parameters = [p for group in layers.values() for layer in group for p in layer.parameters()]
                 gradients = iter(torch.autograd.grad(objective.sum(), parameters))
             values = objective.detach().double().cpu().unflatten(0, (REPEATS, -1)).T  # [n, R]

@@ -17,6 +17,12 @@ a surrogate supplies the gradient and has no effect on the value: see `with_grad
 the `z` of their `Terms`, so do not use these `Terms` for another objective. stl needs no surrogate: it detaches the
 parameters of the density q(z|x).
 
+Training may weight the KL (`beta`, `kl_warmup`), for each objective that estimates the ELBO: log w_l is then
+log p(x|z_l) + beta (log p(z_l) - log q(z_l|x)), and sgvb-b multiplies its KL by beta. Higgins et al. 2017. What
+score-function, score-function-loo and stl leave out is beta grad log q(z|x), which still has the mean 0. iwae and dreg
+refuse a weight: their log-weights would no longer be those of a bound. Free bits need the KL of each dimension, which
+only sgvb-b has in closed form. `Estimate.kl` never has a weight or free bits.
+
 L is the number of draws of z per image in a step. Its meaning depends on the objective:
 
     sgvb-a, sgvb-b        the mean of L draws estimates the ELBO: the same objective for every L, its noise variance
@@ -63,10 +69,32 @@ def sgvb_a(t: Terms) -> Estimate:
     return _sampled(t, t.log_w.mean(0))
 
 
-def sgvb_b(t: Terms) -> Estimate:
-    """L^B = -KL(q(z|x) || p(z)) + 1/L sum_l log p(x|z_l). Kingma & Welling 2013, equation 7."""
+def sgvb_b(t: Terms, free_bits: float = 0.0) -> Estimate:
+    """L^B = -KL(q(z|x) || p(z)) + 1/L sum_l log p(x|z_l). Kingma & Welling 2013, equation 7.
+
+    Args:
+        t: the parts of the bound.
+        free_bits: lambda of `with_free_bits`; 0 for none.
+    """
     kl, log_likelihood = t.q.kl(), t.log_px_z.mean(0)
-    return Estimate(objective=log_likelihood - kl, log_likelihood=log_likelihood, kl=kl)
+    cost = with_free_bits(t.q.kl_per_dimension(), free_bits) if free_bits else kl
+    cost = cost if t.beta is None else t.beta * cost
+    return Estimate(objective=log_likelihood - cost, log_likelihood=log_likelihood, kl=kl)
+
+
+def with_free_bits(kl_per_dimension: Tensor, free_bits: float) -> Tensor:
+    """Return the KL with free bits of each image: [M, D] -> [M], nats. Kingma et al. 2016, appendix C.8, equation 15.
+
+    Its mean over the minibatch is sum_d max(lambda, mean_m KL_md), where lambda = `free_bits`. The gradient of a
+    dimension is 0 while the mean of its KL is below lambda, so the dimension can carry lambda nats at no cost.
+
+    The maximum is taken of the minibatch's mean, not of each image's KL: what must not vanish is the information that a
+    dimension carries over the data. A maximum for each image would also stop the gradient of single images with a small
+    KL in dimensions that are well in use. The maximum of a mean makes the objective depend on M: for a small M the mean
+    is noisy, and a dimension near lambda is counted too high.
+    """
+    counts = kl_per_dimension.detach().mean(0) > free_bits
+    return torch.where(counts, kl_per_dimension, free_bits).sum(-1)
 
 
 def score_function(t: Terms) -> Estimate:

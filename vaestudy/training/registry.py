@@ -5,17 +5,18 @@ from __future__ import annotations
 from vaestudy.config.registry import LrScalingSpec, ObjectiveSpec, Spec
 
 OBJECTIVES = (
-    ObjectiveSpec("sgvb-a", "vaestudy.training.objectives:sgvb_a"),
-    ObjectiveSpec("sgvb-b", "vaestudy.training.objectives:sgvb_b"),
-    ObjectiveSpec("score-function", "vaestudy.training.objectives:score_function"),
+    ObjectiveSpec("sgvb-a", "vaestudy.training.objectives:sgvb_a", takes_beta=True),
+    ObjectiveSpec("sgvb-b", "vaestudy.training.objectives:sgvb_b", takes_beta=True, takes_free_bits=True),
+    ObjectiveSpec("score-function", "vaestudy.training.objectives:score_function", takes_beta=True),
     ObjectiveSpec(
         "score-function-loo",
         "vaestudy.training.objectives:score_function_loo",
         min_samples=2,
         min_samples_reason="compares each draw with the others",
+        takes_beta=True,
     ),
     ObjectiveSpec("iwae", "vaestudy.training.objectives:iwae", importance_weighted=True, equal_at_one_sample="sgvb-a"),
-    ObjectiveSpec("stl", "vaestudy.training.objectives:stl"),
+    ObjectiveSpec("stl", "vaestudy.training.objectives:stl", takes_beta=True),
     ObjectiveSpec("dreg", "vaestudy.training.objectives:dreg", importance_weighted=True),
 )
 

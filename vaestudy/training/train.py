@@ -5,6 +5,7 @@ Shapes: L samples, M minibatch, D latent dimensions, P pixels, N train images.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from vaestudy.scoring import bounds
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.training import backend, checkpoint, gradient_noise
 from vaestudy.training.divergence import NonFiniteLoss, raise_if_diverged
+from vaestudy.training.kl_weight import kl_weight
 from vaestudy.training.milestones import MilestoneRecorder
 from vaestudy.training.objectives import loss
 from vaestudy.training.traced_gradient import TracedGradient
@@ -178,18 +180,22 @@ def _resume(
 def make_gradient(model: VAE, calls_before_trace: int | None = None) -> TracedGradient:
     """Return the function that computes the loss and its gradient for one minibatch.
 
-    The function takes x [M, P] and eps [L, M, D]. It returns the loss, and the sums of log-likelihood, KL and objective
-    over the minibatch: [3], float64. It writes the loss's gradient to the `grad` of the model's parameters.
+    The function takes x [M, P] and eps [L, M, D], and the weight of the KL as a third argument, a scalar tensor, if the
+    configuration changes the KL. The weight is an input because a trace must hold for every step of a warm-up. The
+    function returns the loss, and the sums of log-likelihood, KL and objective over the minibatch: [3], float64. It
+    writes the loss's gradient to the `grad` of the model's parameters.
 
     After the first `calls_before_trace` calls (by default several hundred) the gradient is traced, with two exceptions:
     a minibatch with so many draws that the decoder runs in chunks, and a likelihood that is computed image by image.
     """
     config, likelihood = model.config, model.likelihood
     objective = OBJECTIVES.load(config.estimator)
+    if config.free_bits:
+        objective = functools.partial(objective, free_bits=config.free_bits)
     small = config.samples * config.minibatch <= chunking.max_rows(likelihood.heads)
 
-    def step(x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        estimate = objective(terms(model, x, eps, config.log_guard))
+    def step(x: Tensor, eps: Tensor, beta: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        estimate = objective(terms(model, x, eps, config.log_guard, beta=beta))
         parts = (estimate.log_likelihood, estimate.kl, estimate.objective)
         sums = torch.stack([part.detach() for part in parts]).sum(1, dtype=torch.float64)
         return loss(estimate, config.reduction), sums
@@ -223,10 +229,15 @@ def _train_epoch(
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
     sums, parameters = torch.zeros(3, dtype=torch.float64, device=device), list(model.parameters())
     first: Metrics = {}
-    for step, batch in enumerate(order.split(config.minibatch), start=1):
+    batches = order.split(config.minibatch)
+    for step, batch in enumerate(batches, start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
-        value, parts = gradient(x, eps)
+        if config.changes_kl:
+            beta = torch.tensor(kl_weight(config, epoch, step, len(batches)), dtype=x.dtype, device=device)
+            value, parts = gradient(x, eps, beta)
+        else:
+            value, parts = gradient(x, eps)
         if not math.isfinite(step_loss := value.item()):
             raise NonFiniteLoss(step_loss, epoch, step, *(parts[:2] / len(x)).tolist())
         optimizer.step()
@@ -244,8 +255,9 @@ def _train_epoch(
         "train/gradient_norm": torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item(),
         **first,
     }
-    # If the objective is another bound than the ELBO, record its value too; both use the same draws.
-    return metrics | ({"train/objective": objective} if OBJECTIVES[config.estimator].importance_weighted else {})
+    # If the objective is not the ELBO, record its value too; both use the same draws.
+    is_elbo = not (OBJECTIVES[config.estimator].importance_weighted or config.changes_kl)
+    return metrics | ({} if is_elbo else {"train/objective": objective})
 
 
 def run_notices(config: RunConfig, data: Data) -> list[str]:
@@ -260,6 +272,12 @@ def run_notices(config: RunConfig, data: Data) -> list[str]:
         lines.append(
             f"--estimator {config.estimator} with --samples 1 equals {equal}: "
             "an importance-weighted bound takes 2 or more"
+        )
+    if config.kl_warmup > (epochs := config.epochs or 0):
+        last = kl_weight(config, epochs, 1, 1)
+        lines.append(
+            f"--kl-warmup {config.kl_warmup} is more than the {epochs} epochs: the weight of the KL ends at {last:g}, "
+            f"not at {config.beta:g}"
         )
     member = LIKELIHOODS[config.likelihood]
     if config.pixels == "grey" and member.family == "density" and member.limits is not None:
