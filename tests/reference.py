@@ -60,7 +60,11 @@ class Draw:
 
     @property
     def log_w(self) -> Tensor:
-        return self.log_px_z + self.log_pz - self.log_qz_x
+        return self.weighted(1.0)
+
+    def weighted(self, beta: float) -> Tensor:
+        """Return the log-weight in which log p(z) - log q(z|x) counts beta times."""
+        return self.log_px_z + beta * (self.log_pz - self.log_qz_x)
 
 
 def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
@@ -94,10 +98,12 @@ def literal_draw(model: VAE, x: Tensor, e: Tensor) -> Draw:
     )
 
 
-def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tuple[Tensor, Tensor, list[Tensor]]:
+def literal_estimate(
+    model: VAE, x: Tensor, eps: Tensor, estimator: str, beta: float = 1.0
+) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Return (objective [M], ELBO by the same draws [M], gradient of the objective's sum).
 
-    Everything is computed image by image and draw by draw.
+    Everything is computed image by image and draw by draw. `beta` weights the KL in the objective, not in the ELBO.
     """
     objectives, bounds = [], []
     total = [torch.zeros_like(p) for p in model.parameters()]
@@ -108,25 +114,27 @@ def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tupl
 
     for m in range(len(x)):
         draws = [literal_draw(model, x[m : m + 1], e[m]) for e in eps]
-        L, log_w = len(draws), torch.stack([d.log_w for d in draws])
+        L, log_w = len(draws), torch.stack([d.weighted(beta) for d in draws])
         v = torch.exp(log_w - log_w.max())
         log_mean, v = torch.log(v.mean()) + log_w.max(), v / v.sum()
-        bounds.append(log_w.mean())
+        bounds.append(torch.stack([d.log_w for d in draws]).mean())
         objectives.append(log_mean if estimator in ("iwae", "dreg") else log_w.mean())
         for index, d in enumerate(draws):
             others = torch.cat((log_w[:index], log_w[index + 1 :]))
             # Factors of the decoder's gradient, of the gradient through z, and of the score.
             decoder, path, score = {
-                "sgvb-a": (1 / L, 1 / L, -1 / L),
+                "sgvb-a": (1 / L, 1 / L, -beta / L),
                 "sgvb-b": (1 / L, 0, 0),
                 "stl": (1 / L, 1 / L, 0),
-                "score-function": (1 / L, 0, d.log_w / L),
-                "score-function-loo": (1 / L, 0, (d.log_w - others.mean()) / L),
+                "score-function": (1 / L, 0, log_w[index] / L),
+                "score-function-loo": (1 / L, 0, (log_w[index] - others.mean()) / L),
                 "iwae": (v[index], v[index], -v[index]),
                 "dreg": (v[index], v[index] ** 2, 0),
             }[estimator]
             add(decoder, d.decoder)
-            add(path, d.path)
+            # The path through log p(x|z), and beta times the path through the rest.
+            add(path * (1 - beta), d.path_log_px_z)
+            add(path * beta, d.path)
             add(score, d.score)
             if estimator == "sgvb-b":
                 add(1 / L, d.path_log_px_z)
@@ -134,8 +142,12 @@ def literal_estimate(model: VAE, x: Tensor, eps: Tensor, estimator: str) -> tupl
             mu, _, log_variance = literal_posterior(model, x[m : m + 1])
             q = Normal(mu, torch.exp(log_variance / 2))
             kl = kl_divergence(q, Normal(torch.zeros_like(mu), torch.ones_like(mu))).sum()
-            add(-1, list(torch.autograd.grad(kl, list(model.parameters()), allow_unused=True, materialize_grads=True)))
-            objectives[-1] = bounds[-1] = torch.stack([d.log_px_z for d in draws]).mean() - kl.detach()
+            add(
+                -beta,
+                list(torch.autograd.grad(kl, list(model.parameters()), allow_unused=True, materialize_grads=True)),
+            )
+            log_likelihood = torch.stack([d.log_px_z for d in draws]).mean()
+            bounds[-1], objectives[-1] = log_likelihood - kl.detach(), log_likelihood - beta * kl.detach()
     return torch.stack(objectives), torch.stack(bounds), total
 
 

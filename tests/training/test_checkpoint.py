@@ -39,6 +39,7 @@ def until(last: int):
         {"optimizer": "adagrad"},
         {"pixels": "stochastic", "schedule": "iwae"},
         {"second_biases": True, "sigma": "raw"},
+        {"beta": 4.0, "kl_warmup": 4, "free_bits": 0.5},
     ],
 )
 @pytest.mark.parametrize("dies_in", [1, 2, 4, 5])

@@ -41,9 +41,11 @@ class TestLinearGaussian:
         g = stream("test-gradients", "x")
         self.x = math.sqrt(self.var_px) * torch.randn(self.N, 1, generator=g, dtype=torch.float64)
 
-    def measured(self, estimator: str, L: int = 1, shift: float = 0.0) -> dict[str, dict[str, float]]:
+    def measured(
+        self, estimator: str, L: int = 1, shift: float = 0.0, beta: torch.Tensor | None = None
+    ) -> dict[str, dict[str, float]]:
         model = LinearGaussianVAE(self.w, self.s, shift)
-        found = block_sums(model, self.x, estimator, L, stream("test-gradients", estimator, L))
+        found = block_sums(model, self.x, estimator, L, stream("test-gradients", estimator, L), beta=beta)
         return {name: s.metrics(M=100) for name, s in found.items()}
 
     @pytest.mark.parametrize(("name", "exact"), [("sgvb-a", lambda a: 1 + a), ("sgvb-b", lambda a: a**2 / (1 + a))])
@@ -68,6 +70,17 @@ class TestLinearGaussian:
         assert close(found, "var_x", mean**2 * self.var_px)
         assert close(found, "signal", mean**2)
         assert found["snr"] == pytest.approx(math.sqrt(found["signal"] / found["variance"]))
+
+    @pytest.mark.parametrize(("name", "added"), [("sgvb-a", True), ("sgvb-b", False), ("stl", True)])
+    def test_noise_of_the_draws_with_a_weight_on_the_kl(self, name: str, added: bool) -> None:
+        """The path through z has the slope -(w^2 / s^2) z of log p(x|z), and -beta z of log p(z) where it is drawn.
+
+        stl has also beta (z - mu) / v of -log q(z|x), whose parameters are held fixed.
+        """
+        beta, v = 3.0, 1 / (1 + self.a)
+        found = self.measured(name, beta=torch.tensor(beta, dtype=torch.float64))["mu_head"]
+        slope = self.a + beta * added - (beta / v if name == "stl" else 0.0)
+        assert close(found, "var_eps", slope**2 * v * (self.var_px + 1))
 
     def test_value_of_a_has_no_noise_but_that_of_the_images(self) -> None:
         """At the exact posterior sgvb-a is log p(x) for every draw; its variance over x is 1/2."""
@@ -121,6 +134,18 @@ def test_equals_a_literal_count(name: str) -> None:
         assert ours.var_eps == pytest.approx(var_eps, rel=1e-8)
         assert ours.var_x == pytest.approx(between - var_eps / REPEATS, rel=1e-7)
         assert ours.signal == pytest.approx(G.mean((0, 1)).square().sum().item() - between / len(G), rel=1e-6)
+
+
+def test_a_runs_own_weight_on_the_kl_is_used() -> None:
+    model = small_vae(beta=5.0, estimator="sgvb-a", gradient_images=20)
+    images = torch.randint(0, 256, (20, 784), dtype=torch.uint8, generator=stream("test-beta"))
+    model.float()
+    found = measure_gradient_noise(model, images, "end")
+    plain = small_vae(estimator="sgvb-a", gradient_images=20).float()
+    assert (
+        found["gradient/end/sigma_head/var_x"]
+        > 2 * measure_gradient_noise(plain, images, "end")["gradient/end/sigma_head/var_x"]
+    )
 
 
 @pytest.fixture(scope="module")

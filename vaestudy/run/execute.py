@@ -34,7 +34,7 @@ from vaestudy.training.divergence import raise_if_diverged
 from vaestudy.training.train import OnEpoch, TrainResult, run_notices, train
 
 EVALUATION = "beta = 1, no free bits"
-"""How valid and test are scored, whatever weight or free bits the KL has in training."""
+"""The tag `evaluation`: how valid and test are scored, whatever weight and free bits the KL has in training."""
 LONGEST_NOTICES = 4_000
 """The number of characters to which the tag `notices` is cut: a tracker refuses a run with a longer tag."""
 
