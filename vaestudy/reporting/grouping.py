@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.reporting.runs_frame import interval, level_rank
+from vaestudy.reporting.runs_frame import interval, level_rank, runs_by_levels
 from vaestudy.study.declaration import Level, Study, level_text
 
 
@@ -41,7 +41,7 @@ def runs_by_cell(
     """
     names = list(study.factors if names is None else names)
     finished = runs[runs["status"] == "FINISHED"]
-    groups: dict[Any, pd.DataFrame] = dict(list(finished.groupby(names, sort=False)))
+    groups = runs_by_levels(finished, names)
     ordered = sorted(groups, key=lambda key: [level_rank(v, n, study) for v, n in zip(key, names, strict=True)])
     return {key: groups[key] for key in ordered}
 

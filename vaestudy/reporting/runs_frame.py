@@ -84,6 +84,19 @@ def interval(values: pd.Series[float]) -> tuple[float, float]:
     return float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
 
+def runs_by_levels(runs: pd.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """Return combination of levels -> its runs, in the order in which the combinations occur.
+
+    The level of an option that a likelihood does not have may be None. pandas reads it as nan, and would leave its runs
+    out.
+    """
+    found: dict[tuple[Any, ...], pd.DataFrame] = {}
+    for levels, group in runs.groupby(list(names), sort=False, dropna=False):
+        key = levels if isinstance(levels, tuple) else (levels,)
+        found[tuple(None if level != level else level for level in key)] = group
+    return found
+
+
 def level_rank(level: Any, factor: str, study: Study) -> tuple[float, str]:
     """Return the sort key of a level of a factor.
 

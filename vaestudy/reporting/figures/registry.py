@@ -21,4 +21,5 @@ STUDY_FIGURES = (
     Spec("clarity_panels", "vaestudy.reporting.figures.classes:clarity_panels"),
     Spec("class_neighbours", "vaestudy.reporting.figures.classes:class_neighbours"),
     Spec("class_planes", "vaestudy.reporting.figures.classes:class_planes"),
+    Spec("rate_distortion", "vaestudy.reporting.figures.rate_distortion:rate_distortion"),
 )

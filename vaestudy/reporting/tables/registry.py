@@ -18,4 +18,5 @@ STUDY_TABLES = (
     Spec("overlaps", "vaestudy.reporting.tables.classes:overlaps"),
     Spec("clarity", "vaestudy.reporting.tables.classes:clarity"),
     Spec("same_plane", "vaestudy.reporting.tables.classes:same_plane"),
+    Spec("front", "vaestudy.reporting.tables.rate_distortion:front"),
 )

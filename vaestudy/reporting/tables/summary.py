@@ -21,7 +21,7 @@ import pandas as pd
 
 from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
-from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable
+from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.study.declaration import Study, level_text
@@ -56,7 +56,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         base = base[base[name] == value]
     base = base.set_index("seed")
     rows = []
-    groups = dict(list(runs.groupby(factors, sort=False)))
+    groups = runs_by_levels(runs, factors)
     for levels in sorted(
         groups, key=lambda key: [level_rank(v, name, study) for v, name in zip(key, factors, strict=True)]
     ):
@@ -106,7 +106,7 @@ def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
     A line contains the number of failed runs and the epoch and reason of each failure from the runs' records.
     """
     lines: list[str] = []
-    for levels, group in runs.groupby(list(study.factors), sort=False):
+    for levels, group in runs_by_levels(runs, list(study.factors)).items():
         failed = group[group["status"] != "FINISHED"]
         if len(failed):
             cell = ", ".join(f"{name}={level_text(level)}" for name, level in zip(study.factors, levels, strict=True))

@@ -1,0 +1,180 @@
+"""Figure of rate against distortion, with lines of equal ELBO, and of the active units along the front.
+
+A panel's curve is one D, its points are the levels of beta (`vaestudy/reporting/rate_distortion.py`). Points that were
+found in another way than by the grid are added to a panel by `add_points`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+
+from vaestudy.plotting import legend_below
+from vaestudy.reporting.figures.style import figure_title
+from vaestudy.reporting.rate_distortion import FrontPoint, fronts
+from vaestudy.study.declaration import Study, level_text
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS, DASHES = "os^Dv<>", ("-", "--", "-.", ":")
+LABEL_POINTS = 8.0  # size of the labels of beta
+MOST_LINES = 9  # of equal ELBO in a panel
+GREY = "0.55"
+RING: dict[str, Any] = {"s": 190, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
+
+
+def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
+    """Rate against distortion with lines of equal ELBO, and active units against beta: a column for each likelihood.
+
+    A curve is one D. Return None if beta is no factor or the runs lack the metrics.
+    """
+    panels = fronts(runs, study)
+    if not panels:
+        return None
+    Ds = sorted({D for curves in panels.values() for D in curves})
+    with sns.axes_style("whitegrid", {"axes.grid": False}), sns.plotting_context("notebook", font_scale=0.95):
+        figure = Figure(figsize=(max(7.0, 6.4 * len(panels)), 9.2), layout="constrained")
+        axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2, 1))
+        for column, (label, curves) in enumerate(panels.items()):
+            front, units = axes[:, column]
+            for style, D in enumerate(Ds):
+                points = curves.get(D, [])
+                add_points(front, points, style, f"D={D}", joined=True)
+                _units(units, points, style)
+            front.set(title=label, xlabel="rate: KL to the prior, nats per image")
+            units.set(xscale="log", xlabel="beta, the weight of the KL in training")
+            _ticks(units, sorted({p.beta for points in curves.values() for p in points}))
+            _limits(front, [p for points in curves.values() for p in points])
+        axes[0][0].set_ylabel("distortion: -E[log p(x|z)], nats per image")
+        axes[1][0].set_ylabel("active units")
+        if any(p.collapsed for curves in panels.values() for points in curves.values() for p in points):
+            axes[0][0].scatter([], [], label="posterior collapse: no active unit", **RING)
+        legend_below(figure)
+        description = "numbers at the points: beta; bars: 95 % intervals over seeds"
+        scored = "scored at beta = 1; grey lines: equal ELBO, lower left is better"
+        figure.suptitle(f"{figure_title(runs, study, description)}\n{scored}", fontsize=12)
+        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
+        figure.set_layout_engine("none")
+        for ax, curves in zip(axes[0], panels.values(), strict=True):
+            _iso_lines(ax)
+            _label_points(ax, [(p, Ds.index(D)) for D, points in curves.items() for p in points])
+    return figure
+
+
+def add_points(ax: Axes, points: Sequence[FrontPoint], style: int, label: str, *, joined: bool) -> None:
+    """Draw points in a panel of rate and distortion, with intervals in both directions.
+
+    Args:
+        ax: the panel.
+        points: the points, in the order in which they are joined.
+        style: the number of the colour, marker and line style.
+        label: the label for the legend.
+        joined: whether a line joins the points; for points of a grid, not for those of a search.
+    """
+    x, y = ([pair[0] for pair in pairs] for pairs in ([p.rate for p in points], [p.distortion for p in points]))
+    ax.errorbar(x, y, xerr=np.nan_to_num([p.rate[1] for p in points]),
+                yerr=np.nan_to_num([p.distortion[1] for p in points]), color=_colour(style), label=label,
+                marker=MARKERS[style % len(MARKERS)], markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2,
+                linestyle=DASHES[style % len(DASHES)] if joined else "none", zorder=3)  # fmt: skip
+    _mark_collapsed(ax, [(p.rate[0], p.distortion[0]) for p in points if p.collapsed])
+
+
+def _colour(style: int) -> str:
+    """Return the colour of a style's number."""
+    return OKABE_ITO[style % len(OKABE_ITO)]
+
+
+def _mark_collapsed(ax: Axes, places: list[tuple[float, float]]) -> None:
+    """Draw a ring around each point of which some run is collapsed."""
+    if places:
+        x, y = zip(*places, strict=True)
+        ax.scatter(x, y, **RING)
+
+
+def _units(ax: Axes, points: list[FrontPoint], style: int) -> None:
+    """Draw the active units against beta."""
+    means, halves = ([p.active[i] for p in points] for i in (0, 1))
+    shift = 1.02 ** (style - 1)  # so that equal values of several D are all visible
+    betas = [p.beta * shift for p in points]
+    ax.errorbar(betas, means, yerr=np.nan_to_num(halves), color=_colour(style), marker=MARKERS[style % len(MARKERS)],
+                markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2,
+                linestyle=DASHES[style % len(DASHES)])  # fmt: skip
+    _mark_collapsed(ax, [(b, p.active[0]) for b, p in zip(betas, points, strict=True) if p.collapsed])
+
+
+def _ticks(ax: Axes, betas: list[float]) -> None:
+    """Give the axis of beta a tick at each level."""
+    ax.set_xticks(betas, [level_text(beta) for beta in betas])
+    ax.set_xticks([], minor=True)
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(low, -0.06 * high), high)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(color=".92")
+    ax.set_axisbelow(True)
+
+
+def _limits(ax: Axes, points: list[FrontPoint]) -> None:
+    """Set the limits so that every mean is visible, with room for labels; the interval of few seeds may be cut."""
+    for values, setter in (
+        ([p.rate[0] for p in points], ax.set_xlim),
+        ([p.distortion[0] for p in points], ax.set_ylim),
+    ):
+        room = 0.1 * (max(values) - min(values)) or 1.0
+        setter(min(values) - room, max(values) + room)
+
+
+def _iso_lines(ax: Axes) -> None:
+    """Draw lines of equal rate + distortion, each labelled with its ELBO where it leaves the panel."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for total in MaxNLocator(MOST_LINES).tick_values(left + bottom, right + top):
+        x0, x1 = max(left, total - top), min(right, total - bottom)
+        if x1 - x0 < 0.12 * (right - left):
+            continue
+        ax.plot([x0, x1], [total - x0, total - x1], color="0.8", linewidth=0.9, zorder=1)
+        x = x0 + 0.03 * (right - left)
+        angle = np.degrees(np.arctan2(*(_pixels(ax, x1, total - x1) - _pixels(ax, x0, total - x0))[::-1]))
+        ax.text(x, total - x, f"ELBO {-total:g}", rotation=angle, rotation_mode="anchor", ha="left", va="bottom",
+                color=GREY, fontsize=7.5, zorder=1, clip_on=True)  # fmt: skip
+
+
+def _pixels(ax: Axes, x: float, y: float) -> np.ndarray:
+    """Return a place of a panel in pixels, [2]."""
+    found: np.ndarray = ax.transData.transform((x, y))
+    return found
+
+
+def _label_points(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
+    """Write beta beside each point where it covers no other point and no other label.
+
+    Args:
+        ax: the panel.
+        points: the points with the numbers of their styles.
+    """
+    scale = ax.figure.dpi / 72
+    taken = [_box(_pixels(ax, p.rate[0], p.distortion[0]), 7 * scale, 7 * scale) for p, _ in points]
+    for point, style in points:
+        text = level_text(point.beta)
+        width, height = 0.62 * LABEL_POINTS * len(text) * scale, LABEL_POINTS * scale
+        here = _pixels(ax, point.rate[0], point.distortion[0])
+        for angle in np.radians([45, -135, 0, 90, -90, 180, -45, 135]):
+            reach = np.array([np.cos(angle) * (7 * scale + width / 2), np.sin(angle) * (7 * scale + height / 2)])
+            box = _box(here + reach, width, height)
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                ax.annotate(text, (point.rate[0], point.distortion[0]), reach / scale, textcoords="offset points",
+                            ha="center", va="center", fontsize=LABEL_POINTS, color=_colour(style),
+                            zorder=5)  # fmt: skip
+                break
+
+
+def _box(centre: np.ndarray, width: float, height: float) -> Bbox:
+    """Return the box around a place, in pixels."""
+    return Bbox([centre - (width / 2, height / 2), centre + (width / 2, height / 2)])
+
