@@ -8,17 +8,17 @@ run is scored at beta = 1: its rate is KL(q(z|x) || p(z)), its distortion is -E_
 -ELBO. So a larger beta moves a run along the front of the two (Alemi et al. 2018). All else is the default protocol:
 784-256-D-256-784 ReLU, log-variance heads, M=100, L=1, estimator B, Adam at 1e-3, 10 epochs.
 
-The likelihoods are densities of dequantised pixels, because the nats of a density, of a mass and of a Bernoulli are
-different quantities and may not share a column. They were chosen to differ in what an informative z gains:
+Both likelihoods are densities of dequantised pixels, because the nats of a density, of a mass and of a Bernoulli are
+different quantities and may not share a column. They differ in what an informative z gains:
 
-* `continuous-bernoulli` is the density nearest to the usual Bernoulli. One dimension of z gains it hundreds of nats.
-* `gaussian` with the fixed sigma 1 is the squared error, halved: the loss that many programs use. Here a dimension gains
-  a few nats. Only beta sigma^2 matters to its training. In a linear VAE with a fixed sigma a latent direction collapses
-  if its eigenvalue of the data's covariance is below beta sigma^2 (Lucas et al. 2019, with beta = 1). The largest
-  eigenvalue of MNIST is about 5, so beta = 10 is beyond it.
+* `continuous-bernoulli` is the density nearest to the usual Bernoulli. A few dimensions of z gain hundreds of nats.
+* `gaussian` with the fixed sigma 1 has half the squared error as its distortion, up to a constant: the loss that many
+  programs use. A few dimensions gain a few nats, and only beta sigma^2 matters to training. In a linear VAE with a
+  fixed sigma, a latent direction collapses if its eigenvalue of the data's covariance is at most sigma^2 (Lucas et al.
+  2019), and with a weight if it is at most beta sigma^2. MNIST's largest eigenvalue is 5.1.
 
-With `--full` there is also a Gaussian whose one sigma is learned. It falls with the error, so that it works against beta.
-docs/rate-distortion.md explains the picture.
+`--full` adds a Gaussian with one learned sigma. Such a sigma becomes smaller with the error, so it works against the
+collapse. docs/rate-distortion.md explains the picture.
 """
 
 from vaestudy import RunConfig, Study, study_main

@@ -16,15 +16,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from vaestudy.plotting import legend_below
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.rate_distortion import FrontPoint, fronts
 from vaestudy.study.declaration import Study, level_text
 
+Array = NDArray[np.float64]
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS, DASHES = "os^Dv<>", ("-", "--", "-.", ":")
-LABEL_POINTS = 8.0  # size of the labels of beta
+LABEL_POINTS, LINE_POINTS = 8.0, 7.5  # font sizes of the labels of points and of lines
 MOST_LINES = 9  # of equal ELBO in a panel
 GREY = "0.55"
 RING: dict[str, Any] = {"s": 190, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
@@ -50,12 +52,13 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
                 _units(units, points, style)
             front.set(title=label, xlabel="rate: KL to the prior, nats per image")
             units.set(xscale="log", xlabel="beta, the weight of the KL in training")
-            _ticks(units, sorted({p.beta for points in curves.values() for p in points}))
-            _limits(front, [p for points in curves.values() for p in points])
+            drawn = [p for points in curves.values() for p in points]
+            _ticks(units, drawn)
+            _limits(front, drawn)
         axes[0][0].set_ylabel("distortion: -E[log p(x|z)], nats per image")
         axes[1][0].set_ylabel("active units")
         if any(p.collapsed for curves in panels.values() for points in curves.values() for p in points):
-            axes[0][0].scatter([], [], label="posterior collapse: no active unit", **RING)
+            axes[0][0].scatter([], [], label="posterior collapse: no active unit in some run", **RING)
         legend_below(figure)
         description = "numbers at the points: beta; bars: 95 % intervals over seeds"
         scored = "scored at beta = 1; grey lines: equal ELBO, lower left is better"
@@ -63,8 +66,7 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
         figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
         figure.set_layout_engine("none")
         for ax, curves in zip(axes[0], panels.values(), strict=True):
-            _iso_lines(ax)
-            _label_points(ax, [(p, Ds.index(D)) for D, points in curves.items() for p in points])
+            _write_labels(ax, [(p, Ds.index(D)) for D, points in curves.items() for p in points])
     return figure
 
 
@@ -109,13 +111,14 @@ def _units(ax: Axes, points: list[FrontPoint], style: int) -> None:
     _mark_collapsed(ax, [(b, p.active[0]) for b, p in zip(betas, points, strict=True) if p.collapsed])
 
 
-def _ticks(ax: Axes, betas: list[float]) -> None:
-    """Give the axis of beta a tick at each level."""
+def _ticks(ax: Axes, points: list[FrontPoint]) -> None:
+    """Give the axis of beta a tick at each level, and cut the intervals of the units where they leave 0 to D far."""
+    betas = sorted({p.beta for p in points})
     ax.set_xticks(betas, [level_text(beta) for beta in betas])
     ax.set_xticks([], minor=True)
-    low, high = ax.get_ylim()
-    ax.set_ylim(min(low, -0.06 * high), high)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    top = max(1.0, *(p.active[0] for p in points))
+    ax.set_ylim(-0.1 * top, 1.1 * top)
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.grid(color=".92")
     ax.set_axisbelow(True)
 
@@ -130,34 +133,16 @@ def _limits(ax: Axes, points: list[FrontPoint]) -> None:
         setter(min(values) - room, max(values) + room)
 
 
-def _iso_lines(ax: Axes) -> None:
-    """Draw lines of equal rate + distortion, each labelled with its ELBO where it leaves the panel."""
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    for total in MaxNLocator(MOST_LINES).tick_values(left + bottom, right + top):
-        x0, x1 = max(left, total - top), min(right, total - bottom)
-        if x1 - x0 < 0.12 * (right - left):
-            continue
-        ax.plot([x0, x1], [total - x0, total - x1], color="0.8", linewidth=0.9, zorder=1)
-        x = x0 + 0.03 * (right - left)
-        angle = np.degrees(np.arctan2(*(_pixels(ax, x1, total - x1) - _pixels(ax, x0, total - x0))[::-1]))
-        ax.text(x, total - x, f"ELBO {-total:g}", rotation=angle, rotation_mode="anchor", ha="left", va="bottom",
-                color=GREY, fontsize=7.5, zorder=1, clip_on=True)  # fmt: skip
+def _write_labels(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
+    """Write beta beside the points, and draw the lines of equal ELBO with their values; no label covers another.
 
-
-def _pixels(ax: Axes, x: float, y: float) -> np.ndarray:
-    """Return a place of a panel in pixels, [2]."""
-    found: np.ndarray = ax.transData.transform((x, y))
-    return found
-
-
-def _label_points(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
-    """Write beta beside each point where it covers no other point and no other label.
+    The panel must have its final size and limits.
 
     Args:
         ax: the panel.
         points: the points with the numbers of their styles.
     """
-    scale = ax.figure.dpi / 72
+    scale = ax.figure.dpi / 72  # pixels a point
     taken = [_box(_pixels(ax, p.rate[0], p.distortion[0]), 7 * scale, 7 * scale) for p, _ in points]
     for point, style in points:
         text = level_text(point.beta)
@@ -165,16 +150,61 @@ def _label_points(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
         here = _pixels(ax, point.rate[0], point.distortion[0])
         for angle in np.radians([45, -135, 0, 90, -90, 180, -45, 135]):
             reach = np.array([np.cos(angle) * (7 * scale + width / 2), np.sin(angle) * (7 * scale + height / 2)])
-            box = _box(here + reach, width, height)
-            if not any(box.overlaps(other) for other in taken):
+            if _is_free(box := _box(here + reach, width, height), taken):
                 taken.append(box)
-                ax.annotate(text, (point.rate[0], point.distortion[0]), reach / scale, textcoords="offset points",
-                            ha="center", va="center", fontsize=LABEL_POINTS, color=_colour(style),
+                ax.annotate(text, (point.rate[0], point.distortion[0]), tuple(reach / scale), ha="center", va="center",
+                            textcoords="offset points", fontsize=LABEL_POINTS, color=_colour(style),
                             zorder=5)  # fmt: skip
                 break
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for total in MaxNLocator(MOST_LINES).tick_values(left + bottom, right + top):
+        x0, x1 = max(left, total - top), min(right, total - bottom)
+        if x1 > x0:
+            _iso_line(ax, total, x0, x1, taken)
 
 
-def _box(centre: np.ndarray, width: float, height: float) -> Bbox:
+def _iso_line(ax: Axes, total: float, x0: float, x1: float, taken: list[Bbox]) -> None:
+    """Draw the line rate + distortion = total from x0 to x1; write its ELBO on it where there is room.
+
+    Args:
+        ax: the panel.
+        total: -ELBO, nats per image.
+        x0: the rate at which the line begins.
+        x1: the rate at which it ends.
+        taken: boxes in pixels that the text must not cover; its own box is added.
+    """
+    ax.plot([x0, x1], [total - x0, total - x1], color="0.8", linewidth=0.9, zorder=1)
+    ends = _pixels(ax, x0, total - x0), _pixels(ax, x1, total - x1)
+    direction = ends[1] - ends[0]
+    angle, text = np.arctan2(direction[1], direction[0]), f"ELBO {0.0 - total:g}"
+    length, height = 0.62 * LINE_POINTS * len(text) * ax.figure.dpi / 72, 1.2 * LINE_POINTS * ax.figure.dpi / 72
+    if np.hypot(*direction) < 1.3 * length:
+        return
+    size = (abs(length * np.cos(angle)) + height, abs(length * np.sin(angle)) + height)
+    for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8):
+        place = ends[0] + share * direction
+        box = _box(place, *size)
+        if _is_free(box, taken) and ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1):
+            taken.append(box)
+            x = x0 + share * (x1 - x0)
+            ax.text(x, total - x, text, rotation=np.degrees(angle), rotation_mode="anchor", ha="center", va="center",
+                    color=GREY, fontsize=LINE_POINTS, zorder=1.5,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
+            return
+
+
+def _pixels(ax: Axes, x: float, y: float) -> Array:
+    """Return a place of a panel in pixels, [2]."""
+    found: Array = ax.transData.transform((x, y))
+    return found
+
+
+def _is_free(box: Bbox, taken: list[Bbox]) -> bool:
+    """Return whether a box overlaps none of the boxes that are taken."""
+    return not any(box.overlaps(other) for other in taken)
+
+
+def _box(centre: Array, width: float, height: float) -> Bbox:
     """Return the box around a place, in pixels."""
-    return Bbox([centre - (width / 2, height / 2), centre + (width / 2, height / 2)])
-
+    half = np.array([width, height]) / 2
+    return Bbox([centre - half, centre + half])

@@ -7,7 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.reporting.rate_distortion import ELBO, Key, arm_label, front_point, is_collapsed, runs_by_front
+from vaestudy.reporting.rate_distortion import (
+    COLLAPSED_RATE,
+    ELBO,
+    Key,
+    arm_label,
+    front_point,
+    is_collapsed,
+    runs_by_front,
+)
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import interval_column
 from vaestudy.reporting.tables.summary import Table
@@ -36,12 +44,12 @@ def front(runs: pd.DataFrame, study: Study) -> Table | None:
         }
     )
     notes = [
-        "All columns but the last are of the beta with the highest mean ELBO on test, scored at beta = 1. Of many betas "
-        "the best is also the luckiest, so a small gain is none. (edge): the lowest or the highest beta of the study.",
+        "All columns but the last are of the beta with the highest mean ELBO on test, scored at beta = 1. Of many "
+        "betas the best is also the luckiest, so a small gain is none. (edge): it is the lowest or the highest beta.",
         f"Rate: KL, distortion: -log-lik., nats per image. Gain: difference to beta={reference} at the same seed; ± is "
         "the half-width of the 95 % t-interval over seeds.",
-        "Collapsed: a run without an active unit and with a rate below 0.1 nats; the number of such runs is given where "
-        "not all of a cell are.",
+        f"Collapsed: a run without an active unit and with a rate below {COLLAPSED_RATE:g} nats; the number of such "
+        "runs is given where not all of a cell are.",
     ]
     return Table(full, shown, notes)
 
@@ -56,7 +64,7 @@ def _row(key: Key, cells: dict[float, pd.DataFrame], study: Study) -> dict[str, 
     reference = study.baseline["beta"]
     gain = (math.nan, math.nan)
     if reference in elbos and reference != best:
-        gain = interval((elbos[best] - elbos[reference]).dropna())  # type: ignore[index]
+        gain = interval((elbos[best] - elbos[reference]).dropna())
     numbers = {"elbo": interval(elbos[best]), "gain": gain, "rate": point.rate, "distortion": point.distortion,
                "active": point.active}  # fmt: skip
     row: dict[str, Any] = {"arm": arm_label(arm, study), "latent_dim": D, "best_beta": best,
