@@ -121,8 +121,7 @@ class RunConfig(BaseModel):
     step of epoch W is the first that has all of beta. 0 means beta from the first step."""
     free_bits: Weight = 0.0
     """Nats of KL that each latent dimension may use without a cost in training: where the minibatch's mean of a
-    dimension's KL is below this number, the number takes its place in the objective (Kingma et al. 2016, appendix
-    C.8)."""
+    dimension's KL is below this number, the number takes its place in the objective (Kingma et al. 2016)."""
     minibatch: Count = 100
     """M, the number of images per step. The last minibatch of an epoch is used even if it is smaller."""
     samples: Count = 1

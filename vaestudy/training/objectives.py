@@ -83,7 +83,7 @@ def sgvb_b(t: Terms, free_bits: float = 0.0) -> Estimate:
 
 
 def with_free_bits(kl_per_dimension: Tensor, free_bits: float) -> Tensor:
-    """Return the KL with free bits of each image: [M, D] -> [M], nats. Kingma et al. 2016, appendix C.8, equation 15.
+    """Return the KL with free bits of each image: [M, D] -> [M], nats. Kingma et al. 2016.
 
     Its mean over the minibatch is sum_d max(lambda, mean_m KL_md), where lambda = `free_bits`. The gradient of a
     dimension is 0 while the mean of its KL is below lambda, so the dimension can carry lambda nats at no cost.

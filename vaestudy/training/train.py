@@ -229,11 +229,11 @@ def _train_epoch(
     epsilon = stream(config.seed, "epsilon", epoch, device=device)
     sums, parameters = torch.zeros(3, dtype=torch.float64, device=device), list(model.parameters())
     first: Metrics = {}
-    batches = order.split(config.minibatch)
+    batches, weighted = order.split(config.minibatch), config.changes_kl
     for step, batch in enumerate(batches, start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
-        if config.changes_kl:
+        if weighted:
             beta = torch.tensor(kl_weight(config, epoch, step, len(batches)), dtype=x.dtype, device=device)
             value, parts = gradient(x, eps, beta)
         else:

@@ -179,9 +179,7 @@ def _notes(runs: pd.DataFrame, study: Study, compared: bool) -> list[str]:
             "which is no density, those of the continuous Bernoulli that its decoder implies.",
         )
     if study.base.changes_kl or {"beta", "kl_warmup", "free_bits"} & set(study.factors):
-        notes.append(
-            "The KL has a weight or free bits in training only (beta, kl_warmup, free_bits): every score is at beta = 1."
-        )
+        notes.append("beta, kl_warmup and free_bits change the KL in training alone; every score is at beta = 1.")
     notes += _test_image_notes(finished, study)
     if (
         bounds
