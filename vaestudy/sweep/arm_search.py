@@ -24,7 +24,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -121,6 +121,10 @@ class ArmSearch:
                 "--fresh starts anew and keeps them"
             )
 
+    def _sampler(self, number: int) -> BaseSampler:
+        """Return the sampler for a trial."""
+        return make_sampler(self.search, number, self.epochs_per_run)
+
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
         return self.study.get_trials(deepcopy=False)
@@ -161,7 +165,7 @@ class ArmSearch:
         while self.has_budget():
             known = self.trials()
             self._require_some_feasible(known)
-            self.study.sampler = make_sampler(self.search, len(known))
+            self.study.sampler = self._sampler(len(known))
             if (opened := self._open(self.study.ask(), known)) is not None:
                 return opened
         return None
@@ -230,7 +234,7 @@ class ArmSearch:
                 continue
             complete = "keys" in frozen.user_attrs
             # A trial with all its parameters needs no sampler; one without gets the sampler that it would have had.
-            self.study.sampler = RandomSampler(seed=0) if complete else make_sampler(self.search, frozen.number)
+            self.study.sampler = RandomSampler(seed=0) if complete else self._sampler(frozen.number)
             others = [trial for trial in known if trial.number != frozen.number]
             if (opened := self._open(Trial(self.study, frozen._trial_id), others)) is not None:
                 found.append(opened)

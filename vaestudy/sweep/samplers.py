@@ -24,19 +24,20 @@ from vaestudy.study.search import Search
 from vaestudy.study.search_space import FloatRange, IntRange, Space
 
 STARTUP_TRIALS = 10
-"""Number of random trials before a sampler or the median pruner uses what it has seen."""
+"""The largest number of random trials before a sampler or the median pruner uses what it has seen."""
 
 
-def make_sampler(search: Search, number: int) -> BaseSampler:
+def make_sampler(search: Search, number: int, epochs: int) -> BaseSampler:
     """Return the sampler for one trial.
 
     Args:
         search: the declaration of the search.
         number: the trial's number.
+        epochs: the number of epochs of a run that is not pruned.
     """
     seed = _seed(search.seed, number)
     conditional = any(dimension.when for dimension in search.space.values()) or "likelihood" in search.space
-    few = min(STARTUP_TRIALS, max(2, (search.trials or STARTUP_TRIALS) // 4))
+    few = _startup_trials(search, epochs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         match search.sampler:
@@ -63,13 +64,23 @@ def make_sampler(search: Search, number: int) -> BaseSampler:
                     warn_independent_sampling=False,
                 )
             case "NSGAIISampler":
-                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(search))
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(search, epochs))
     return RandomSampler(seed=seed)
 
 
-def _population(search: Search) -> int:
+def _full_trials(search: Search, epochs: int) -> int:
+    """Return the number of trials that are in the budget if none is pruned."""
+    return search.trials or max(1, (search.epochs or 0) // (epochs * search.seeds))
+
+
+def _startup_trials(search: Search, epochs: int) -> int:
+    """Return the number of random trials at the beginning: a quarter of the budget, 2 to `STARTUP_TRIALS`."""
+    return min(STARTUP_TRIALS, max(2, _full_trials(search, epochs) // 4))
+
+
+def _population(search: Search, epochs: int) -> int:
     """Return the size of a generation: such that there are about five generations, and 10 to 50 trials in each."""
-    return min(50, max(10, (search.trials or 50) // 5))
+    return min(50, max(10, _full_trials(search, epochs) // 5))
 
 
 def _seed(seed: int, number: int) -> int:
@@ -90,8 +101,7 @@ def make_pruner(search: Search, epochs: int) -> BasePruner:
             case "HyperbandPruner":
                 return SeededHyperband(search.seed, epochs)
             case "MedianPruner":
-                few = min(STARTUP_TRIALS, max(2, (search.trials or STARTUP_TRIALS) // 4))
-                return MedianPruner(n_startup_trials=few, n_warmup_steps=1)
+                return MedianPruner(n_startup_trials=_startup_trials(search, epochs), n_warmup_steps=1)
             case "WilcoxonPruner":
                 return WilcoxonPruner(p_threshold=0.1)
     return NopPruner()
