@@ -33,6 +33,11 @@ def level_text(value: Any) -> str:
     return str(value)
 
 
+def short_text(value: Any) -> str:
+    """Return a level as text for reading: a float with three digits, others as `level_text`."""
+    return f"{value:.3g}" if isinstance(value, float) else level_text(value)
+
+
 def is_list(field: str) -> bool:
     """Return whether the values of a field of `RunConfig` are tuples."""
     return isinstance(RunConfig.model_fields[field].default, tuple)

@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.scoring.bounds import Metrics
-from vaestudy.study.levels import Level, level_text
+from vaestudy.study.levels import Level, short_text
 from vaestudy.study.plan import UNSCORED, Arm
 from vaestudy.study.search import NO_PRUNER, OBJECTIVES, SEED_PRUNER, Search
 from vaestudy.study.search_space import Choices, FloatRange, IntRange, ask_levels, candidate
@@ -186,7 +186,7 @@ class ArmSearch:
             known: the other trials.
         """
         levels = ask_levels(self.search.space, self._base, lambda name, _: self._suggest(trial, name))
-        name = ", ".join(f"{field}={_short_text(value)}" for field, value in levels.items())
+        name = ", ".join(f"{field}={short_text(value)}" for field, value in levels.items())
         trial.set_user_attr("name", name)
         try:
             config = candidate(self._base, levels)
@@ -356,8 +356,3 @@ def open_study(storage: Any, name: str, search: Search, epochs: int) -> optuna.S
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.set_metric_names(list(search.objectives))
     return study
-
-
-def _short_text(value: Level) -> str:
-    """Return a level as text for a name. The trial's parameters have all digits."""
-    return f"{value:.3g}" if isinstance(value, float) else level_text(value)

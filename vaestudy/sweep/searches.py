@@ -26,6 +26,7 @@ from vaestudy.runtime.signals import deferring_interrupts
 from vaestudy.study.declaration import Level
 from vaestudy.study.plan import BASE, BEST, Plan
 from vaestudy.study.search import Search
+from vaestudy.study.search_space import searched_levels
 from vaestudy.sweep.arm_search import ArmSearch, open_study
 from vaestudy.sweep.search_loop import SearchLoop
 from vaestudy.sweep.search_progress import SearchProgress
@@ -168,7 +169,7 @@ def _attach(publisher: Publisher, plan: Plan, searches: list[ArmSearch], at_once
     for name, keys in plan.final_keys(best).items():
         arm = "" if name == BEST else name
         trial = None if name == BASE else found[arm]
-        levels = {} if trial is None else best[arm]
+        levels = searched_levels(search.space, plan.base) if trial is None else best[arm]
         value = None if trial is None else trial.value
         final[name] = {"trial": trial and trial.number, "value": value, "levels": levels, "keys": keys}
     files = {

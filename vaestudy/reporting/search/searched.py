@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,14 +134,15 @@ class Searched:
         keys = set(runs["tags.config.key"])
         return next((arm for arm, own in self.final_keys().items() if keys & own), None)
 
-    def levels_of(self, name: str) -> dict[str, str]:
+    def levels_of(self, name: str, text: Callable[[Any], str] = level_text) -> dict[str, str]:
         """Return the searched levels of a final configuration as text, in the order of the space.
 
         Args:
             name: "best", "base", or the name of an arm.
+            text: returns a level as text: `level_text` for all digits, `short_text` for reading.
         """
         levels = self.final.get(name, {}).get("levels", {})
-        return {field: level_text(levels[field]) for field in self.search.space if field in levels}
+        return {field: text(levels[field]) for field in self.search.space if field in levels}
 
     def is_edge(self, name: str, field: str) -> bool:
         """Return whether a searched level of a final configuration lies at an edge of the space."""

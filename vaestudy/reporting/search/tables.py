@@ -14,6 +14,7 @@ from vaestudy.reporting.search.outcomes import best_trial, counted, epochs, outc
 from vaestudy.reporting.search.searched import CONFIGURATION, Searched
 from vaestudy.reporting.tables.formats import ANY_SIZE, bound_text, format_of, interval_texts, label, three_digits
 from vaestudy.reporting.tables.summary import Table
+from vaestudy.study.levels import short_text
 from vaestudy.study.search import TRIAL_SEED
 from vaestudy.study.search_space import EDGE
 
@@ -64,7 +65,7 @@ def _result_notes(searched: Searched) -> list[str]:
     trial = "no trial" if best["trial"] is None else f"trial {best['trial']}"
     if searched.base_won:
         return [f"The best configuration is the base itself ({trial}): the search found nothing better."]
-    levels = ", ".join(f"{field}={text}" for field, text in searched.levels_of("best").items())
+    levels = ", ".join(f"{field}={text}" for field, text in searched.levels_of("best", short_text).items())
     return [f"The best configuration, {trial}: {levels}."]
 
 
@@ -117,7 +118,10 @@ def space_table(searched: Searched) -> Table | None:
         for field, dimension in searched.search.space.items()
     )
     shown = full.drop(columns="best_at_edge")
-    shown["best"] = [f"{text}{EDGE_MARK * at}" for text, at in zip(full["best"], full["best_at_edge"], strict=True)]
+    best, base = searched.levels_of("best", short_text), searched.levels_of("base", short_text)
+    shown["base"] = [base.get(field, "") for field in full["field"]]
+    marks = zip(full["field"], full["best_at_edge"], strict=True)
+    shown["best"] = [f"{best.get(field, '')}{EDGE_MARK * at}" for field, at in marks]
     return Table(full, shown, [_edge_note(bool(full["best_at_edge"].any()))])
 
 
@@ -190,8 +194,7 @@ def with_tuned_levels(table: Table, searched: Searched, runs: pd.DataFrame) -> T
         runs: the tidy final runs.
     """
     factors = list(searched.study.factors)
-    groups = dict(list(runs.groupby(factors, sort=False)))
-    arms = [searched.arm_of(groups[key]) for key in table.full[factors].itertuples(index=False, name=None)]
+    arms = [searched.arm_of(runs[runs["run_id"].isin(ids.split())]) for ids in table.full["run_ids"]]
     full, shown, marked = table.full.copy(), table.shown.copy(), False
     for position, field in enumerate(searched.search.space, start=len(factors)):
         texts = [searched.levels_of(arm).get(field, "") if arm else "" for arm in arms]
