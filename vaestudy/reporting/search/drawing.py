@@ -153,7 +153,7 @@ class FieldAxis:
         axis.set_label_text(self.field)
         limits = ax.set_xlim if which == "x" else ax.set_ylim
         if self.choices:
-            long = which == "x" and sum(map(len, self.choices)) > 24
+            long = which == "x" and sum(map(len, self.choices)) > 20
             axis.set_ticks(range(len(self.choices)), [c.replace("-", "-\n") if long else c for c in self.choices])
             limits(-0.5, len(self.choices) - 0.5)
             if long and len(self.choices) > 3:
@@ -174,13 +174,13 @@ class FieldAxis:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or the powers alone if these are many."""
+    """Return at most `MOST_TICKS` ticks of a logarithmic axis: 1, 2, 5 times powers of ten, or some powers alone."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         ticks = [tick for power in powers for step in steps if low <= (tick := step * 10.0**power) <= high]
         if len(ticks) <= MOST_TICKS:
-            break
-    return ticks
+            return ticks
+    return ticks[:: -(-len(ticks) // MOST_TICKS)]
 
 
 def field_axes(study: optuna.Study) -> dict[str, FieldAxis]:
