@@ -18,6 +18,7 @@ from vaestudy.run import execute, figures, weights
 from vaestudy.run.figures import FigureInputs
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
+from vaestudy.training.train import StopTraining
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -149,3 +150,25 @@ def test_fields_that_came_later_move_no_key_by_being_there() -> None:
     assert RunConfig().key == "826c69d816dfde64"
     later = {"lr_scaling": "sqrt", "milestones": (5,), "gradient_images": 20}
     assert len({RunConfig(**{name: value}).key for name, value in later.items()} | {RunConfig().key}) == 4
+
+
+def test_a_run_without_test_scores_touches_no_test_image(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = execute.execute(tiny, Path())
+    monkeypatch.setattr(execute, "scored_images", lambda *_: pytest.fail("the test images were used"))
+    record = execute.execute(tiny.with_changes(test_scores=False), Path())
+    assert record.history == complete.history
+    assert not [name for name in record.metrics if name.startswith("test/")]
+    assert list(record.files) == ["config.json"]
+    assert record.facts["outcome"] == "complete"
+    assert tiny.key == tiny.with_changes(test_scores=True).key != tiny.with_changes(test_scores=False).key
+
+
+def test_a_pruned_run_records_the_epochs_it_saved(tiny: RunConfig) -> None:
+    def stop(epoch: int, metrics: dict[str, float]) -> None:
+        raise StopTraining
+
+    record = execute.execute(tiny.with_changes(epochs=5), Path(), stop)
+    assert record.pruned_epoch == 1
+    assert (record.metrics["pruned/epoch"], record.metrics["pruned/epochs_saved"]) == (1, 4)
+    assert record.facts["outcome"] == "pruned"
+    assert len(record.history) == 1

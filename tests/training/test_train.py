@@ -19,7 +19,7 @@ from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
 from vaestudy.training.divergence import ExplodedBound, NonFiniteLoss, raise_if_diverged
-from vaestudy.training.train import run_notices, train
+from vaestudy.training.train import StopTraining, run_notices, train
 
 # train/elbo of a fixed seed after each epoch, nats: it changes only if the computation changes. The test has a
 # tolerance because other processors round differently.
@@ -231,3 +231,29 @@ def test_each_preset_trains(tiny: RunConfig) -> None:
         config = RunConfig.preset(name, dataset="mnist-5k", subset=1000, epochs=4, valid_size=500, figures=())
         result = train(config, prepare(config))
         assert result.history[-1]["train/elbo"] > result.history[0]["train/elbo"]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_that_is_stopped_has_the_epochs_so_far(tiny: RunConfig, epoch: int) -> None:
+    config = tiny.with_changes(epochs=3)
+    images = datasets.load_splits(config, Path())
+    seen: list[int] = []
+
+    def stop(number: int, metrics: dict[str, float]) -> None:
+        seen.append(number)
+        if number == epoch:
+            raise StopTraining
+
+    stopped, complete = train(config, images, stop), train(config, images)
+    assert seen == list(range(1, epoch + 1))
+    assert stopped.stopped
+    assert not complete.stopped
+    assert stopped.history == complete.history[:epoch]
+
+
+def test_a_stop_after_the_last_epoch_changes_nothing(tiny: RunConfig) -> None:
+    def stop(number: int, metrics: dict[str, float]) -> None:
+        if number == tiny.epochs:
+            raise StopTraining
+
+    assert not train(tiny, datasets.load_splits(tiny, Path()), stop).stopped

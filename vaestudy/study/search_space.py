@@ -12,7 +12,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from vaestudy.config.compatibility import OPTION_DEFAULTS, has_option
 from vaestudy.config.messages import expected_values
@@ -50,6 +58,23 @@ class Dimension(BaseModel):
 
     when: dict[str, tuple[Level, ...]] = {}
     """Field -> values. The dimension is asked for only if each of these fields has one of these values."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _declared(cls, data: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
+        """Validate the fields, and report the first mistake of a declaration as one line."""
+        if info.context is not None:
+            return handler(data)
+        try:
+            return handler(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field, value = str(first["loc"][0]), first["input"]
+            if first["type"] == "extra_forbidden":
+                raise BadInput(unknown_name(f"field of {cls.__name__}", field, cls.model_fields)) from None
+            if first["type"] == "missing":
+                raise BadInput(f"{cls.__name__}: {field} is missing") from None
+            raise BadInput(f"{cls.__name__} {field} {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
 class FloatRange(Dimension):
@@ -94,7 +119,7 @@ class Choices(Dimension):
     """Some values of a field."""
 
     kind: Literal["choices"] = "choices"
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...] = ()
 
     def __init__(self, *levels: Any, **fields: Any) -> None:
         super().__init__(**({"levels": levels} if levels else {}) | fields)
