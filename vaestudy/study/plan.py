@@ -8,6 +8,7 @@ a search of each arm        an arm for each combination of levels; its best conf
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ class Plan:
     levels: Levels
     seeds: int
 
-    @property
+    @functools.cached_property
     def arms(self) -> list[Arm]:
         """Return an arm for each search of the sweep.
 

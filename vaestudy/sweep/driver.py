@@ -50,6 +50,7 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
+from vaestudy.errors import BadInput
 from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
 from vaestudy.runtime.addresses import database_file, database_uri, public_address
 from vaestudy.runtime.console import progress
@@ -138,17 +139,16 @@ def _run_owned(
     sweep, work = publisher.sweep, _Work()
     try:
         location = storage.location(publisher.name)
+        with storage.creating_tables():
+            trials = optuna_storage(location.address)
         best: dict[str, dict[str, Level]] = {}
         if plan.arms:
-            with storage.creating_tables():
-                trials = optuna_storage(location.address)
             best = run_searches(
                 SearchSite(publisher, trials, location.study), plan, options, locations.data_root, console, make_pool
             )
         cells = plan.cells(best)
         recorded = publisher.recorded_cells({cell.config.key for cell in cells})
-        with storage.creating_tables():
-            ledger = TrialLedger(open_trials(optuna_storage(location.address), location.study), publisher)
+        ledger = TrialLedger(open_trials(trials, location.study), publisher)
         finished = ledger.reconcile(recorded)
         work.missing = [cell for cell in cells if cell.config.key not in finished]
         work.cells, work.ledger = len(cells), ledger
@@ -160,6 +160,9 @@ def _run_owned(
         console.print(f"trials cannot be written ({error}); no further trial is started", style="red")
         publisher.close("KILLED")
         return SweepOutcome(publisher, 0, publisher.waiting_count(), 1)
+    except BadInput:  # its one line is all that the user needs
+        publisher.close("KILLED")
+        raise
     except BaseException:
         publisher.close("KILLED")
         console.print(work.stopped, style="yellow")
