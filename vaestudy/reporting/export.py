@@ -85,7 +85,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         study, children = searched.view(children)
     tidy = runs_frame.tidy_runs(children, study) if len(children) else children
     if searched is not None:
-        files |= search_figures(searched, notes)
+        files |= search_figures(searched, tidy, notes)
         for name, heading, further in search_tables(searched, tidy, notes):
             further.full["quick"] = quick
             files |= _texts(name, further, f"{heading} ({sweep})", quick_lines + further.notes)

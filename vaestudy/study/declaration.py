@@ -248,7 +248,9 @@ def make_cells(base: RunConfig, levels: Levels, seeds: int, leave_out: Iterable[
 def quick_config(base: RunConfig) -> RunConfig:
     """Return the base configuration for `--quick`: few images, few epochs, one figure for each run.
 
-    If the study's base names figures other than the default ones, these are drawn instead.
+    If the study's base names figures other than the default ones, these are drawn instead. If its IWAE bounds have
+    fewer samples, they stay.
     """
-    own = {"figures": base.figures} if base.figures != RunConfig().figures else {}
+    own: dict[str, Any] = {"figures": base.figures} if base.figures != RunConfig().figures else {}
+    own |= {"iwae": base.iwae} if max(base.iwae, default=0) < max(QUICK_CHANGES["iwae"]) else {}
     return base.with_changes(**QUICK_CHANGES | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))

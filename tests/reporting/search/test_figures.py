@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
 from tests.support.searches import SPACE, searched, searched_study, trials
@@ -93,7 +94,7 @@ def test_a_figure_that_fails_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setitem(report.FIGURES, "search_slices", broken)  # type: ignore[arg-type]
     notes: list[str] = []
-    files = report.search_figures(searched({"": trials("infeasible")}), notes)
+    files = report.search_figures(searched({"": trials("infeasible")}), pd.DataFrame(), notes)
     assert notes == ["figure search_slices could not be made: ValueError: no room"]
     assert set(files) == {"figures/search_history.png", "figures/search_timeline.png"}
 

@@ -143,7 +143,7 @@ def _write_labels(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
         points: the points with the numbers of their styles.
     """
     scale = ax.figure.dpi / 72  # pixels a point
-    taken = [_box(_pixels(ax, p.rate[0], p.distortion[0]), 7 * scale, 7 * scale) for p, _ in points]
+    taken = [marker_box(ax, p.rate[0], p.distortion[0]) for p, _ in points]
     for point, style in points:
         text = level_text(point.beta)
         width, height = 0.62 * LABEL_POINTS * len(text) * scale, LABEL_POINTS * scale
@@ -156,6 +156,16 @@ def _write_labels(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
                             textcoords="offset points", fontsize=LABEL_POINTS, color=_colour(style),
                             zorder=5)  # fmt: skip
                 break
+    draw_iso_lines(ax, taken)
+
+
+def draw_iso_lines(ax: Axes, taken: list[Bbox]) -> None:
+    """Draw the lines of equal ELBO in a panel that has its final size and limits.
+
+    Args:
+        ax: the panel.
+        taken: boxes in pixels that the values of the lines must not cover; their own boxes are added.
+    """
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     for total in MaxNLocator(MOST_LINES).tick_values(left + bottom, right + top):
         x0, x1 = max(left, total - top), min(right, total - bottom)
@@ -191,6 +201,12 @@ def _iso_line(ax: Axes, total: float, x0: float, x1: float, taken: list[Bbox]) -
                     color=GREY, fontsize=LINE_POINTS, zorder=1.5,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
             return
+
+
+def marker_box(ax: Axes, x: float, y: float) -> Bbox:
+    """Return the box of a point's marker, in pixels."""
+    size = 7 * ax.figure.dpi / 72
+    return _box(_pixels(ax, x, y), size, size)
 
 
 def _pixels(ax: Axes, x: float, y: float) -> Array:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from vaestudy.errors import noting_failure
 from vaestudy.plotting import to_png
-from vaestudy.reporting.search import arm_figures, field_figures, progress_figures, tables
+from vaestudy.reporting.search import arm_figures, field_figures, front_figure, front_table, progress_figures, tables
 from vaestudy.reporting.search.ranking import ranking_note
 from vaestudy.reporting.search.searched import Searched
 from vaestudy.reporting.search.tables import search_notes as search_notes
@@ -30,13 +32,26 @@ FIGURES = {
 }
 """Name of a file -> the function that draws the figure. It returns None where it has nothing to show."""
 
+FIGURES_WITH_RUNS = {"rate_distortion_search": front_figure.rate_distortion_search}
+"""The same for figures that show the trials beside the study's runs: the function has the tidy runs as its second
+argument."""
 
-def search_figures(searched: Searched, notes: list[str]) -> dict[str, bytes]:
-    """Return the figures of a search as PNG files: path -> content. A figure that fails costs one line in `notes`."""
+
+def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> dict[str, bytes]:
+    """Return the figures of a search as PNG files: path -> content. A figure that fails costs one line in `notes`.
+
+    Args:
+        searched: the searches.
+        runs: the tidy runs; empty if none has finished.
+        notes: receives the lines.
+    """
+    makers: dict[str, Callable[[], Figure | None]] = {name: partial(draw, searched) for name, draw in FIGURES.items()}
+    if len(runs):
+        makers |= {name: partial(draw, searched, runs) for name, draw in FIGURES_WITH_RUNS.items()}
     files = {}
-    for name, draw in FIGURES.items():
+    for name, make in makers.items():
         with noting_failure(f"figure {name}", notes):
-            if (figure := draw(searched)) is not None:
+            if (figure := make()) is not None:
                 files[f"figures/{name}.png"] = to_png(figure)
     return files
 
@@ -52,6 +67,10 @@ def search_tables(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> I
     makers: dict[str, tuple[str, Callable[[], Table | None]]] = {
         "search_space": ("Where in the space the best trial lies", lambda: tables.space_table(searched)),
         "search_spread": ("The spread of each search, and that of seeds", lambda: _spread(searched, runs)),
+        "search_fronts": (
+            "The front of the search and that of the grid, by the validation images",
+            lambda: front_table.fronts_table(searched, runs) if len(runs) else None,
+        ),
         "trials": ("The trials of the search", lambda: tables.trials_table(searched)),
     }
     for name, (title, make) in makers.items():
@@ -77,7 +96,10 @@ def amended(tracker: Tracker, searched: Searched, table: Table, runs: pd.DataFra
     if searched.is_compared:
         return tables.with_difference(table, searched)
     if not searched.search.per_arm:
-        return Table(table.full, table.shown, [*table.notes, *search_notes(searched)])
+        notes = [*table.notes, *search_notes(searched)]
+        with noting_failure("comparison of the fronts", notes):
+            notes += front_table.front_notes(searched, runs)
+        return Table(table.full, table.shown, notes)
     table = tables.with_tuned_levels(table, searched, runs)
     with noting_failure("comparison with the untuned study", table.notes):
         table.notes.append(ranking_note(tracker, searched, runs))

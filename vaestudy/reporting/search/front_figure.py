@@ -1,0 +1,125 @@
+"""Figure of the front of a search beside the front of the grid (`front_comparison.py`)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vaestudy.plotting import legend_below
+from vaestudy.reporting.figures.rate_distortion import OKABE_ITO, add_points, draw_iso_lines, marker_box
+from vaestudy.reporting.rate_distortion import FrontPoint
+from vaestudy.reporting.runs_frame import interval
+from vaestudy.reporting.search.drawing import heading, house_style, whole_ticks
+from vaestudy.reporting.search.front_comparison import FrontComparison, compare_fronts
+from vaestudy.reporting.search.hypervolume import Array, attained, hypervolume, pareto_front
+from vaestudy.reporting.search.searched import Searched
+
+GRID, SEARCH = 0, 1
+"""The numbers of the colour, marker and line style of the two."""
+DASHES = ("-", "--")
+RATES_DRAWN = 400
+
+
+def rate_distortion_search(searched: Searched, runs: pd.DataFrame) -> Figure | None:
+    """Draw both fronts by the validation images, their difference along the rate, and the hypervolume by trainings.
+
+    Args:
+        searched: the search.
+        runs: the tidy runs of the grid.
+    """
+    if (found := compare_fronts(searched, runs)) is None:
+        return None
+    with house_style():
+        figure = Figure(figsize=(9.5, 9.6), layout="constrained")
+        upper, lower = figure.subfigures(2, 1, height_ratios=(1.7, 1))
+        front = upper.subplots()
+        left, right = lower.subplots(1, 2)
+        _fronts(front, found)
+        _difference(left, found)
+        _by_trainings(right, found)
+        legend_below(figure)
+        shared = ", ".join(found.fixed.values())
+        bars = "; bars: 95 % intervals over seeds" if len(found.grid) > 1 else ""
+        heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at beta = 1{bars}; grey "
+                "lines: equal ELBO, lower left is better")  # fmt: skip
+        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
+        figure.set_layout_engine("none")
+        points = np.concatenate([found.mean, found.first(len(found.trials))])
+        draw_iso_lines(front, [marker_box(front, x, y) for x, y in points])
+    return figure
+
+
+def _fronts(ax: Axes, found: FrontComparison) -> None:
+    """Draw the points of the grid and of the search, and the front of each as steps."""
+    seeds, cells, _ = found.grid.shape
+    trials = found.first(len(found.trials))
+    whole = np.concatenate([found.mean, trials])
+    low, high = whole.min(axis=0), whole.max(axis=0)
+    room = np.where(high > low, 0.06 * (high - low), 1.0)
+    ax.set(xlim=(low[0] - room[0], high[0] + room[0]), ylim=(low[1] - room[1], high[1] + room[1]))
+    grid = [_point(found.grid[:, cell], levels.get("beta", math.nan)) for cell, levels in enumerate(found.cells)]
+    trained = f"{cells * seeds} trainings"
+    mean = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    add_points(ax, grid, GRID, f"grid: {cells} cells, {mean} ({trained})", joined=False)
+    each = f"({len(found.trials) * found.seeds_per_trial} trainings)"
+    search = [_point(point[None], math.nan) for point in trials]
+    add_points(ax, search, SEARCH, f"search: {len(trials)} trials {each}", joined=False)
+    for style, points, name in ((GRID, found.mean, "grid"), (SEARCH, trials, "search")):
+        steps = pareto_front(points)
+        x, y = [*steps[:, 0], ax.get_xlim()[1]], [*steps[:, 1], steps[-1, 1]]
+        ax.step(x, y, where="post", color=OKABE_ITO[style], linestyle=DASHES[style], linewidth=1.3, zorder=2,
+                label=f"front of the {name}, {len(steps)} points")  # fmt: skip
+    ax.grid(visible=False)
+    ax.set(xlabel="rate: KL to the prior, nats per image", ylabel="distortion: -E[log p(x|z)], nats per image")
+
+
+def _point(values: Array, beta: float) -> FrontPoint:
+    """Return the point of some runs, [runs, 2]; active units are not measured on the validation images."""
+    rate, distortion = (interval(pd.Series(values[:, objective])) for objective in range(2))
+    return FrontPoint(beta, rate, distortion, active=(math.nan, math.nan), runs=len(values), collapsed=0)
+
+
+def _difference(ax: Axes, found: FrontComparison) -> None:
+    """Draw how much lower the search's distortion is than the grid's along the rate, for the mean and each seed."""
+    trials = found.first(len(found.trials))
+    start = max(found.mean[:, 0].min(), trials[:, 0].min())
+    rates = np.linspace(start, found.reference[0], RATES_DRAWN)
+    mine = attained(trials, rates, found.reference[1])
+    several = len(found.grid) > 1
+    for seed, points in enumerate(found.grid):
+        ax.plot(rates, attained(points, rates, found.reference[1]) - mine, color="0.6", linewidth=0.8,
+                label="to each seed of the grid" if seed == 0 else None)  # fmt: skip
+    if several:
+        ax.plot(rates, attained(found.mean, rates, found.reference[1]) - mine, color="black", linewidth=1.6,
+                label="to the mean of seeds")  # fmt: skip
+    ax.axhline(0, color="black", linewidth=0.8, linestyle=":")
+    ax.legend(frameon=False, fontsize=8, loc="best")
+    ax.set(xlabel="rate, nats per image", ylabel="nats per image")
+    ax.set_title("distortion: how much lower the search is", fontsize=10)
+
+
+def _by_trainings(ax: Axes, found: FrontComparison) -> None:
+    """Draw the hypervolume of the search's front along its trainings, and that of the grid at its numbers of seeds."""
+    counts = range(1, len(found.trials) + 1)
+    trainings = [count * found.seeds_per_trial for count in counts]
+    values = [hypervolume(found.first(count), found.reference) for count in counts]
+    ax.step(trainings, values, where="post", color=OKABE_ITO[SEARCH], linestyle=DASHES[SEARCH], label="search")
+    for count in {found.equal_trials, len(found.trials)} - {None}:
+        value, half = found.search(count)
+        ax.errorbar(count * found.seeds_per_trial, value, yerr=np.nan_to_num(half), color=OKABE_ITO[SEARCH],
+                    marker="s", capsize=3)  # fmt: skip
+    seeds, cells, _ = found.grid.shape
+    shown = [(cells, found.grid_one_seed(), "o", "grid, one seed")]
+    shown += [(seeds * cells, found.grid_mean(), "D", f"grid, mean of {seeds} seeds")] * (seeds > 1)
+    for x, (value, half), marker, label in shown:
+        ax.errorbar(x, value, yerr=np.nan_to_num(half), color=OKABE_ITO[GRID], marker=marker, capsize=3,
+                    linestyle="none", label=label)  # fmt: skip
+    ax.set_xlim(left=0)
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.set(xlabel="trainings", ylabel="nats²")
+    ax.set_title("hypervolume by number of trainings", fontsize=10)
+    whole_ticks(ax)
