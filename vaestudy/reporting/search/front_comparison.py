@@ -1,4 +1,4 @@
-"""The front of rate and distortion that a search found, beside the one of the grid: points, hypervolumes, and intervals.
+"""The front of rate and distortion that a search found, beside the grid's: points, hypervolumes, and intervals.
 
 Both are compared by the validation images: no trial is scored on test. rate = valid/kl, distortion =
 -valid/log_likelihood, nats per image, both minimised. The grid's part is its cells that are like the trials in all that
@@ -71,7 +71,7 @@ class FrontComparison:
     @property
     def per_seed(self) -> int:
         """Return the number of trainings of the grid with one seed."""
-        return self.grid.shape[1]
+        return int(self.grid.shape[1])
 
     @property
     def equal_trials(self) -> int | None:

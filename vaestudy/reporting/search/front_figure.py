@@ -35,9 +35,9 @@ def rate_distortion_search(searched: Searched, runs: pd.DataFrame) -> Figure | N
         return None
     with house_style():
         figure = Figure(figsize=(9.5, 9.6), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1.7, 1))
-        front = upper.subplots()
-        left, right = lower.subplots(1, 2)
+        places = figure.add_gridspec(2, 2, height_ratios=(1.7, 1))
+        front = figure.add_subplot(places[0, :])
+        left, right = figure.add_subplot(places[1, 0]), figure.add_subplot(places[1, 1])
         _fronts(front, found)
         _difference(left, found)
         _by_trainings(right, found)
@@ -108,7 +108,7 @@ def _by_trainings(ax: Axes, found: FrontComparison) -> None:
     trainings = [count * found.seeds_per_trial for count in counts]
     values = [hypervolume(found.first(count), found.reference) for count in counts]
     ax.step(trainings, values, where="post", color=OKABE_ITO[SEARCH], linestyle=DASHES[SEARCH], label="search")
-    for count in {found.equal_trials, len(found.trials)} - {None}:
+    for count in {found.equal_trials or len(found.trials), len(found.trials)}:
         value, half = found.search(count)
         ax.errorbar(count * found.seeds_per_trial, value, yerr=np.nan_to_num(half), color=OKABE_ITO[SEARCH],
                     marker="s", capsize=3)  # fmt: skip
@@ -118,7 +118,9 @@ def _by_trainings(ax: Axes, found: FrontComparison) -> None:
     for x, (value, half), marker, label in shown:
         ax.errorbar(x, value, yerr=np.nan_to_num(half), color=OKABE_ITO[GRID], marker=marker, capsize=3,
                     linestyle="none", label=label)  # fmt: skip
-    ax.set_xlim(left=0)
+    drawn = [*values, *(value for _, (value, _), _, _ in shown)]
+    room = 0.15 * (max(drawn) - min(drawn)) or 1.0
+    ax.set(xlim=(0, None), ylim=(min(drawn) - room, max(drawn) + room))  # the interval of few seeds may be cut
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.set(xlabel="trainings", ylabel="nats²")
     ax.set_title("hypervolume by number of trainings", fontsize=10)
