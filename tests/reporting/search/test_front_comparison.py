@@ -1,4 +1,4 @@
-"""The front of a search beside the front of the grid: hypervolumes, intervals, table and figure, against literal ones."""
+"""The front of a search beside the grid's: hypervolumes and intervals against literal ones, the table, the figure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from vaestudy.study.search_space import FloatRange, IntRange
 
 BETAS, DS, SEEDS = (0.1, 1.0, 10.0), (2, 20), (0, 1, 2)
 SPACE = {"beta": FloatRange(low=0.1, high=10.0, log=True), "latent_dim": IntRange(low=2, high=20, log=True)}
+DISTRIBUTIONS = {"beta": FloatDistribution(0.1, 10.0, log=True), "latent_dim": IntDistribution(2, 20, log=True)}
 OBJECTIVES = ("valid/kl", "valid/log_likelihood")
 
 
@@ -86,7 +87,7 @@ def trials(count: int = 8, better: float = 1.0, diverged: int | None = 3) -> opt
             state=TrialState.COMPLETE if known else TrialState.FAIL,
             values=[rate, better - distortion] if known else None,
             params={"beta": beta, "latent_dim": D},
-            distributions={"beta": FloatDistribution(0.1, 10.0, log=True), "latent_dim": IntDistribution(2, 20, log=True)},
+            distributions=DISTRIBUTIONS,
             user_attrs={"outcome": "complete" if known else "diverged"},
         ))  # fmt: skip
     return made
@@ -179,9 +180,10 @@ def test_the_gap_is_the_shift_of_a_front() -> None:
     made = study_in_memory([StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE], "search")
     for D, beta in itertools.product(DS, BETAS):
         rate, distortion = place(beta, D)
-        made.add_trial(create_trial(state=TrialState.COMPLETE, values=[rate, 2 - distortion],
-                                    params={"beta": beta, "latent_dim": D}, user_attrs={"outcome": "complete"},
-                                    distributions={"beta": FloatDistribution(0.1, 10.0), "latent_dim": IntDistribution(2, 20)}))  # fmt: skip
+        made.add_trial(create_trial(
+            state=TrialState.COMPLETE, values=[rate, 2 - distortion], params={"beta": beta, "latent_dim": D},
+            distributions=DISTRIBUTIONS, user_attrs={"outcome": "complete"},
+        ))  # fmt: skip
     frame = runs((1,))
     found = compared(frame, made)
     gap, half = found.gap(found.search(6), found.grid_one_seed())
@@ -248,8 +250,9 @@ def test_a_study_with_grid_and_search_end_to_end(mlruns: Path, monkeypatch: pyte
     """`--quick` of a small study: the grid, the search, and both fronts in a table and a figure."""
     monkeypatch.setattr(report, "FIGURES", {})  # the figures of the search alone have tests of their own
     small = study(trials=2).model_copy(update={"figures": ()})
-    assert run_study(small, "--quick", "--subset", "60", "--epochs", "1", "--seeds", "1", "--trials", "2",
-                     "--likelihood", "continuous-bernoulli", "--latent-dim", "2", "--beta", "0.1", "10") == 0  # fmt: skip
+    flags = ["--quick", "--subset", "60", "--epochs", "1", "--seeds", "1", "--trials", "2"]
+    levels = ["--likelihood", "continuous-bernoulli", "--latent-dim", "2", "--beta", "0.1", "10"]
+    assert run_study(small, *flags, *levels) == 0
     folder = mlruns / "tables" / "toy"
     table = pd.read_csv(folder / "search_fronts.csv")
     assert table["trainings"].tolist() == [2, 2]
@@ -259,7 +262,7 @@ def test_a_study_with_grid_and_search_end_to_end(mlruns: Path, monkeypatch: pyte
 
 
 def test_the_studys_grid_has_the_configurations_that_were_run() -> None:
-    """A sweep is resumed by the keys of its configurations, so neither the search nor its likelihood may change them."""
+    """A sweep is resumed by the keys of its configurations, so the search and its likelihood may not change them."""
     declared = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "rate_distortion.py"))["STUDY"]
     cells = declared.cells_to_run(declared.base, declared.levels_to_run(full=False, quick=False, given={}), 3)
     keys = "\n".join(sorted(cell.config.key for cell in cells))

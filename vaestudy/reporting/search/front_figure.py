@@ -71,8 +71,11 @@ def _fronts(ax: Axes, found: FrontComparison) -> None:
     for style, points, name in ((GRID, found.mean, "grid"), (SEARCH, trials, "search")):
         steps = pareto_front(points)
         x, y = [*steps[:, 0], ax.get_xlim()[1]], [*steps[:, 1], steps[-1, 1]]
-        ax.step(x, y, where="post", color=OKABE_ITO[style], linestyle=DASHES[style], linewidth=1.3, zorder=2,
+        ax.step(x, y, where="post", color=OKABE_ITO[style], linestyle=DASHES[style], linewidth=2.0, zorder=2,
                 label=f"front of the {name}, {len(steps)} points")  # fmt: skip
+    for container in ax.containers:
+        for part in (*container[1], *container[2]):
+            part.set_alpha(0.4)  # or the bars hide the steps
     ax.grid(visible=False)
     ax.set(xlabel="rate: KL to the prior, nats per image", ylabel="distortion: -E[log p(x|z)], nats per image")
 
