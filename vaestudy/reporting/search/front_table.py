@@ -57,7 +57,7 @@ def _rows(found: FrontComparison) -> list[dict[str, Any]]:
 def _search_row(found: FrontComparison, count: int, grid: Pair) -> dict[str, Any]:
     """Return the row of the search's first trials, compared with a hypervolume of the grid."""
     value = found.search(count)
-    name = "search, all trials" if count == len(found.trials) else f"search, first {count} trials"
+    name = "search, all trials" if count == len(found.trials) else f"search, first {count} trial{'s' * (count > 1)}"
     return _row(
         name, count * found.seeds_per_trial, len(pareto_front(found.first(count))), value, found.gap(value, grid)
     )
