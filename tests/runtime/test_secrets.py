@@ -15,6 +15,7 @@ from vaestudy.cli.main import main
 from vaestudy.errors import BadInput
 from vaestudy.runtime.paths import slug
 from vaestudy.sweep import driver
+from vaestudy.sweep.trial_storage import journal_folder
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -82,8 +83,8 @@ def test_the_storage_of_trials() -> None:
     "address", ["sqlite:///{}/a.db", "sqlite:///{}/./a.db?timeout=30", "sqlite+pysqlite:///{}/a.db"]
 )
 def test_one_tracker_has_one_folder_of_journals(address: str, mlruns: Path, tmp_path: Path) -> None:
-    assert driver._folder(address.format(tmp_path)) == mlruns / "optuna" / slug(str(tmp_path / "a.db"))
-    assert driver._folder(f"sqlite:///{mlruns}/mlflow.db") == mlruns / "optuna"
+    assert journal_folder(address.format(tmp_path)) == mlruns / "optuna" / slug(str(tmp_path / "a.db"))
+    assert journal_folder(f"sqlite:///{mlruns}/mlflow.db") == mlruns / "optuna"
 
 
 def test_files_that_are_no_generation(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Levels, make_cells
-from vaestudy.sweep.trial_ledger import TrialLedger, open_trials
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialLocation
+from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -151,7 +151,7 @@ def test_the_tracker_in_the_database_of_the_trials(
     another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """MLflow is not asked: it would add its first tables before it notices."""
-    open_trials(TrialLocation(another, "toy/mnist-5k"))
+    open_trials(optuna_storage(another), "toy/mnist-5k", "train/elbo")
     before = table_names(another)
     assert run_study(toy(), "--tracking-uri", another) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -179,7 +179,7 @@ def test_trials_in_a_database_of_another_program(
 
 
 def test_trials_of_another_version_of_optuna(another: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    open_trials(TrialLocation(another, "toy/mnist-5k"))
+    open_trials(optuna_storage(another), "toy/mnist-5k", "train/elbo")
     engine = sqlalchemy.create_engine(another)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("update alembic_version set version_num = 'v0.9.0.a'"))
@@ -229,8 +229,8 @@ EXTENDED: list[tuple[str, Levels, Levels, RunConfig]] = [
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Return Optuna's storage of one kind: a journal, or the database."""
     if request.param == "journal":
-        return open_trials(JournalTrialStorage(tmp_path / "levels").location("mnist"))._storage
-    return open_trials(TrialLocation(request.getfixturevalue("database"), "levels/mnist"))._storage
+        return optuna_storage(JournalTrialStorage(tmp_path / "levels").location("mnist").address)
+    return optuna_storage(request.getfixturevalue("database"))
 
 
 def study_in(storage: Any, name: str) -> optuna.Study:

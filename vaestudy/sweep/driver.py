@@ -18,7 +18,7 @@ whose run crashed or was killed is not done.
 
 1. create a run in MLflow, RUNNING;
 2. add a trial to Optuna, RUNNING;
-3. a worker executes the run and saves checkpoints on its disk;
+3. a worker executes the run and saves checkpoints on its disk; the objective after each epoch goes to Optuna;
 4. save the record in the outbox;
 5. send the record to MLflow, and mark the run FINISHED last;
 6. delete the record from the outbox;
@@ -52,10 +52,8 @@ from rich.console import Console
 
 from vaestudy.errors import BadInput
 from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
-from vaestudy.runtime.addresses import database_file, database_uri, public_address
 from vaestudy.runtime.console import progress
 from vaestudy.runtime.credentials import without_credentials
-from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.study.declaration import Cell, Level
 from vaestudy.study.plan import Plan
@@ -65,7 +63,7 @@ from vaestudy.sweep.progress import ProgressDisplay
 from vaestudy.sweep.searches import SearchNotWritten, SearchSite, run_searches
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_ledger import WRITE_ERRORS, TrialLedger, open_trials, optuna_storage
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, TrialStorage, journal_folder
 from vaestudy.sweep.worker_pool import WorkerPool, make_pool
 from vaestudy.tracking.publisher import Publisher
 
@@ -111,9 +109,10 @@ def run_sweep(
         WorkersLost: no worker could be started, or the Dask cluster is gone.
     """
     study, uri = sweep.study.name, locations.tracking_uri
-    storage: TrialStorage = (
-        DatabaseTrialStorage(options.storage, study) if options.storage else JournalTrialStorage(_folder(uri) / study)
-    )
+    if options.storage:
+        storage: TrialStorage = DatabaseTrialStorage(options.storage, study)
+    else:
+        storage = JournalTrialStorage(journal_folder(uri) / study)
 
     def report(line: str) -> None:
         console.print(line, style="yellow")
@@ -148,7 +147,7 @@ def _run_owned(
             )
         cells = plan.cells(best)
         recorded = publisher.recorded_cells({cell.config.key for cell in cells})
-        ledger = TrialLedger(open_trials(trials, location.study), publisher)
+        ledger = TrialLedger(open_trials(trials, location.study, sweep.objective), publisher)
         finished = ledger.reconcile(recorded)
         work.missing = [cell for cell in cells if cell.config.key not in finished]
         work.cells, work.ledger = len(cells), ledger
@@ -197,17 +196,6 @@ class _Work:
         return f"stopped: {self.done} of {self.cells} runs are done, {left} are left; to go on from here:"
 
 
-def _folder(uri: str) -> Path:
-    """Return the folder for the journals of sweeps that are tracked at `uri`.
-
-    Each tracker has a folder of its own, so that a journal's trials always belong to the runs in that tracker.
-    """
-    base, address = mlruns() / "optuna", public_address(uri)
-    if address == public_address(database_uri(mlruns() / "mlflow.db")):
-        return base
-    return base / slug(str(database_file(address) or address))
-
-
 def _public_command(command: list[str]) -> str:
     """Return a command without the credentials of its addresses, and a remark if there are any."""
     public = [without_credentials(argument) for argument in command]
@@ -242,7 +230,7 @@ def _run_missing(
 class _SweepLoop:
     """The driver's main loop: gives cells to workers, and passes on the workers' events.
 
-    Epochs go to the publisher and to the display, ends of runs to the ledger and to the display.
+    Epochs and ends of runs go to the ledger and to the display.
     """
 
     ledger: TrialLedger
@@ -264,7 +252,7 @@ class _SweepLoop:
             failures.unstarted += self._start_cells(waiting)
             for event in self.pool.events() if self.pool.busy else ():
                 if isinstance(event, EpochEnd):
-                    self.ledger.publisher.epoch(event)
+                    self.ledger.epoch(event)
                     self.display.epoch(event)
                 elif (again := self._record_end(event)) is not None:
                     waiting.append(again)

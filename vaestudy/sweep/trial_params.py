@@ -12,6 +12,8 @@ a parameter's distribution depends on the field of `RunConfig` alone, and not on
 If a sweep's earlier trials have another distribution, that one is kept. They may be of an earlier revision, or a name
 was registered after them. A level that does not fit into it gets no parameter. Nothing is lost: the attribute `cell` of
 every trial contains all levels as text.
+
+The seed is no parameter, but the attribute `seed`. In trials of earlier revisions it is a parameter.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class TrialParams:
         """Return the parameters of a cell's trial, and their distributions."""
         params: dict[str, Any] = {}
         space: dict[str, BaseDistribution] = {}
-        for name, level in {**cell.levels, "seed": cell.config.seed}.items():
+        for name, level in cell.levels.items():
             value = level_text(level) if isinstance(level, tuple) else level
             distribution = self._distribution(name)
             if distribution is not None and holds(distribution, value):

@@ -27,7 +27,9 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from vaestudy.errors import BadInput
+from vaestudy.runtime.addresses import database_file, database_uri, public_address
 from vaestudy.runtime.credentials import shown, without_credentials
+from vaestudy.runtime.paths import mlruns, slug
 
 LOCK_CLASS = 86_432  # separates our advisory locks from others in the same database
 OPTUNA_TABLES = {"studies", "trials", "version_info"}
@@ -73,6 +75,17 @@ class TrialStorage(Protocol):
 
     def creating_tables(self) -> AbstractContextManager[None]:
         """Return a context in which Optuna may create its tables: no other process creates them at the same time."""
+
+
+def journal_folder(uri: str) -> Path:
+    """Return the folder for the journals of sweeps that are tracked at `uri`; each study has a folder in it.
+
+    Each tracker has a folder of its own, so that a journal's trials always belong to the runs in that tracker.
+    """
+    base, address = mlruns() / "optuna", public_address(uri)
+    if address == public_address(database_uri(mlruns() / "mlflow.db")):
+        return base
+    return base / slug(str(database_file(address) or address))
 
 
 class JournalTrialStorage:

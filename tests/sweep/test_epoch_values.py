@@ -1,0 +1,137 @@
+"""Test the objectives after the epochs of trials: what is written, how often, and what a failed write leaves."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from tests.support.studies import recorded, run_study, toy
+from vaestudy.runtime import addresses
+from vaestudy.study.sweep import Sweep
+from vaestudy.sweep.epoch_values import EpochValues, JournalFile
+from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+OBJECTIVE = "train/elbo"
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Return the path of a journal with one trial that is RUNNING."""
+    path = tmp_path / "mnist.journal"
+    open_trials(optuna_storage(str(path)), "mnist", OBJECTIVE).add_trial(create_trial(state=TrialState.RUNNING))
+    return path
+
+
+def values_in(journal: Path) -> dict[int, float]:
+    """Return the intermediate values of the only trial in a journal."""
+    return optuna.load_study(study_name="mnist", storage=optuna_storage(str(journal))).trials[0].intermediate_values
+
+
+def test_values_are_written_once_a_second_and_at_the_end(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs: list[int] = []
+    sync = os.fsync
+    clock, storage = Clock(), optuna_storage(str(journal))
+    values = EpochValues(storage, clock)
+    monkeypatch.setattr(os, "fsync", lambda file: (syncs.append(file), sync(file)))
+    values.begin("a", 0)
+    for epoch in range(1, 101):
+        clock.now += 0.05
+        values.add("a", epoch, -float(epoch))
+    assert len(values_in(journal)) in (80, 100)  # those of the last second may wait
+    assert len(syncs) in (4, 5)  # five seconds
+    values.end("a")
+    assert values_in(journal) == {epoch: -float(epoch) for epoch in range(1, 101)}
+    assert len(syncs) <= 6
+
+
+def test_epochs_that_are_reported_again_are_written_once(journal: Path) -> None:
+    clock = Clock()
+    values = EpochValues(optuna_storage(str(journal)), clock)
+    values.begin("a", 0)
+    for epoch in (1, 2, 1, 2, 3):
+        clock.now += 2
+        values.add("a", epoch, float(epoch))
+    values.end("a", [1.0, 2.0, 3.0, math.nan])  # the record has an epoch that was not reported
+    text = journal.read_text()
+    assert [text.count(f'"step":{epoch},') for epoch in (1, 2, 3, 4)] == [1, 1, 1, 1]
+    written = values_in(journal)
+    assert math.isnan(written.pop(4))
+    assert written == {1: 1.0, 2: 2.0, 3: 3.0}
+
+
+def test_a_failed_write_leaves_no_part_of_an_entry(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = journal.read_bytes()
+    file = JournalFile(str(journal))
+
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        file.append_logs([{"op_code": 7}])
+    assert journal.read_bytes() == before
+
+
+def test_a_study_reports_its_epochs(mlruns: Path) -> None:
+    study = toy(base=toy().base.with_changes(epochs=3), seeds=1)
+    assert run_study(study) == 0
+    runs, states = recorded(mlruns)
+    assert states == ["COMPLETE"] * 2
+    storage = optuna_storage(str(mlruns / "optuna" / "toy" / "mnist-5k.journal"))
+    trials = optuna.load_study(study_name="mnist-5k", storage=storage)
+    objective = Sweep.objective.fget(Sweep(study, study.base))  # type: ignore[attr-defined]
+    assert trials.metric_names == [objective]
+    tracker = Tracker(addresses.tracking_uri(None))
+    for trial in trials.trials:
+        history = tracker.client.get_metric_history(trial.user_attrs["run_id"], objective)
+        assert trial.intermediate_values == {point.step: point.value for point in history}
+        assert len(history) == 3
+        assert trial.value == trial.intermediate_values[3]
+        assert set(trial.params) == {"latent_dim"}
+        assert trial.user_attrs["seed"] == 0
+        assert list(trial.user_attrs)[0] == "cell"
+    assert len(runs) == 2
+
+
+def test_epochs_that_cannot_be_written_do_not_break_the_run(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: EpochValues, *_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EpochValues, "add", full)
+    assert run_study(toy(), "--seeds", "1") == 0
+    runs, states = recorded(mlruns)
+    assert set(runs["status"]) == {"FINISHED"}
+    assert states[0] == "RUNNING"  # the next driver closes it
+    monkeypatch.undo()
+    monkeypatch.setenv("VAESTUDY_MLRUNS", str(mlruns))
+    assert run_study(toy(), "--seeds", "1") == 0
+    assert set(recorded(mlruns)[1]) == {"COMPLETE"}
+
+
+def test_metric_names_are_written_once(journal: Path) -> None:
+    def names() -> int:
+        return journal.read_text().count("metric_names")
+
+    assert names() == 1
+    open_trials(optuna_storage(str(journal)), "mnist", OBJECTIVE)
+    assert names() == 1
+
+
+def test_the_ledger_writes_nothing_after_a_failed_write(journal: Path) -> None:
+    assert TrialLedger.epoch.__doc__
