@@ -15,8 +15,7 @@ from vaestudy.cli.main import main
 from vaestudy.errors import BadInput
 from vaestudy.runtime.paths import slug
 from vaestudy.sweep import driver
-from vaestudy.sweep.trial_storage import journal_folder
-from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage
+from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage, journal_folder
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 SECRETS = (b"alice", b"s5word")

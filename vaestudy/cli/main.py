@@ -10,10 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
-from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
+from vaestudy.cli.parsing import (
+    add_location_flags,
+    data_root_of,
+    port_of,
+    require_cuda_driver,
+    require_free,
+    run_guarded,
+)
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
-from vaestudy.config.fields import Counts, is_whole_number
+from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.run_config import RunConfig
@@ -177,14 +185,11 @@ def ui_command(arguments: list[str]) -> int:
     parser.add_argument("--port", metavar="N", help="Port of the server [default: 5000]")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
-    port = values.get("port", "5000")
-    if not is_whole_number(port) or len(port) > 5 or not 1 <= int(port) <= 65535:
-        raise BadInput(f"--port {port}: must be a whole number from 1 to 65535")
+    port = port_of(values, "5000")
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if addresses.is_server(uri):
         raise BadInput(f"{addresses.public_address(uri)} serves MLflow's pages already; open it in a browser")
-    if not addresses.is_free(int(port)):
-        raise BadInput(f"--port {port}: another program listens there; choose another port")
+    require_free(port)
     if (database := addresses.database_file(uri)) is not None:
         if not database.exists():
             raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
@@ -196,7 +201,7 @@ def ui_command(arguments: list[str]) -> int:
     # One worker and no job runner need a quarter of the memory, and the server is ready in a third of the time.
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In the environment, as all users of the machine may read a command line, and the address may hold a password.
-    command = [sys.executable, "-m", "mlflow", "ui", "--port", port]
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
     print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, command, small | dict(os.environ) | {"MLFLOW_BACKEND_STORE_URI": uri})
 
@@ -208,5 +213,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sync": sync_command,
     "studies": studies_command,
     "ui": ui_command,
+    "dashboard": dashboard_command,
 }
 """Name of a subcommand -> the function that runs it. The overview prints the function's docstring."""

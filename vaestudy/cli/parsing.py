@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
+from vaestudy.config.fields import is_whole_number
 from vaestudy.errors import BadInput, TrackerUnavailable, one_line
+from vaestudy.runtime import addresses
 from vaestudy.runtime.credentials import without_credentials
 from vaestudy.runtime.signals import handling_signals
 from vaestudy.runtime.surroundings import settle
@@ -69,6 +71,28 @@ def data_root_of(values: dict[str, Any]) -> Path:
     from vaestudy.data.datasets import data_root
 
     return data_root(Path(values.pop("data_dir")) if "data_dir" in values else None)
+
+
+def port_of(values: dict[str, Any], default: str) -> int:
+    """Return the port that `--port` gives.
+
+    Raises:
+        BadInput: it is no port.
+    """
+    port = values.get("port", default)
+    if not is_whole_number(port) or len(port) > 5 or not 1 <= int(port) <= 65535:
+        raise BadInput(f"--port {port}: must be a whole number from 1 to 65535")
+    return int(port)
+
+
+def require_free(port: int) -> None:
+    """Raise if another program listens on a port of this machine.
+
+    Raises:
+        BadInput: one does.
+    """
+    if not addresses.is_free(port):
+        raise BadInput(f"--port {port}: another program listens there; choose another port")
 
 
 def require_cuda_driver(device: str) -> None:
