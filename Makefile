@@ -7,13 +7,14 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-faults lint types check tables ui bench
+.PHONY: help install test test-faults lint types check tables ui dashboard bench
 .SUFFIXES:
 
 help:
 	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
 	@echo "make tables                            export the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
+	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
 	@echo "make test                              the tests"
 	@echo "make test-faults                       kills at each operation on a result, 200 kills of a running study, then a count"
 	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
@@ -46,6 +47,9 @@ tables: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/vaestudy ui $(ARGS)
+
+dashboard: $(STAMP)
+	@$(BIN)/vaestudy dashboard $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -46,6 +46,7 @@ FLAGS = {
     "sync": flags_of("tracking_uri"),
     "studies": flags_of("tracking_uri"),
     "ui": flags_of("port", "tracking_uri"),
+    "dashboard": flags_of("sweep", "port", "storage", "tracking_uri"),
 }
 STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
 WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
@@ -77,7 +78,7 @@ def require_one_line(code: int | None, shown: str) -> None:
 def test_commands(command: str, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     @PROPERTY
     @given(flags=FLAGS[command])
-    @example(flags=["--port", "²"] if command == "ui" else [])
+    @example(flags=["--port", "²"] if command in ("ui", "dashboard") else [])
     def check(flags: list[str]) -> None:
         code = main([command, *flags])
         require_one_line(code, capsys.readouterr().err)

@@ -107,6 +107,14 @@ BAD = {
     "evaluate": ["RUN"],
     "tables latent-dim": ["'latent-dim'", "did you mean 'latent-dims'"],
     "ui --port 99999": ["--port 99999", "65535"],
+    "dashboard --port 0": ["--port 0", "65535"],
+    "dashboard latent-dim": ["'latent-dim'", "did you mean 'latent-dims'"],
+    "dashboard latent-dims": ["no trials of latent-dims", "make study-latent-dims"],
+    "dashboard": ["no trials are recorded", "make study-latent-dims"],
+    "dashboard --sweep mnist": ["--sweep mnist: only with STUDY"],
+    "dashboard --storage sqlite:///x.db": ["--storage sqlite:///x.db", "postgresql://"],
+    "dashboard --storage postgresql://h/x --tracking-uri sqlite:///x.db": ["--tracking-uri: not with --storage"],
+    "dashboard --storage postgresql://me:s5word@h:99999/x": ["--storage", "65535"],
     "trian": ["'trian'", "did you mean 'train'", "evaluate", "tables", "studies", "ui"],
 }
 
@@ -165,7 +173,14 @@ def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["train", "--latent-dim", "0"], ["train", "--from", "01"], ["studies"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["train", "--latent-dim", "0"],
+        ["train", "--from", "01"],
+        ["studies"],
+        ["dashboard", "latent-dim"],
+    ],
 )
 def test_answers_without_slow_imports(arguments: list[str]) -> None:
     """Check that none of the slow packages is imported.

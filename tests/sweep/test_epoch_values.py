@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -12,9 +13,12 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from tests.support.studies import recorded, run_study, toy
+from vaestudy.run.record import EpochEnd, RunEnd, RunFailure
 from vaestudy.runtime import addresses
+from vaestudy.study.declaration import make_cells
+from vaestudy.sweep import epoch_values
 from vaestudy.sweep.epoch_values import EpochValues, JournalFile
-from vaestudy.sweep.trial_ledger import open_trials, optuna_storage
+from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 OBJECTIVE = "train/elbo"
@@ -105,15 +109,29 @@ def test_a_study_reports_its_epochs(mlruns: Path) -> None:
         assert next(iter(trial.user_attrs)) == "cell"
 
 
-def test_epochs_that_cannot_be_written_do_not_break_the_run(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: EpochValues, *_: Any) -> None:
+def test_epochs_that_cannot_be_written_do_not_break_the_run(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial stays RUNNING, and nothing is written after the failed write; the metrics still go to MLflow."""
+
+    def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(EpochValues, "add", full)
-    assert run_study(toy(), "--seeds", "1") == 0
-    runs, states = recorded(mlruns)
-    assert set(runs["status"]) == {"FINISHED"}
-    assert states[0] == "RUNNING"  # the next driver closes it
+    published: list[int] = []
+    publisher: Any = SimpleNamespace(
+        sweep=SimpleNamespace(objective=OBJECTIVE), begin=lambda *_: "run",
+        epoch=lambda event: published.append(event.epoch), fail=lambda *_: None,
+    )  # fmt: skip
+    ledger = TrialLedger(open_trials(optuna_storage(str(journal)), "mnist", OBJECTIVE), publisher)
+    (cell,) = make_cells(toy().base, {"latent_dim": (2,)}, 1)
+    ledger.begin(cell)
+    stored, key = journal.read_bytes(), cell.config.key
+    monkeypatch.setattr(epoch_values, "SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        ledger.epoch(EpochEnd(key, 1, {OBJECTIVE: 1.0}))
+    ledger.epoch(EpochEnd(key, 2, {OBJECTIVE: 2.0}))
+    ledger.end(RunEnd(key, RunFailure("crashed", "", diverged=False)))
+    assert published == [1, 2]
+    assert journal.read_bytes() == stored
 
 
 def test_metric_names_are_written_once(journal: Path) -> None:

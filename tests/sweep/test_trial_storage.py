@@ -32,6 +32,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Levels, make_cells
+from vaestudy.sweep.dashboard import database_trials
 from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage
 from vaestudy.tracking.mlflow_tracker import Tracker
@@ -206,6 +207,31 @@ def test_a_journal_that_cannot_be_written(
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(".journal"))
     with pytest.raises(BadInput, match="journal cannot be written to"):
         JournalTrialStorage(folder).repair("mnist-5k")
+
+
+def test_the_dashboard_of_a_database(another: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows the trials of one study or of all; neither the pages nor the connection can write."""
+    with pytest.raises(BadInput, match="no trials are recorded there yet"):
+        database_trials(another, None, None)
+    assert not table_names(another)
+    storage = optuna_storage(another)
+    for name in ("toy/mnist-5k", "toy/mnist-5k/search", "toy/mnist-5k~2", "other/mnist-5k"):
+        trials = open_trials(storage, name, "train/elbo")
+    begin_cells(trials, {"latent_dim": (2, 3)}, toy().base)
+
+    def names(study: str | None, sweep: str | None) -> list[str]:
+        return [each.study_name for each in database_trials(another, study, sweep).get_all_studies()]
+
+    assert names("toy", None) == ["toy/mnist-5k", "toy/mnist-5k/search", "toy/mnist-5k~2"]
+    assert names("toy", "mnist-5k") == ["toy/mnist-5k", "toy/mnist-5k/search"]
+    shown = database_trials(another, "other", None)
+    (study,) = shown.get_all_studies()
+    assert [trial.user_attrs["seed"] for trial in shown.get_all_trials(study._study_id)] == [0, 0]
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        shown._stored.set_study_user_attr(study._study_id, "a", 1)
+    for study_name, sweep in (("toi", None), ("toy", "mnist")):
+        with pytest.raises(BadInput, match="unknown"):
+            database_trials(another, study_name, sweep)
 
 
 EXTENDED: list[tuple[str, Levels, Levels, RunConfig]] = [
