@@ -129,6 +129,15 @@ def test_the_pages_of_a_journal(journal: Path) -> None:
     assert [path.name for path in journal.parent.iterdir()] == [journal.name]
 
 
+def test_importances_where_trials_have_no_parameters(journal: Path) -> None:
+    storage = optuna_storage(str(journal))
+    trials = open_trials(storage, "bare", OBJECTIVE)
+    for value in (1.0, 2.0, 3.0):
+        trials.add_trial(create_trial(value=value, user_attrs={"cell": "seed=0"}))
+    with serving(dashboard.journal_trials(journal)) as ask:
+        assert ask(f"/api/studies/{trials._study_id}/param_importances") == {"param_importances": [[]]}
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("DELETE", "/api/studies/0"), ("POST", "/api/trials/0/tell"), ("PUT", "/api/studies/0/note")],

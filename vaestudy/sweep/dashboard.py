@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -26,6 +27,10 @@ from vaestudy.sweep.trial_storage import require_own_database
 
 HOST = "127.0.0.1"
 SEED = "seed"
+JSON = [("Content-Type", "application/json")]
+IMPORTANCES = re.compile(r"/api/studies/([0-9]{1,9})/param_importances/?")
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+"""A web application by the protocol WSGI."""
 
 
 class NothingIsWritten(Exception):
@@ -179,17 +184,26 @@ def make_server(trials: ShownTrials, port: int) -> Server:
         server = Server((HOST, port), _Silent)
     except OSError as error:
         raise BadInput(f"--port {port}: cannot be used ({error.strerror})") from None
-    server.set_app(read_only(optuna_dashboard.wsgi(trials)))
+    server.set_app(read_only(optuna_dashboard.wsgi(trials), trials))
     return server
 
 
-def read_only(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Return a web application that refuses the requests that would change something."""
+def read_only(application: Application, trials: ShownTrials) -> Application:
+    """Return a web application that refuses the requests that would change something.
+
+    It also answers for the importances of no parameters, where optuna-dashboard divides by their number.
+    """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return application(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "application/json")])
-        return [json.dumps({"reason": "vaestudy's dashboard only reads the trials"}).encode()]
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            start_response("403 Forbidden", JSON)
+            return [json.dumps({"reason": "vaestudy's dashboard only reads the trials"}).encode()]
+        asked = IMPORTANCES.fullmatch(environ["PATH_INFO"])
+        if asked and int(asked[1]) in {each._study_id for each in trials.get_all_studies()}:
+            number = int(asked[1])
+            if not any(trial.params for trial in trials.get_all_trials(number, deepcopy=False)):
+                start_response("200 OK", JSON)
+                return [json.dumps({"param_importances": [[] for _ in trials.get_study_directions(number)]}).encode()]
+        return application(environ, start_response)
 
     return answer
