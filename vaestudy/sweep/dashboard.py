@@ -28,6 +28,8 @@ from vaestudy.sweep.trial_storage import require_own_database
 HOST = "127.0.0.1"
 SEED = "seed"
 JSON = [("Content-Type", "application/json")]
+LARGEST_BODY = 2**20
+"""The number of bytes of a request that are read before it is refused."""
 IMPORTANCES = re.compile(r"/api/studies/([0-9]{1,9})/param_importances/?")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A web application by the protocol WSGI."""
@@ -196,6 +198,9 @@ def read_only(application: Application, trials: ShownTrials) -> Application:
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            # A connection that is closed before the body was read is reset, and the client never sees the answer.
+            length = environ.get("CONTENT_LENGTH") or "0"
+            environ["wsgi.input"].read(min(int(length), LARGEST_BODY) if length.isdecimal() else 0)
             start_response("403 Forbidden", JSON)
             return [json.dumps({"reason": "vaestudy's dashboard only reads the trials"}).encode()]
         asked = IMPORTANCES.fullmatch(environ["PATH_INFO"])
