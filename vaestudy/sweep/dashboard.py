@@ -27,7 +27,7 @@ from vaestudy.sweep.trial_storage import require_own_database
 
 HOST = "127.0.0.1"
 SEED = "seed"
-JSON = [("Content-Type", "application/json")]
+JSON = ("Content-Type", "application/json")
 LARGEST_BODY = 2**20
 """The number of bytes of a request that are read before it is refused."""
 IMPORTANCES = re.compile(r"/api/studies/([0-9]{1,9})/param_importances/?")
@@ -201,13 +201,13 @@ def read_only(application: Application, trials: ShownTrials) -> Application:
             # A connection that is closed before the body was read is reset, and the client never sees the answer.
             length = environ.get("CONTENT_LENGTH") or "0"
             environ["wsgi.input"].read(min(int(length), LARGEST_BODY) if length.isdecimal() else 0)
-            start_response("403 Forbidden", JSON)
+            start_response("403 Forbidden", [JSON])
             return [json.dumps({"reason": "vaestudy's dashboard only reads the trials"}).encode()]
         asked = IMPORTANCES.fullmatch(environ["PATH_INFO"])
         if asked and int(asked[1]) in {each._study_id for each in trials.get_all_studies()}:
             number = int(asked[1])
             if not any(trial.params for trial in trials.get_all_trials(number, deepcopy=False)):
-                start_response("200 OK", JSON)
+                start_response("200 OK", [JSON])
                 return [json.dumps({"param_importances": [[] for _ in trials.get_study_directions(number)]}).encode()]
         return application(environ, start_response)
 
