@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,24 @@ def mlruns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VAESTUDY_MLRUNS", str(folder))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return MLflow's database without any run. It takes MLflow seconds to make one."""
+    from vaestudy.tracking.local_store import make_database
+
+    path = tmp_path_factory.mktemp("tracker") / "mlflow.db"
+    make_database(path)
+    return path
+
+
+@pytest.fixture
+def copied_tracker(empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy MLflow's database where the test would make a new one."""
+    from vaestudy.tracking import mlflow_tracker
+
+    monkeypatch.setattr(mlflow_tracker, "make_database", lambda path: shutil.copy(empty_database, path))
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,32 @@ class Killed(Exception):
     """What stands for a kill of the driver in these tests."""
 
 
+WRITES = ("create_new_trial", "set_trial_param", "set_trial_intermediate_value", "set_trial_user_attr",
+          "set_trial_system_attr", "set_trial_state_values", "set_study_user_attr", "set_study_system_attr")  # fmt: skip
+"""The methods of Optuna's storage by which a search writes."""
+
+
+class FragileStorage(InMemoryStorage):
+    """A storage in which the driver is killed before a write, again and again.
+
+    Args:
+        first: the number of the first write that does not happen.
+        every: the number of writes from one kill to the next.
+    """
+
+    def __init__(self, first: int, every: int) -> None:
+        super().__init__()
+        self.left, self.every, self.kills = first, every, 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in WRITES:
+            self.left -= 1
+            if self.left < 0:
+                self.left, self.kills = self.every, self.kills + 1
+                raise Killed
+        return super().__getattribute__(name)
+
+
 def value(config: RunConfig, epoch: int) -> float:
     """Return an objective that has its best point inside the space and rises with the epoch."""
     far = (math.log10(config.learning_rate) + 3) ** 2 + abs(config.latent_dim - 12) / 10 + config.seed % 7 / 10
@@ -54,24 +80,26 @@ def train(one: ArmSearch, opened: OpenTrial, kill: Any, recorded: dict[str, Any]
     recorded = {} if recorded is None else recorded
     while opened.trial.number in one.open:
         config = opened.next_config
-        if config.key in recorded:
-            one.run_ended(opened, recorded[config.key], 9, None)
-            continue
-        for epoch in range(1, 10):
-            kill()
-            metrics = {"valid/elbo": value(config, epoch), "valid/kl": float(config.latent_dim)}
-            metrics["valid/log_likelihood"] = metrics["valid/elbo"] + metrics["valid/kl"]
-            if one.judge(opened, epoch, metrics):
-                one.run_pruned(opened, epoch, None)
-                break
-        else:
-            recorded[config.key] = metrics
+        if config.key not in recorded:
+            for epoch in range(1, 10):
+                kill()
+                metrics = {"valid/elbo": value(config, epoch), "valid/kl": float(config.latent_dim)}
+                metrics["valid/log_likelihood"] = metrics["valid/elbo"] + metrics["valid/kl"]
+                if one.judge(opened, epoch, metrics):
+                    recorded[config.key] = metrics, epoch
+                    break
+            else:
+                recorded[config.key] = metrics, None
+        metrics, pruned_epoch = recorded[config.key]
+        if pruned_epoch is None:
             one.run_ended(opened, metrics, 9, None)
+        else:
+            one.run_pruned(opened, pruned_epoch, None)
 
 
-def complete(declared: Search, kill_every: int | None = None) -> list[tuple[Any, ...]]:
+def complete(declared: Search, kill_every: int | None = None, storage: Any = None) -> list[tuple[Any, ...]]:
     """Make a search, with a kill after every so many epochs; return what it left in Optuna."""
-    storage, calls = InMemoryStorage(), 0
+    storage, calls = storage or InMemoryStorage(), 0
     recorded: dict[str, Any] = {}
 
     def kill() -> None:
@@ -81,8 +109,8 @@ def complete(declared: Search, kill_every: int | None = None) -> list[tuple[Any,
             raise Killed
 
     while True:
-        one = arm_search(declared, storage)
         try:
+            one = arm_search(declared, storage)
             for opened in one.adopt():
                 train(one, opened, kill, recorded)
             while (opened := one.ask()) is not None:
@@ -97,12 +125,36 @@ def complete(declared: Search, kill_every: int | None = None) -> list[tuple[Any,
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_repeats_exactly_also_after_kills(sampler: str) -> None:
-    declared = search(sampler=sampler, trials=8 if sampler == "GPSampler" else 25)  # its model takes seconds
+    if sampler == "GPSampler":  # its model takes seconds
+        space = {name: SPACE[name] for name in ("learning_rate", "latent_dim")}
+        declared = search(sampler=sampler, trials=4, space=space)
+        assert complete(declared, kill_every=13) == complete(declared)
+        return
+    declared = search(sampler=sampler, trials=15)
     once = complete(declared)
     assert complete(declared) == once
     assert complete(declared, kill_every=13) == once
-    assert len({tuple(params.items()) for _, _, params, *_ in once}) > 20
+    assert len({tuple(params.items()) for _, _, params, *_ in once}) >= 15
     assert complete(search(sampler=sampler, seed=1)) != once
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [
+        ("TPESampler", "HyperbandPruner"),
+        ("QMCSampler", "MedianPruner"),
+        ("CmaEsSampler", "HyperbandPruner"),
+        ("RandomSampler", "WilcoxonPruner"),
+    ],
+)
+def test_a_kill_before_any_write_to_optuna_changes_no_trial(sampler: str, pruner: str) -> None:
+    seeds = {"seeds": 3} if pruner == "WilcoxonPruner" else {}
+    declared = search(sampler=sampler, pruner=pruner, trials=5, **seeds)
+    once = complete(declared)
+    for first in range(0, 29, 2):  # with another distance of kills, other writes are hit
+        storage = FragileStorage(first, every=29)
+        assert complete(declared, storage=storage) == once
+        assert storage.kills > 3
 
 
 @pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "WilcoxonPruner"])
@@ -110,8 +162,8 @@ def test_pruners_save_epochs_and_keep_the_best(pruner: str) -> None:
     found = complete(search(pruner=pruner, sampler="RandomSampler"))
     pruned = [t for t in found if t[5]["outcome"] == "pruned"]
     assert bool(pruned) == (pruner != "NopPruner")
-    values = {number: value for number, _, _, (value, *_), *rest in found if rest[1]["outcome"] == "complete"}
-    assert max(values.values()) > max([t[3][0] for t in pruned], default=-math.inf)
+    best = max(t[3][0] for t in found if t[5]["outcome"] == "complete")
+    assert best > max([t[3][0] for t in pruned], default=-math.inf)
     assert all(
         len(t[4]) == t[5]["epochs"] == 9 - t[5]["epochs_saved"] for t in found if t[5]["outcome"] != "infeasible"
     )
@@ -139,7 +191,9 @@ def test_infeasible_trials_cost_nothing_and_are_constraints() -> None:
 def test_a_space_without_a_feasible_configuration_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaestudy.sweep.arm_search.MOST_INFEASIBLE", 5)
     one = arm_search(search(space={"hidden": Choices((128,), (256,))}), InMemoryStorage())
-    with pytest.raises(BadInput, match="5 configurations are infeasible; the last: violates the limit of memory"):
+    with pytest.raises(
+        BadInput, match="5 configurations of its space are infeasible; the last: violates the limit of memory"
+    ):
         one.ask()
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import _filter_study
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -39,8 +40,13 @@ from vaestudy.sweep.samplers import distribution, level_from_stored, make_pruner
 
 COUNTED = ("complete", "repeated", "pruned", "diverged")
 """Outcomes that count against the budget."""
+TRAINED = ("complete", "pruned", "diverged")
+"""Outcomes of trials whose configuration is not trained again: it would have the same outcome."""
 MOST_INFEASIBLE = 1_000
 """The number of infeasible trials after which a search ends: a space may have no feasible configuration."""
+MOST_REPEATED = 50
+"""The number of trials in a row without a new configuration after which a search with a budget in epochs ends: all of
+its space may have been tried, and repeated trials use up no epochs."""
 DECLARED = "declared"
 """The attribute of Optuna's study with the declaration that its trials were made under."""
 
@@ -57,6 +63,8 @@ class OpenTrial:
     """The searched fields as text."""
     configs: list[RunConfig]
     """The configurations of its runs, one for each seed."""
+    reported: int = -1
+    """The last step whose value Optuna has; -1 if it has none. A run that goes on repeats its earlier epochs."""
     values: list[list[float]] = field(default_factory=list)
     """The objectives of the runs that have ended."""
     epochs: int = 0
@@ -103,6 +111,11 @@ class ArmSearch:
         """Return whether the pruner compares epochs, so that a run waits for its answer after each."""
         return self.search.pruner not in (NO_PRUNER, SEED_PRUNER)
 
+    @property
+    def reports_epochs(self) -> bool:
+        """Return whether Optuna gets the objective after each epoch; else there is one value for each seed, or none."""
+        return len(self.search.objectives) == 1 and self.search.seeds == 1
+
     def _require_same_declaration(self) -> None:
         """Store the declaration with the trials, or raise if they were made under another one."""
         own = self.search.model_dump(mode="json", exclude={"trials", "epochs", "per_arm"})
@@ -129,6 +142,10 @@ class ArmSearch:
         """Return all trials, by number."""
         return self.study.get_trials(deepcopy=False)
 
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        """Return what Optuna's storage has of a trial."""
+        return self.study._storage.get_trial(trial._trial_id)
+
     def counted(self) -> list[FrozenTrial]:
         """Return the trials that count against the budget and lie within it, by number."""
         ended = [trial for trial in self.trials() if trial.state.is_finished()]
@@ -147,8 +164,16 @@ class ArmSearch:
                 return False
         if self.search.epochs is None:
             return True
+        if self._only_repeats():
+            return False
         each = self.epochs_per_run * self.search.seeds
-        return self.epochs_spent() + (len(self.open) + 1) * each <= self.search.epochs
+        return self.epochs_spent() + (len(self.open) + 1 + self.crashed) * each <= self.search.epochs
+
+    def _only_repeats(self) -> bool:
+        """Return whether the last `MOST_REPEATED` trials had configurations of earlier ones."""
+        followers = {follower.number for opened in self.open.values() for follower in opened.followers}
+        recent = self.trials()[-MOST_REPEATED:]
+        return len(recent) == MOST_REPEATED and all("same_as" in t.user_attrs or t.number in followers for t in recent)
 
     def has_open_trials(self) -> bool:
         """Return whether a killed driver left trials RUNNING."""
@@ -191,24 +216,24 @@ class ArmSearch:
         try:
             config = candidate(self._base, levels)
         except BadInput as error:
-            trial.set_constraint("undefined", 1.0)
+            self._constrain(trial, {"undefined": 1.0})
             self._close(trial, "infeasible", TrialState.PRUNED, reason=str(error))
             return None
         limits = {"undefined": 0.0} | self._constraints(config)
-        for limit, value in limits.items():
-            trial.set_constraint(limit, value)
+        self._constrain(trial, limits)
         if violated := [limit for limit, value in limits.items() if value > 0]:
             self._close(trial, "infeasible", TrialState.PRUNED, reason=f"violates the limit of {violated[0]}")
             return None
         configs = [config.with_changes(seed=seed) for seed in self.search.trial_seeds]
-        opened = OpenTrial(trial, name, configs)
+        steps = self._frozen(trial).intermediate_values
+        opened = OpenTrial(trial, name, configs, max(steps, default=-1))
         trial.set_user_attr("keys", (keys := [config.key for config in configs]))
         for other in self.open.values():
             if [config.key for config in other.configs] == keys:
                 other.followers.append(trial)
                 return None
         for earlier in known:
-            if earlier.user_attrs.get("keys") == keys and earlier.user_attrs.get("outcome") in ("complete", "pruned"):
+            if earlier.user_attrs.get("keys") == keys and earlier.user_attrs.get("outcome") in TRAINED:
                 self._repeat(trial, earlier)
                 return None
         self.open[trial.number] = opened
@@ -217,6 +242,8 @@ class ArmSearch:
     def _suggest(self, trial: Trial, name: str) -> Level:
         """Return the value of a field in a trial; the sampler proposes it if the trial has none yet."""
         dimension = self.search.space[name]
+        if name in self._frozen(trial).params:
+            self._skip(trial, name)
         if isinstance(dimension, FloatRange):
             return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
         if isinstance(dimension, IntRange):
@@ -224,6 +251,24 @@ class ArmSearch:
         assert isinstance(dimension, Choices)
         chosen = trial.suggest_categorical(name, [stored(level) for level in dimension.levels])
         return level_from_stored(self.search.space, name, chosen)
+
+    def _constrain(self, trial: Trial, limits: Mapping[str, float]) -> None:
+        """Set the constraints of a trial that it does not have yet."""
+        known = self._frozen(trial).constraints
+        for limit, value in limits.items():
+            if limit not in known:
+                trial.set_constraint(limit, value)
+
+    def _skip(self, trial: Trial, name: str) -> None:
+        """Let the sampler draw a value that a trial has already, and drop it.
+
+        A kill between two fields leaves a trial with the first of them. The sampler is made anew for the other ones, and
+        its draws must be those that it would have made for them.
+        """
+        made = self._distributions[name]
+        if not made.single() and not trial._is_relative_param(name, made):
+            frozen = self._frozen(trial)
+            self.study.sampler.sample_independent(_filter_study(self.study, frozen), frozen, name, made)
 
     def adopt(self) -> list[OpenTrial]:
         """Take over the trials that a killed driver left RUNNING; return those whose runs must be executed or found."""
@@ -241,13 +286,37 @@ class ArmSearch:
         return found
 
     def judge(self, opened: OpenTrial, epoch: int, metrics: Metrics) -> bool:
-        """Report the objective after an epoch of a trial's run; return whether the pruner ends the run there."""
-        if len(self.search.objectives) > 1 or self.search.seeds > 1:
+        """Report the objective after an epoch of a trial's run; return whether the pruner ends the run there.
+
+        A run that goes on after a kill comes to epochs that were judged before, and went on there. For the last of them
+        the pruner is asked again, as its answer may not have been carried out.
+        """
+        if not self.reports_epochs:
             return False
-        opened.trial.report(metrics[self.search.objectives[0]], epoch)
-        if not self.judges_epochs or epoch >= self.epochs_per_run:
-            return False
-        return bool(opened.trial.should_prune())
+        asks = self.judges_epochs and epoch < self.epochs_per_run
+        return self._report(opened, metrics[self.search.objectives[0]], epoch) and asks and opened.trial.should_prune()
+
+    def catch_up(self, opened: OpenTrial, history: Mapping[int, Metrics]) -> None:
+        """Report the epochs of a trial's run that ended, as far as Optuna does not have them.
+
+        Their messages were lost with a worker, or Optuna's storage was damaged. The pruner is asked, as it notes which
+        trials it has compared; its answers do not matter any more.
+
+        Args:
+            opened: the trial.
+            history: epoch -> its metrics, or at least the objectives.
+        """
+        for epoch, metrics in sorted(history.items()):
+            if epoch > opened.reported:
+                self.judge(opened, epoch, metrics)
+
+    @staticmethod
+    def _report(opened: OpenTrial, value: float, step: int) -> bool:
+        """Report a value unless Optuna has it; return whether it is the last one, for which the pruner may be asked."""
+        if step > opened.reported:
+            opened.trial.report(value, step)
+            opened.reported = step
+        return step == opened.reported
 
     def run_ended(self, opened: OpenTrial, metrics: Mapping[str, float], epochs: int, run_id: str | None) -> bool:
         """Record that a run of a trial ended after its last epoch; return whether the trial has ended too.
@@ -263,8 +332,8 @@ class ArmSearch:
         opened.run_ids += [run_id] if run_id else []
         left = len(opened.configs) - len(opened.values)
         if self.search.pruner == SEED_PRUNER:
-            opened.trial.report(opened.values[-1][0], len(opened.values) - 1)
-            if left and opened.trial.should_prune():
+            last = self._report(opened, opened.values[-1][0], len(opened.values) - 1)
+            if last and left and opened.trial.should_prune():
                 self._end(opened, "pruned", TrialState.PRUNED, saved=left * self.epochs_per_run)
                 return True
         if left:
@@ -283,6 +352,9 @@ class ArmSearch:
     def run_failed(self, opened: OpenTrial, reason: str, diverged: bool, run_id: str | None) -> None:
         """Record that a run of a trial diverged, or crashed for the last time, which ends the trial."""
         opened.run_ids += [run_id] if run_id else []
+        if diverged:  # in the epoch after the last one that was reported, if epochs are reported
+            began = opened.reported + 1 if opened.reported > 0 and self.search.seeds == 1 else 1
+            opened.epochs += began
         self.crashed += not diverged
         self._end(opened, "diverged" if diverged else "failed", TrialState.FAIL, reason=reason)
 
@@ -294,16 +366,17 @@ class ArmSearch:
         del self.open[opened.trial.number]
         about = {"run_ids": opened.run_ids, "epochs": opened.epochs, "epochs_saved": saved} | attributes
         self._close(opened.trial, outcome, state, values, **about)
-        frozen = next(trial for trial in self.trials() if trial.number == opened.trial.number)
         for follower in opened.followers:
-            self._repeat(follower, frozen)
+            self._repeat(follower, self._frozen(opened.trial))
 
     def _repeat(self, trial: Trial, earlier: FrozenTrial) -> None:
         """Close a trial with the outcome of an earlier one with the same configuration."""
         outcome = "repeated" if earlier.state in (TrialState.COMPLETE, TrialState.PRUNED) else "failed"
         if len(self.search.objectives) == 1:
+            known = self._frozen(trial).intermediate_values  # after a kill it may have some
             for step, value in earlier.intermediate_values.items():
-                trial.report(value, step)
+                if step not in known:
+                    trial.report(value, step)
         values = list(earlier.values) if earlier.state == TrialState.COMPLETE and earlier.values else None
         about = {"same_as": earlier.number, "run_ids": earlier.user_attrs.get("run_ids", []), "epochs": 0}
         if reason := earlier.user_attrs.get("reason"):

@@ -17,7 +17,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.pruners._successive_halving import _is_trial_promotable_to_next_rung
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
 
 from vaestudy.study.levels import Level, level_text
 from vaestudy.study.search import Search
@@ -25,6 +27,9 @@ from vaestudy.study.search_space import FloatRange, IntRange, Space
 
 STARTUP_TRIALS = 10
 """The largest number of random trials before a sampler or the median pruner uses what it has seen."""
+
+REDUCTION = 3
+"""The factor by which Hyperband reduces the number of trials from one rung to the next."""
 
 
 def make_sampler(search: Search, number: int, epochs: int) -> BaseSampler:
@@ -57,7 +62,8 @@ def make_sampler(search: Search, number: int, epochs: int) -> BaseSampler:
                     seed=seed, independent_sampler=RandomSampler(seed=seed), warn_independent_sampling=False
                 )
             case "QMCSampler":
-                return optuna.samplers.QMCSampler(
+                return NumberedQMC(
+                    number,
                     seed=_seed(search.seed, 0),
                     scramble=True,
                     independent_sampler=RandomSampler(seed=seed),
@@ -107,11 +113,42 @@ def make_pruner(search: Search, epochs: int) -> BasePruner:
     return NopPruner()
 
 
+class NumberedQMC(optuna.samplers.QMCSampler):
+    """Optuna's quasi-random sampler, with the point of its sequence that belongs to a trial's number.
+
+    Optuna counts the points that it has given. Then a trial that was killed before its point was stored would get the
+    next one.
+
+    Args:
+        number: the trial's number. The first trial is drawn at random: Optuna learns the space from it.
+        settings: the arguments of Optuna's sampler.
+    """
+
+    def __init__(self, number: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._number = number
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the space of the sequence: that of the first trial, and never that of this trial itself."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        others = [other for other in study.get_trials(deepcopy=False, states=states) if other.number != trial.number]
+        return super().infer_relative_search_space(study, trial) if others else {}
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
+        """Return the number of a trial's point."""
+        return max(self._number - 1, 0)
+
+
 class SeededHyperband(HyperbandPruner):
     """Optuna's Hyperband, with brackets that depend on the seed of the search and not on the study's name.
 
     Optuna hashes the study's name and the trial's number. Then the same search under another name, such as that of the
     next generation of a sweep, would prune other trials.
+
+    It may be asked twice after the same epoch, by a driver that was killed before it had carried out the answer and by
+    the next one. Optuna notes that the trial has reached a rung before it answers, and would then let the trial go on.
 
     Args:
         seed: the seed of the search.
@@ -119,13 +156,32 @@ class SeededHyperband(HyperbandPruner):
     """
 
     def __init__(self, seed: int, epochs: int) -> None:
-        super().__init__(min_resource=1, max_resource=epochs, reduction_factor=3)
+        super().__init__(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
         self._seed = seed
 
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Return whether a trial is pruned after its last epoch; the second answer is that of the first time."""
+        if (key := self._rung_of_last_epoch(study, trial)) is None:
+            return super().prune(study, trial)
+        bracket = self._get_bracket_id(study, trial)
+        mine = [other for other in study.get_trials(deepcopy=False) if self._get_bracket_id(study, other) == bracket]
+        reached = [other.system_attrs[key] for other in mine if key in other.system_attrs]
+        return not _is_trial_promotable_to_next_rung(trial.system_attrs[key], reached, REDUCTION, study.direction)
+
+    def _rung_of_last_epoch(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> str | None:
+        """Return the rung that a trial has reached by its last epoch, if Optuna has noted it."""
+        rungs = sum(key.startswith("completed_rung_") for key in trial.system_attrs)
+        at = REDUCTION ** (self._get_bracket_id(study, trial) + rungs - 1)
+        return f"completed_rung_{rungs - 1}" if rungs and trial.last_step == at else None
+
     def _get_bracket_id(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
-        """Return the bracket of a trial."""
+        """Return the bracket of a trial.
+
+        The brackets are made here if they are not yet: the sampler asks for a trial's bracket, too, and in a driver that
+        goes on with a search it asks first.
+        """
         if not self._pruners:
-            return 0
+            self._try_initialization(study)
         rest = binascii.crc32(f"{self._seed}_{trial.number}".encode()) % self._total_trial_allocation_budget
         for bracket, budget in enumerate(self._trial_allocation_budgets):
             rest -= budget

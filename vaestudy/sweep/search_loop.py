@@ -13,7 +13,9 @@
 7. delete the run's checkpoints.
 
 **After a kill** the next driver takes over each trial that is still RUNNING, under the same number. A run that has a
-record, in MLflow or in the outbox, is not executed again; any other goes on from its checkpoint.
+record, in MLflow or in the outbox, is not executed again; any other goes on from its checkpoint. This is true for new
+trials, too: if Optuna's storage was lost or damaged, the search proposes the same configurations again and gets the
+epochs and the outcomes of their runs from MLflow.
 
 **Order of trials.** The searches of arms have at most one open trial each, so each of them repeats exactly, whatever
 the number of workers is. The search of a whole study has one open trial for each worker. With one worker it repeats
@@ -77,12 +79,13 @@ class SearchLoop:
             recorded: the runs that have an outcome already, by the key of their configuration.
         """
         for search in self.searches:
-            for opened in search.adopt():
-                self._go_on(Work(search, opened), recorded)
+            self._waiting += [Work(search, opened) for opened in search.adopt()]
         while True:
             raise_if_interrupted()
             while self.pool.busy < self.pool.count and (work := self._next_work()) is not None:
-                self._start(work)
+                raise_if_interrupted()
+                if self._has_run_left(work, recorded):
+                    self._start(work)
             if not self.pool.busy:
                 return
             for event in self.pool.events():
@@ -91,13 +94,19 @@ class SearchLoop:
                 else:
                     self._end(event)
 
-    def _go_on(self, work: Work, recorded: Mapping[str, RecordedRun]) -> None:
-        """Go on with a trial of a killed driver: count its runs that are recorded, and let its next one wait."""
+    def _has_run_left(self, work: Work, recorded: Mapping[str, RecordedRun]) -> bool:
+        """Take the outcomes of a trial's runs that are recorded; return whether a run is left to execute.
+
+        Raises:
+            TrackerUnavailable: the epochs of a recorded run cannot be read.
+        """
         search, opened = work.search, work.opened
         while opened.trial.number in search.open:
             if (found := recorded.get(opened.next_config.key)) is None:
-                self._waiting.append(work)
-                return
+                return True
+            objective = search.search.objectives[0]
+            curve = self.publisher.curve(found, objective) if search.reports_epochs else {}
+            search.catch_up(opened, {epoch: {objective: value} for epoch, value in curve.items()})
             if found.diverged:
                 search.run_failed(opened, found.reason, True, found.run_id)
             elif found.pruned_epoch is not None:
@@ -105,6 +114,7 @@ class SearchLoop:
             else:
                 search.run_ended(opened, found.metrics, search.epochs_per_run, found.run_id)
         self.display.end_trial(search, opened)
+        return False
 
     def _next_work(self) -> Work | None:
         """Return the next run to execute, or None if none can begin now.
@@ -160,6 +170,7 @@ class SearchLoop:
         if isinstance(outcome, Record):
             facts = outcome.facts | {"role": "search"} | {k: v for k, v in self._tags(work, place).items() if v}
             run_id = self.publisher.finish(event.key, replace(outcome, facts=facts))
+            search.catch_up(opened, dict(enumerate(outcome.history, start=1)))
             if outcome.pruned_epoch is not None:
                 search.run_pruned(opened, outcome.pruned_epoch, run_id)
             else:

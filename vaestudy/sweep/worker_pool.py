@@ -98,16 +98,22 @@ def _dask_work(config: RunConfig, root: Path, topic: str, judged: bool) -> Recor
     from distributed import get_worker
 
     worker = get_worker()
+    task = worker.get_current_task()
+
+    def wanted() -> bool:
+        """Return whether the driver still wants this task. Dask marks it if the driver's connection has ended."""
+        known = worker.state.tasks.get(task)
+        return known is not None and known.state != "cancelled"
 
     def on_epoch(epoch: int, metrics: Metrics) -> None:
         worker.log_event(topic, (worker.address, config.key, epoch, metrics))
-        if judged and verdicts.wait(config.key, epoch):
+        if judged and verdicts.wait(topic, config.key, epoch, wanted):
             raise StopTraining
 
     try:
         return run_safely(config, root, on_epoch)
     finally:
-        verdicts.forget(config.key)
+        verdicts.forget(topic, config.key)
 
 
 class InlinePool:
@@ -247,9 +253,8 @@ class DaskPool:
         if (judge := self._judges.get(epoch.key)) is None:
             return
         # A worker that has died in the meantime needs no answer; its run ends by an event of its own.
-        self._client.run(
-            verdicts.give, epoch.key, epoch.epoch, judge(epoch), workers=[address], nanny=False, on_error="ignore"
-        )
+        answer = (self._topic, epoch.key, epoch.epoch, judge(epoch))
+        self._client.run(verdicts.give, *answer, workers=[address], nanny=False, on_error="ignore")
 
     def _require_scheduler(self) -> None:
         """Raise `WorkersLost` unless the scheduler is connected."""

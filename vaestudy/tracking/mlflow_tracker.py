@@ -214,8 +214,14 @@ class Tracker:
 
     @reaching_tracker
     def close(self, run_id: str, status: str = "FINISHED") -> None:
-        """Send the metrics that are not sent yet, then end a run with `status`."""
+        """Send the metrics that are not sent yet, then end a run with `status`.
+
+        If that is KILLED, the tag `outcome` becomes "killed". The run may have the outcome of a record that was not
+        completely sent, and a KILLED run with the outcome "pruned" would pass for a complete one.
+        """
         self._flush(run_id)
+        if status == "KILLED":
+            self.tag(run_id, {"outcome": "killed"})
         self.client.set_terminated(run_id, status)
 
     @reaching_tracker

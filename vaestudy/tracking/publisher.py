@@ -33,6 +33,7 @@ from vaestudy.run.record import EpochEnd, Record, RunFailure
 from vaestudy.runtime import provenance
 from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.credentials import has_credentials
+from vaestudy.scoring.bounds import Metrics
 from vaestudy.study.sweep import NO_SWEEP, Sweep
 from vaestudy.tracking import outbox
 from vaestudy.tracking.delivery import publish_entries
@@ -69,6 +70,8 @@ class RecordedRun:
     """Whether it diverged. It would diverge again."""
     reason: str = ""
     """Why it diverged."""
+    history: tuple[Metrics, ...] = ()
+    """The metrics of its epochs if its record waits in the outbox; else MLflow has them."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,17 @@ class Publisher:
         except TrackerUnavailable as error:
             self._report_unavailable(error)
         return found
+
+    def curve(self, run: RecordedRun, name: str) -> dict[int, float]:
+        """Return a metric of a recorded run: epoch -> value.
+
+        Raises:
+            TrackerUnavailable: the run is in MLflow, and the tracker is out of reach.
+        """
+        if run.run_id is None:
+            return {epoch: metrics[name] for epoch, metrics in enumerate(run.history, start=1)}
+        curve = self.destination().tracker.curve(run.run_id, name)
+        return {epoch: value for epoch, value in curve.items() if epoch > 0}
 
     def _outcomes(self, runs: pd.DataFrame) -> RecordedCells:
         """Return the outcomes in a frame of the sweep's runs."""
@@ -336,7 +350,7 @@ class Publisher:
 
 def _from_record(record: Record) -> RecordedRun:
     """Return the outcome of a run whose record waits in the outbox."""
-    return RecordedRun(record.history[-1], None, record.pruned_epoch)
+    return RecordedRun(record.history[-1], None, record.pruned_epoch, history=tuple(record.history))
 
 
 def _from_row(row: Mapping[Hashable, Any]) -> RecordedRun | None:
