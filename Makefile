@@ -56,6 +56,7 @@ test: $(STAMP)
 
 test-faults: $(STAMP)
 	$(BIN)/python -m tests.robustness.operations
+	$(BIN)/python -m tests.robustness.search_faults
 	$(BIN)/python -m tests.robustness.faults $(ARGS)
 
 bench: $(STAMP)

@@ -49,6 +49,7 @@ CELLS = 12
 WORKERS = 2
 LONGEST = 14.0  # seconds before a kill, at most; on an idle machine an undisturbed study takes slightly longer
 VICTIMS = ("driver", "worker", "everything")
+FLAGS = ("--workers", str(WORKERS), "--retries", "1000")
 
 
 @dataclass
@@ -79,11 +80,11 @@ class Tally:
         )
 
 
-def start(script: Path, home: Path) -> subprocess.Popen[str]:
+def start(script: Path, home: Path, flags: Sequence[str] = FLAGS) -> subprocess.Popen[str]:
     """Start the study's command in its own session, so that a kill can reach all of its processes at once."""
     env = os.environ | {"VAESTUDY_MLRUNS": str(home), "VAESTUDY_CHECKPOINT_SECONDS": "0"}
     env.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, str(script), "--workers", str(WORKERS), "--retries", "1000"]
+    command = [sys.executable, str(script), *flags]
     log = (home.parent / f"{home.name}.log").open("a")
     return subprocess.Popen(command, env=env, start_new_session=True, stdout=log, stderr=log, text=True)
 
@@ -117,11 +118,12 @@ def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str
 
 
 def torment(
-    script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float, victims: Sequence[str]
+    script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float, victims: Sequence[str],
+    flags: Sequence[str] = FLAGS,
 ) -> None:
     """Start a study and kill its processes, again and again, until `limit` kills were made; then let it finish."""
     while True:
-        process = start(script, home)
+        process = start(script, home, flags)
         while process.poll() is None:
             if tally.kills.total() >= limit:
                 process.wait(timeout=600)

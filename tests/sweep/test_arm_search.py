@@ -126,7 +126,7 @@ def complete(declared: Search, kill_every: int | None = None, storage: Any = Non
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_repeats_exactly_also_after_kills(sampler: str) -> None:
     if sampler == "GPSampler":  # its model takes seconds
-        space = {name: SPACE[name] for name in ("learning_rate", "latent_dim")}
+        space = {name: SPACE[name] for name in ("learning_rate", "latent_dim")} | {"hidden": Choices((32,))}
         declared = search(sampler=sampler, trials=4, space=space)
         assert complete(declared, kill_every=13) == complete(declared)
         return
@@ -154,7 +154,7 @@ def test_a_kill_before_any_write_to_optuna_changes_no_trial(sampler: str, pruner
     for first in range(0, 29, 2):  # with another distance of kills, other writes are hit
         storage = FragileStorage(first, every=29)
         assert complete(declared, storage=storage) == once
-        assert storage.kills > 3
+        assert storage.kills >= 3
 
 
 @pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "WilcoxonPruner"])
