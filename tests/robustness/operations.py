@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,6 +35,7 @@ from vaestudy.study.declaration import Study
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
 from vaestudy.tracking import outbox
 from vaestudy.tracking.delivery import sync
+from vaestudy.tracking.destination import with_record
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.publisher import Publisher
 
@@ -152,6 +153,18 @@ def run_cell() -> None:
         publisher.close("FINISHED")
 
 
+def run_pruned_trial() -> None:
+    """Do what a driver does for a search of one trial whose run is pruned."""
+    sweep = Sweep(STUDY, CONFIG, {}, quick=False, note=None)
+    publisher = Publisher(uri(), sweep, sweep.base_name, quiet)
+    with publisher.owning_records():
+        if RECORD.config.key not in publisher.recorded_trial_runs():
+            publisher.begin("trial", RECORD.config, {"role": "search"})
+            facts = RECORD.facts | {"outcome": "pruned", "role": "search"}
+            publisher.finish(RECORD.config.key, replace(RECORD, facts=facts, pruned_epoch=1))
+        publisher.close("FINISHED")
+
+
 def run_cell_without_tracker() -> None:
     """Do the same while the tracker is out of reach."""
     with mock.patch.object(Tracker, "__init__", side_effect=TrackerUnavailable("away")):
@@ -192,6 +205,7 @@ SCENARIOS = {
     "a driver": Scenario(run_cell),
     "a driver without its tracker": Scenario(run_cell_without_tracker),
     "a driver that delivers what waits": Scenario(run_cell, before=run_cell_without_tracker),
+    "a driver with a pruned trial": Scenario(run_pruned_trial, after=run_pruned_trial),
     "vaestudy sync": Scenario(deliver, before=run_cell_without_tracker, after=deliver),
     "vaestudy train": Scenario(train_once, after=deliver, study="train", may_be_lost=True),
 }
@@ -253,7 +267,7 @@ def check(scenario: Scenario, saved: bool) -> None:
     tracker = Tracker(uri())
     experiments = tracker.experiments()
     runs = tracker.runs([experiments[scenario.study]] if scenario.study in experiments else [])
-    finished = runs[(runs["status"] == "FINISHED") & (runs["tags.role"] != "study")] if len(runs) else runs
+    finished = runs[with_record(runs) & (runs["tags.role"] != "study")] if len(runs) else runs
     if not scenario.may_be_lost or saved:
         assert len(finished) == 1, f"{len(finished)} finished runs"
     assert len(finished) <= 1, f"{len(finished)} finished runs"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.robustness.operations import SCENARIOS, empty_store, try_all
 
-LONG_FORM_ONLY = {"a driver", "a driver that delivers what waits"}
+LONG_FORM_ONLY = {"a driver", "a driver that delivers what waits", "a driver with a pruned trial"}
 """Scenarios that only `python -m tests.robustness.operations` tries: their operations are those of the others."""
 
 

@@ -26,6 +26,7 @@ from tests.support.studies import run_study, toy
 from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import Record, RunEnd, RunFailure
 from vaestudy.runtime import addresses
+from vaestudy.sweep.sweep_options import SweepOptions
 from vaestudy.sweep.worker_pool import DaskPool
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -200,3 +201,32 @@ def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlrun
         assert isinstance(others[0].outcome, Record)
     finally:
         pool.close()
+
+
+def test_workers_of_a_standing_cluster_notice_that_a_driver_that_judges_is_gone(tiny: RunConfig, tmp_path: Path) -> None:
+    """A worker that waits for the answer of a killed driver is free within seconds, not after `ANSWER_SECONDS`."""
+    code = (
+        "import os, pathlib, sys\n"
+        "from vaestudy.config.run_config import RunConfig\n"
+        "from vaestudy.sweep.sweep_options import SweepOptions\n"
+        "from vaestudy.sweep.worker_pool import DaskPool\n"
+        "pool = DaskPool(1, SweepOptions(scheduler=sys.argv[1]))\n"
+        "for seed in range(2):\n"
+        "    config = RunConfig.model_validate_json(sys.argv[2]).with_changes(seed=seed)\n"
+        "    pool.submit(config, pathlib.Path(), lambda event: os.kill(os.getpid(), 9))\n"
+        "while True:\n"
+        "    list(pool.events())\n"
+    )
+    with standing(tmp_path) as (address, _, _):
+        driver = subprocess.run([sys.executable, "-c", code, address, tiny.model_dump_json()], check=False, timeout=120)
+        assert driver.returncode == -signal.SIGKILL
+        pool, began = DaskPool(1, SweepOptions(scheduler=address)), time.monotonic()
+        assert pool.count == 2
+        for seed in range(2):
+            pool.submit(tiny.with_changes(seed=seed), Path(), lambda event: event.epoch == 1)
+        ends = []
+        while pool.busy:
+            ends += [event for event in pool.events() if isinstance(event, RunEnd)]
+            assert time.monotonic() - began < 60
+        pool.close()
+    assert [end.outcome.pruned_epoch for end in ends if isinstance(end.outcome, Record)] == [1, 1]
