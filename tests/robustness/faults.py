@@ -118,7 +118,13 @@ def kill(process: subprocess.Popen[str], victim: str, rng: random.Random) -> str
 
 
 def torment(
-    script: Path, home: Path, tally: Tally, limit: int, rng: random.Random, longest: float, victims: Sequence[str],
+    script: Path,
+    home: Path,
+    tally: Tally,
+    limit: int,
+    rng: random.Random,
+    longest: float,
+    victims: Sequence[str],
     flags: Sequence[str] = FLAGS,
 ) -> None:
     """Start a study and kill its processes, again and again, until `limit` kills were made; then let it finish."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +90,9 @@ def campaign(kind: Kind, kills: int, seed: int, folder: Path, longest: float, vi
         wrong = faults(home, "faults", kind.sweep, kind.budget, found)
     for name, trials in reference.items():
         pairs = zip(essence(trials), essence(found[name]), strict=True)
-        wrong += [f"{name}: trial {once[0]} differs: {again} in place of {once}" for once, again in pairs if once != again]
+        wrong += [
+            f"{name}: trial {once[0]} differs: {again} in place of {once}" for once, again in pairs if once != again
+        ]
     print(f"{dict(tally.kills)}: {sum(map(len, found.values()))} trials, {len(wrong)} faults", flush=True)
     return wrong
 

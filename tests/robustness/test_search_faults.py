@@ -17,6 +17,7 @@ from vaestudy.cli import commands
 from vaestudy.cli.main import main
 from vaestudy.errors import TrackerUnavailable
 from vaestudy.study.declaration import Study
+from vaestudy.study.search_space import Choices
 from vaestudy.sweep import worker_pool
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -165,8 +166,6 @@ def test_an_interrupt_in_mid_search(mlruns: Path, tmp_path: Path, monkeypatch: A
 
 
 def test_a_finite_space_and_a_budget_in_epochs_that_it_cannot_use_up(by_formula: list[str], mlruns: Path) -> None:
-    from vaestudy.study.search_space import Choices
-
     study = searching({"space": {"minibatch": Choices(15, 30)}, "trials": None, "epochs": 100}, seeds=1)
     assert run_study(study) == 0
     outcomes = [t.user_attrs["outcome"] for t in trials(mlruns)[f"{SWEEP}/search"]]

@@ -35,7 +35,8 @@ class Killed(Exception):
 
 
 WRITES = ("create_new_trial", "set_trial_param", "set_trial_intermediate_value", "set_trial_user_attr",
-          "set_trial_system_attr", "set_trial_state_values", "set_study_user_attr", "set_study_system_attr")  # fmt: skip
+          "set_trial_system_attr", "set_trial_state_values", "set_study_user_attr",
+          "set_study_system_attr")  # fmt: skip
 """The methods of Optuna's storage by which a search writes."""
 
 

@@ -203,7 +203,7 @@ def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlrun
         pool.close()
 
 
-def test_workers_of_a_standing_cluster_notice_that_a_driver_that_judges_is_gone(tiny: RunConfig, tmp_path: Path) -> None:
+def test_workers_notice_that_a_driver_that_judges_is_gone(tiny: RunConfig, tmp_path: Path) -> None:
     """A worker that waits for the answer of a killed driver is free within seconds, not after `ANSWER_SECONDS`."""
     code = (
         "import os, pathlib, sys\n"

@@ -262,8 +262,8 @@ class ArmSearch:
     def _skip(self, trial: Trial, name: str) -> None:
         """Let the sampler draw a value that a trial has already, and drop it.
 
-        A kill between two fields leaves a trial with the first of them. The sampler is made anew for the other ones, and
-        its draws must be those that it would have made for them.
+        A kill between two fields leaves a trial with the first of them. The sampler is made anew for the other ones,
+        and its draws must be those that it would have made for them.
         """
         made = self._distributions[name]
         if not made.single() and not trial._is_relative_param(name, made):

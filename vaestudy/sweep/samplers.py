@@ -177,8 +177,8 @@ class SeededHyperband(HyperbandPruner):
     def _get_bracket_id(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
         """Return the bracket of a trial.
 
-        The brackets are made here if they are not yet: the sampler asks for a trial's bracket, too, and in a driver that
-        goes on with a search it asks first.
+        The brackets are made here if they are not yet: the sampler asks for a trial's bracket, too, and in a driver
+        that goes on with a search it asks first.
         """
         if not self._pruners:
             self._try_initialization(study)
