@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tests.support.studies import recorded, run_study, searching, toy, trials_of
 from vaestudy.cli import commands
-from vaestudy.cli.study import study_main
 from vaestudy.errors import BadInput
 from vaestudy.run.record import RunFailure
 from vaestudy.runtime import addresses
@@ -224,10 +223,14 @@ def test_two_objectives_give_a_front_and_keep_the_cells(mlruns: Path) -> None:
     assert sorted(cells["params.latent_dim"]) == ["2", "2", "3", "3"]
 
 
-def test_tune_gives_each_arm_the_same_budget_and_retrains_its_winner(mlruns: Path) -> None:
-    """With two workers the arms are searched side by side, and each repeats exactly all the same."""
+def test_tune_gives_each_arm_the_same_budget_and_retrains_its_winner(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two places the arms are searched side by side, and each repeats exactly all the same."""
     flags = ["--tune", "learning_rate", "--tune-budget", "2"]
-    assert study_main(toy(), [*flags, "--workers", "2"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_pool.InlinePool, "count", 2)
+        assert run_study(toy(), *flags) == 0
     sweep = "mnist-5k-tune=learning_rate"
     arms = {f"latent_dim={d}": trials_of(mlruns, f"latent_dim={d}", sweep, "toy") for d in (2, 3)}
     searched, cells, final = runs_of("toy", sweep)
