@@ -16,7 +16,7 @@ help:
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
 	@echo "make test                              the tests"
-	@echo "make test-faults                       kills at each operation on a result, 200 kills of a running study, then a count"
+	@echo "make test-faults                       kills at each operation on a result, kills of searched studies, 200 kills of a running study, then a count"
 	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
 	@echo "make check                             lint, types and tests"
 	@echo

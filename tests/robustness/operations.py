@@ -161,7 +161,8 @@ def run_pruned_trial() -> None:
         if RECORD.config.key not in publisher.recorded_trial_runs():
             publisher.begin("trial", RECORD.config, {"role": "search"})
             facts = RECORD.facts | {"outcome": "pruned", "role": "search"}
-            publisher.finish(RECORD.config.key, replace(RECORD, facts=facts, pruned_epoch=1))
+            metrics = RECORD.metrics | {"pruned/epoch": 1.0, "pruned/epochs_saved": 0.0}
+            publisher.finish(RECORD.config.key, replace(RECORD, facts=facts, metrics=metrics, pruned_epoch=1))
         publisher.close("FINISHED")
 
 

@@ -24,14 +24,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from tests.robustness.faults import STUDY
+from tests.robustness.search_books import faults, searches_of
+from tests.support.formula_runs import formula_run
 from tests.support.processes import free_port
-from tests.support.studies import run_study, toy
+from tests.support.studies import run_study, searching, toy
+from vaestudy.cli import commands
 from vaestudy.cli.main import main
 from vaestudy.config.registry import LIKELIHOODS, LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.study.declaration import Levels, make_cells
+from vaestudy.sweep import worker_pool
 from vaestudy.sweep.dashboard import database_trials
 from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
 from vaestudy.sweep.trial_storage import DatabaseTrialStorage, JournalTrialStorage
@@ -314,3 +318,26 @@ def test_a_name_that_was_registered_later(storage: Any, monkeypatch: pytest.Monk
     cells = [trial.user_attrs["cell"] for trial in study.trials]
     assert cells == ["likelihood=bernoulli, seed=0", "likelihood=laplace, seed=0"]
     assert [trial.params.get("likelihood") for trial in study.trials] == ["bernoulli", None]
+
+
+@pytest.mark.usefixtures("copied_tracker")
+def test_a_search_with_two_trials_at_once(database: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is interrupted in between; then the same command completes both books."""
+    monkeypatch.setattr(commands, "_show_results", lambda to, out: None)
+    monkeypatch.setattr(worker_pool.InlinePool, "count", 2)
+    study = searching({"trials": 6, "pruner": "HyperbandPruner"}, base=toy().base.with_changes(epochs=9), seeds=1)
+    runs = 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        if runs == 4:
+            raise KeyboardInterrupt
+        return formula_run(*arguments)
+
+    monkeypatch.setattr(worker_pool, "run_safely", interrupted)
+    assert run_study(study, "--storage", database) == 130
+    assert run_study(study, "--storage", database) == 0
+    found = searches_of(optuna.storages.RDBStorage(database), "toy-search/mnist-5k")
+    assert [len(trials) for trials in found.values()] == [6]
+    assert faults(mlruns, "toy-search", "mnist-5k", 6, found) == []
