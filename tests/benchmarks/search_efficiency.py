@@ -36,7 +36,8 @@ from vaestudy.run.record import Record
 from vaestudy.runtime import paths
 from vaestudy.study.plan import Arm
 from vaestudy.study.search import Search
-from vaestudy.sweep.arm_search import ArmSearch, OpenTrial, open_study
+from vaestudy.sweep.arm_search import ArmSearch, OpenTrial
+from vaestudy.sweep.proposals import open_study
 from vaestudy.training.divergence import NonFiniteLoss
 from vaestudy.training.train import StopTraining
 

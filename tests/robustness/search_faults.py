@@ -1,4 +1,4 @@
-"""The fault harness for searched studies: kill a study in mid-search until it is complete, then compare its books.
+"""The fault harness for searched studies: kill a study in mid-search until it is complete, then compare its records.
 
     python -m tests.robustness.search_faults --kills 100 --seed 0
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.robustness.faults import VICTIMS, Tally, start, torment
-from tests.robustness.search_books import essence, faults, journal, searches_of
+from tests.robustness.search_records import essence, faults, journal, searches_of
 
 STUDY = '''"""Does a search survive?
 

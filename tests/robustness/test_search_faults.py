@@ -1,4 +1,4 @@
-"""Test searches whose books are damaged or out of reach, or whose driver is stopped: no trial is lost or doubled."""
+"""Test searches whose records are damaged or out of reach, or whose driver is stopped: no trial is lost or doubled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
-from tests.robustness.search_books import essence, faults, journal, searches_of
+from tests.robustness.search_records import essence, faults, journal, searches_of
 from tests.support.formula_runs import formula_run
 from tests.support.studies import run_study, searching, toy
 from vaestudy.cli import commands
@@ -58,7 +58,7 @@ def undisturbed(study: Study, monkeypatch: pytest.MonkeyPatch, home: Path) -> li
 
 
 def assert_intact(home: Path, expected: list[tuple[Any, ...]]) -> None:
-    """Check that the two books agree and that the trials are those of the undisturbed search."""
+    """Check that the two records agree and that the trials are those of the undisturbed search."""
     found = trials(home)
     assert faults(home, NAME, SWEEP, TRIALS, found) == []
     assert essence(found[f"{SWEEP}/search"]) == expected

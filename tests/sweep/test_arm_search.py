@@ -18,7 +18,8 @@ from vaestudy.errors import BadInput
 from vaestudy.study.plan import Arm
 from vaestudy.study.search import PRUNERS, SAMPLERS, Search
 from vaestudy.study.search_space import Choices, FloatRange, IntRange
-from vaestudy.sweep.arm_search import ArmSearch, OpenTrial, open_study
+from vaestudy.sweep.arm_search import ArmSearch, OpenTrial
+from vaestudy.sweep.proposals import open_study
 
 BASE = RunConfig(dataset="mnist-5k", epochs=9, valid_size=500)
 SPACE = {

@@ -29,7 +29,7 @@ from vaestudy.errors import BadInput
 from vaestudy.run.record import EpochEnd
 from vaestudy.study.declaration import make_cells
 from vaestudy.sweep import dashboard
-from vaestudy.sweep.arm_search import open_study
+from vaestudy.sweep.proposals import open_study
 from vaestudy.sweep.trial_ledger import TrialLedger, open_trials, optuna_storage
 
 OBJECTIVE = "valid/elbo"

@@ -24,7 +24,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from tests.robustness.faults import STUDY
-from tests.robustness.search_books import faults, searches_of
+from tests.robustness.search_records import faults, searches_of
 from tests.support.formula_runs import formula_run
 from tests.support.processes import free_port
 from tests.support.studies import run_study, searching, toy
@@ -322,7 +322,7 @@ def test_a_name_that_was_registered_later(storage: Any, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("copied_tracker")
 def test_a_search_with_two_trials_at_once(database: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is interrupted in between; then the same command completes both books."""
+    """It is interrupted in between; then the same command completes both records."""
     monkeypatch.setattr(commands, "_show_results", lambda to, out: None)
     monkeypatch.setattr(worker_pool.InlinePool, "count", 2)
     study = searching({"trials": 6, "pruner": "HyperbandPruner"}, base=toy().base.with_changes(epochs=9), seeds=1)

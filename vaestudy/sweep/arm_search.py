@@ -17,26 +17,22 @@ from __future__ import annotations
 
 import json
 import statistics
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import _filter_study
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.study import StudyDirection
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.scoring.bounds import Metrics
-from vaestudy.study.levels import Level, short_text
+from vaestudy.study.levels import Level
 from vaestudy.study.plan import UNSCORED, Arm
 from vaestudy.study.search import NO_PRUNER, OBJECTIVES, SEED_PRUNER, Search
-from vaestudy.study.search_space import Choices, FloatRange, IntRange, ask_levels, candidate
-from vaestudy.sweep.samplers import distribution, level_from_stored, make_pruner, make_sampler, stored
+from vaestudy.sweep.proposals import Constraints, Proposals, frozen_trial
+from vaestudy.sweep.samplers import level_from_stored
 
 COUNTED = ("complete", "repeated", "pruned", "diverged")
 """Outcomes that count against the budget."""
@@ -49,9 +45,6 @@ MOST_REPEATED = 50
 its space may have been tried, and repeated trials use up no epochs."""
 DECLARED = "declared"
 """The attribute of Optuna's study with the declaration that its trials were made under."""
-
-Constraints = Callable[[RunConfig], dict[str, float]]
-"""A function that returns the constraints of a configuration: name -> a number that is above 0 if it is violated."""
 
 
 @dataclass
@@ -93,9 +86,9 @@ class ArmSearch:
     """
 
     def __init__(self, arm: Arm, search: Search, study: optuna.Study, constraints: Constraints) -> None:
-        self.arm, self.search, self.study, self._constraints = arm, search, study, constraints
+        self.arm, self.search, self.study = arm, search, study
         self._base = arm.base.with_changes(**UNSCORED)
-        self._distributions = {name: distribution(d) for name, d in search.space.items()}
+        self._proposals = Proposals(search, self._base, study, constraints)
         self.open: dict[int, OpenTrial] = {}
         self.crashed = 0
         """Number of trials that failed since this driver began; they are not replaced at once."""
@@ -134,17 +127,9 @@ class ArmSearch:
                 "--fresh starts anew and keeps them"
             )
 
-    def _sampler(self, number: int) -> BaseSampler:
-        """Return the sampler for a trial."""
-        return make_sampler(self.search, number, self.epochs_per_run)
-
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
         return self.study.get_trials(deepcopy=False)
-
-    def _frozen(self, trial: Trial) -> FrozenTrial:
-        """Return what Optuna's storage has of a trial."""
-        return self.study._storage.get_trial(trial._trial_id)
 
     def counted(self) -> list[FrozenTrial]:
         """Return the trials that count against the budget and lie within it, by number."""
@@ -190,7 +175,7 @@ class ArmSearch:
         while self.has_budget():
             known = self.trials()
             self._require_some_feasible(known)
-            self.study.sampler = self._sampler(len(known))
+            self.study.sampler = self._proposals.sampler(len(known))
             if (opened := self._open(self.study.ask(), known)) is not None:
                 return opened
         return None
@@ -207,26 +192,17 @@ class ArmSearch:
         """Complete a trial's configuration; return it if its runs must be executed.
 
         Args:
-            trial: a RUNNING trial. What it lacks of its parameters is asked for.
+            trial: a RUNNING trial.
             known: the other trials.
         """
-        levels = ask_levels(self.search.space, self._base, lambda name, _: self._suggest(trial, name))
-        name = ", ".join(f"{field}={short_text(value)}" for field, value in levels.items())
-        trial.set_user_attr("name", name)
-        try:
-            config = candidate(self._base, levels)
-        except BadInput as error:
-            self._constrain(trial, {"undefined": 1.0})
-            self._close(trial, "infeasible", TrialState.PRUNED, reason=str(error))
+        proposal = self._proposals.complete(trial)
+        if proposal.config is None:
+            self._close(trial, "infeasible", TrialState.PRUNED, reason=proposal.reason)
             return None
-        limits = {"undefined": 0.0} | self._constraints(config)
-        self._constrain(trial, limits)
-        if violated := [limit for limit, value in limits.items() if value > 0]:
-            self._close(trial, "infeasible", TrialState.PRUNED, reason=f"violates the limit of {violated[0]}")
-            return None
+        config = proposal.config
         configs = [config.with_changes(seed=seed) for seed in self.search.trial_seeds]
-        steps = self._frozen(trial).intermediate_values
-        opened = OpenTrial(trial, name, configs, max(steps, default=-1))
+        steps = frozen_trial(self.study, trial).intermediate_values
+        opened = OpenTrial(trial, proposal.name, configs, max(steps, default=-1))
         trial.set_user_attr("keys", (keys := [config.key for config in configs]))
         for other in self.open.values():
             if [config.key for config in other.configs] == keys:
@@ -239,37 +215,6 @@ class ArmSearch:
         self.open[trial.number] = opened
         return opened
 
-    def _suggest(self, trial: Trial, name: str) -> Level:
-        """Return the value of a field in a trial; the sampler proposes it if the trial has none yet."""
-        dimension = self.search.space[name]
-        if name in self._frozen(trial).params:
-            self._skip(trial, name)
-        if isinstance(dimension, FloatRange):
-            return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
-        if isinstance(dimension, IntRange):
-            return trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
-        assert isinstance(dimension, Choices)
-        chosen = trial.suggest_categorical(name, [stored(level) for level in dimension.levels])
-        return level_from_stored(self.search.space, name, chosen)
-
-    def _constrain(self, trial: Trial, limits: Mapping[str, float]) -> None:
-        """Set the constraints of a trial that it does not have yet."""
-        known = self._frozen(trial).constraints
-        for limit, value in limits.items():
-            if limit not in known:
-                trial.set_constraint(limit, value)
-
-    def _skip(self, trial: Trial, name: str) -> None:
-        """Let the sampler draw a value that a trial has already, and drop it.
-
-        A kill between two fields leaves a trial with the first of them. The sampler is made anew for the other ones,
-        and its draws must be those that it would have made for them.
-        """
-        made = self._distributions[name]
-        if not made.single() and not trial._is_relative_param(name, made):
-            frozen = self._frozen(trial)
-            self.study.sampler.sample_independent(_filter_study(self.study, frozen), frozen, name, made)
-
     def adopt(self) -> list[OpenTrial]:
         """Take over the trials that a killed driver left RUNNING; return those whose runs must be executed or found."""
         found = []
@@ -279,7 +224,7 @@ class ArmSearch:
                 continue
             complete = "keys" in frozen.user_attrs
             # A trial with all its parameters needs no sampler; one without gets the sampler that it would have had.
-            self.study.sampler = RandomSampler(seed=0) if complete else self._sampler(frozen.number)
+            self.study.sampler = RandomSampler(seed=0) if complete else self._proposals.sampler(frozen.number)
             others = [trial for trial in known if trial.number != frozen.number]
             if (opened := self._open(Trial(self.study, frozen._trial_id), others)) is not None:
                 found.append(opened)
@@ -367,13 +312,13 @@ class ArmSearch:
         about = {"run_ids": opened.run_ids, "epochs": opened.epochs, "epochs_saved": saved} | attributes
         self._close(opened.trial, outcome, state, values, **about)
         for follower in opened.followers:
-            self._repeat(follower, self._frozen(opened.trial))
+            self._repeat(follower, frozen_trial(self.study, opened.trial))
 
     def _repeat(self, trial: Trial, earlier: FrozenTrial) -> None:
         """Close a trial with the outcome of an earlier one with the same configuration."""
         outcome = "repeated" if earlier.state in (TrialState.COMPLETE, TrialState.PRUNED) else "failed"
         if len(self.search.objectives) == 1:
-            known = self._frozen(trial).intermediate_values  # after a kill it may have some
+            known = frozen_trial(self.study, trial).intermediate_values  # after a kill it may have some
             for step, value in earlier.intermediate_values.items():
                 if step not in known:
                     trial.report(value, step)
@@ -406,26 +351,3 @@ class ArmSearch:
             return None
         return {name: level_from_stored(self.search.space, name, trial.params[name]) for name in self.search.space
                 if name in trial.params}  # fmt: skip
-
-
-def open_study(storage: Any, name: str, search: Search, epochs: int) -> optuna.Study:
-    """Return Optuna's study of a search; create it if it does not exist.
-
-    Args:
-        storage: Optuna's storage.
-        name: the name of Optuna's study.
-        search: the declaration of the search.
-        epochs: the number of epochs of a run that is not pruned.
-    """
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        directions=[StudyDirection[OBJECTIVES[metric].upper()] for metric in search.objectives],
-        load_if_exists=True,
-        sampler=RandomSampler(seed=0),
-        pruner=make_pruner(search, epochs),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names(list(search.objectives))
-    return study

@@ -25,6 +25,9 @@ from vaestudy.study.levels import Level, level_text
 from vaestudy.study.search import Search
 from vaestudy.study.search_space import FloatRange, IntRange, Space
 
+# The driver itself sees to it that an infeasible configuration is not trained, whether the sampler learns of it or not.
+warnings.filterwarnings("ignore", message="Constraints have been set, but CmaEsSampler", category=UserWarning)
+
 STARTUP_TRIALS = 10
 """The largest number of random trials before a sampler or the median pruner uses what it has seen."""
 

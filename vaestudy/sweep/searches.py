@@ -27,7 +27,8 @@ from vaestudy.study.declaration import Level
 from vaestudy.study.plan import BASE, BEST, Plan
 from vaestudy.study.search import Search
 from vaestudy.study.search_space import searched_levels
-from vaestudy.sweep.arm_search import ArmSearch, open_study
+from vaestudy.sweep.arm_search import ArmSearch
+from vaestudy.sweep.proposals import open_study
 from vaestudy.sweep.search_loop import SearchLoop
 from vaestudy.sweep.search_progress import SearchProgress
 from vaestudy.sweep.sweep_options import SweepOptions

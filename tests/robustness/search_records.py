@@ -1,4 +1,4 @@
-"""Compare the two books of a search, Optuna's trials and MLflow's runs, after it was disturbed and then completed."""
+"""Compare the two records of a search, Optuna's trials and MLflow's runs, after it was disturbed and then completed."""
 
 from __future__ import annotations
 
