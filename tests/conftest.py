@@ -12,6 +12,7 @@ from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import BadInput
+from vaestudy.training import traced_gradient
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,9 @@ def mnist_root() -> Path:
     except BadInput as error:
         pytest.skip(str(error))
     return root
+
+
+@pytest.fixture
+def trace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace a training step at its first call."""
+    monkeypatch.setattr(traced_gradient, "CALLS_BEFORE_TRACE", 0)

@@ -25,6 +25,8 @@ from vaestudy.training.train import make_gradient, run_notices, train
 
 WEIGHTED = [name for name in OBJECTIVES if OBJECTIVES[name].takes_beta]
 
+pytestmark = pytest.mark.usefixtures("trace_at_once")
+
 
 def scalar(value: float, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.tensor(value, dtype=dtype)

@@ -25,10 +25,7 @@ from vaestudy.training.train import make_gradient, train
 RECORDED = "autograd's operations, recorded"
 
 
-@pytest.fixture(autouse=True)
-def trace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace a step at its first call."""
-    monkeypatch.setattr(traced_gradient, "CALLS_BEFORE_TRACE", 0)
+pytestmark = pytest.mark.usefixtures("trace_at_once")
 
 
 CONFIGS: dict[str, dict[str, Any]] = {
