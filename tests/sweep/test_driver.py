@@ -31,13 +31,14 @@ ROOT = paths.repository()
 def test_quick_study_file_end_to_end(mlruns: Path) -> None:
     """Run a study file in a process of its own, as a user does, and read its table from the files that it wrote."""
     command = [sys.executable, str(ROOT / "studies" / "latent_dims.py"), "--quick", "--dataset", "mnist-5k"]
+    command += ["--latent-dim", "2,10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=mlruns.parent)
     assert done.returncode == 0, done.stderr
     assert "a look, not a result" in done.stderr
     folder = mlruns / "tables" / "latent-dims"
     table = pd.read_csv(folder / "table.csv")
-    assert table["latent_dim"].tolist() == [2, 3, 5, 10, 20, 50]
-    assert table["seeds"].tolist() == [2] * 6
+    assert table["latent_dim"].tolist() == [2, 10]
+    assert table["seeds"].tolist() == [2, 2]
     assert table["quick"].all()
     assert table["test/elbo"].between(-500, -100).all()
     assert (table["test/iwae_100"] > table["test/elbo"]).all()
@@ -54,7 +55,7 @@ def test_quick_study_file_end_to_end(mlruns: Path) -> None:
     before = (folder / "table.csv").read_bytes()
 
     again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "12 runs, 12 done" in again.stderr
+    assert "4 runs, 4 done" in again.stderr
     assert "[" not in again.stderr  # nothing was run
     assert (folder / "table.csv").read_bytes() == before
 
