@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import toy
@@ -115,6 +115,7 @@ numbers = st.floats(allow_nan=False) | st.integers()
 
 
 @given(numbers, numbers)
+@example(0.0, -0.0)
 def test_different_levels_have_different_texts(one: float, two: float) -> None:
     if type(one) is type(two):
         assert (level_text(one) == level_text(two)) == (one == two or repr(one) == repr(two))

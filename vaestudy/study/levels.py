@@ -28,6 +28,7 @@ def level_text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "x".join(map(str, value))
     if isinstance(value, float):
+        value += 0.0  # -0.0 is the same level as 0.0
         short = f"{value:g}"
         return short if float(short) == value else repr(float(value))
     return str(value)
