@@ -22,7 +22,7 @@ COLLAPSED_RATE = 0.1
 Pair = tuple[float, float]
 """A mean over seeds and the half-width of its 95 % interval, nan with one seed."""
 Key = tuple[tuple[Any, ...], int]
-"""The levels of an arm, and D."""
+"""The key of a curve: the levels of its arm, and its D."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ UNSCORED = {
 
 @dataclass(frozen=True)
 class Arm:
-    """What one search is for: a combination of levels, or the whole study."""
+    """The part of a study that has a search of its own: a combination of levels, or the whole study."""
 
     name: str
     """The levels as text; empty for a search of the whole study."""

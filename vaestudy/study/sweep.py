@@ -82,7 +82,7 @@ class Sweep:
 
     @property
     def former_name(self) -> str:
-        """Return the name that earlier revisions gave the sweep's first generation; they had no variants."""
+        """Return the name that earlier revisions gave the sweep's first generation. Variants have no such name."""
         if self.variant:
             return self.base_name
         parts = ["quick"] if self.quick else []

@@ -36,7 +36,7 @@ class JournalFile(JournalFileBackend):
 
     @contextmanager
     def batched(self) -> Iterator[None]:
-        """Collect the entries of this process in the block, and write them together at its end.
+        """Collect what this process writes to the journal during the block, and write it at the end of the block.
 
         Raises:
             OSError: they could not be written.

@@ -41,7 +41,7 @@ class Proposal:
 
 
 class Proposals:
-    """The configurations of a search's trials.
+    """The part of a search that asks the sampler for configurations.
 
     Args:
         search: the declaration of the search.

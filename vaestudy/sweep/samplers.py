@@ -25,7 +25,7 @@ from vaestudy.study.levels import Level, level_text
 from vaestudy.study.search import Search
 from vaestudy.study.search_space import FloatRange, IntRange, Space
 
-# The driver itself sees to it that an infeasible configuration is not trained, whether the sampler learns of it or not.
+# The driver never trains an infeasible configuration. So this sampler may ignore constraints, and needs no warning.
 warnings.filterwarnings("ignore", message="Constraints have been set, but CmaEsSampler", category=UserWarning)
 
 STARTUP_TRIALS = 10
@@ -163,7 +163,7 @@ class SeededHyperband(HyperbandPruner):
         self._seed = seed
 
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-        """Return whether a trial is pruned after its last epoch; the second answer is that of the first time."""
+        """Return whether the pruner ends a trial. If it is asked again for the same epoch, it gives the same answer."""
         if (key := self._rung_of_last_epoch(study, trial)) is None:
             return super().prune(study, trial)
         bracket = self._get_bracket_id(study, trial)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vaestudy.config.fields import Count
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.study.declaration import Level, Study, level_text
+from vaestudy.study.declaration import Level, Study
 from vaestudy.study.search import Pruner, Sampler, Search
 from vaestudy.study.search_space import DEFAULT_SPACE, Space
 
@@ -150,4 +150,4 @@ def _only(rule: dict[str, Level], factors: dict[str, Any]) -> dict[str, Level]:
 
 def _short(name: str) -> str:
     """Return the name of a sampler or pruner in the name of a sweep: lower case, without its ending."""
-    return level_text(name).removesuffix("Sampler").removesuffix("Pruner").lower()
+    return name.removesuffix("Sampler").removesuffix("Pruner").lower()

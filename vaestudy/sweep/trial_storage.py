@@ -37,7 +37,7 @@ OPTUNA_TABLES = {"studies", "trials", "version_info"}
 MLFLOW_TABLES = {"experiments", "latest_metrics"}
 """Tables of MLflow's databases that Optuna's do not have."""
 SAME_DATABASE = "select pg_postmaster_start_time()::text, current_database()::text, current_schema()::text"
-"""A query whose answers agree if two connections lead to the same schema of the same database, by whatever address."""
+"""A query that identifies a database and its schema. Two addresses of one database give the same answer."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,9 @@ def _generations(names: list[str], base_name: str) -> list[str]:
 
 
 def repair(journal: Path) -> str | None:
-    """Cut a journal before its first entry that cannot be read; return a message for the user if there was one.
+    """Remove the first entry of a journal that cannot be read, and all after it; return a message for the user.
+
+    If all entries can be read, the journal stays as it is, and None is returned.
 
     A kill or a full disk leaves an incomplete entry at the end, a damaged disk one anywhere. The bytes that are cut off
     are kept in a file beside the journal. No result is lost: a cell whose end was cut off is FINISHED in MLflow or

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-# No telemetry, only warnings, no progress bars for files of a kilobyte.
+# MLflow sends no usage data, prints warnings only, and shows no progress bars for small files.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -16,7 +16,7 @@ from vaestudy.errors import NoTracker, TrackerUnavailable
 from vaestudy.runtime.addresses import public_address
 
 LOCK_SECONDS = 5
-"""How long to wait for another process that has locked the database."""
+"""The number of seconds to wait if another process has locked the database."""
 ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*= *[\"']?(\w+)", re.MULTILINE)
 """The lines of a migration file that name its schema version and the one before it."""
 MLFLOW_TABLES = {"experiments", "runs", "experiment_tags", "latest_metrics"}

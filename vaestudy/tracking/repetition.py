@@ -50,7 +50,7 @@ LONGEST_TAG = 4_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """A new record beside the recorded one."""
+    """The comparison of a repeated run with the record of the run that it repeats."""
 
     run_id: str
     """The id of the run that was repeated."""
@@ -130,7 +130,7 @@ class Repetition:
     def compare_divergence(self, reason: str, history: Sequence[Metrics]) -> Comparison:
         """Return the comparison of a run that diverged, for this reason and after these epochs, with the record."""
         recorded = self.recorded
-        # The record of a run that was killed or crashed ends before the divergence, so it does not contradict it.
+        # A run that was killed or crashed has no record of its last epochs. So it is not compared with the divergence.
         ended = recorded.divergence is not None or recorded.status == "FINISHED"
         return self._compare(history, {}, (), (recorded.divergence, reason if ended else None))
 

@@ -112,7 +112,7 @@ def _units(ax: Axes, points: list[FrontPoint], style: int) -> None:
 
 
 def _ticks(ax: Axes, points: list[FrontPoint]) -> None:
-    """Give the axis of beta a tick at each level, and cut the intervals of the units where they leave 0 to D far."""
+    """Set a tick for each beta, and limit the axis of active units to about 0 to D, also if an interval is longer."""
     betas = sorted({p.beta for p in points})
     ax.set_xticks(betas, [level_text(beta) for beta in betas])
     ax.set_xticks([], minor=True)

@@ -292,7 +292,7 @@ def best_along(study: optuna.Study, axis: FieldAxis) -> list[tuple[float, float]
 
 
 def _part(axis: FieldAxis, value: Any) -> float:
-    """Return the value itself, or the number of the part of the range in which it lies."""
+    """Return the group of a value: the value itself if the field has few values, else the number of its bin."""
     if axis.choices:
         return axis.position(value)
     whole = isinstance(value, int) and axis.distribution.high - axis.distribution.low < FEW_VALUES

@@ -70,7 +70,7 @@ class FrontComparison:
 
     @property
     def per_seed(self) -> int:
-        """Return the number of trainings of the grid with one seed."""
+        """Return the number of runs that the grid has for one seed."""
         return int(self.grid.shape[1])
 
     @property
@@ -115,7 +115,7 @@ class FrontComparison:
         return whole, interval(pd.Series([seeds * whole - (seeds - 1) * value for value in left]))[1]
 
     def search(self, count: int) -> Pair:
-        """Return the hypervolume of the search's first trials, with the bootstrap's interval over seeds."""
+        """Return the hypervolume of the search's first trials, with the half-width of its interval (bootstrap)."""
         value, seeds = hypervolume(self.first(count), self.reference), len(self.grid)
         if seeds < 2:
             return value, math.nan

@@ -30,13 +30,13 @@ from vaestudy.reporting.search.searched import Searched
 from vaestudy.study.search import SEED_PRUNER
 
 PAUSE = 0.2
-"""A time without any trial that is longer than this part of the busy time is a pause: the timeline leaves it out."""
+"""The timeline leaves out pauses. A pause is a time without trials that is longer than this share of the busy time."""
 INSTANT = 0.004
 """A trial that takes less than this part of the timeline is drawn as a marker."""
 
 
 def history(searched: Searched) -> Figure | None:
-    """Draw the objective of each trial, with the best so far; below, the trials that have no value."""
+    """Draw the objective of each trial and the best so far. A strip below shows the trials that have no value."""
     study = searched.studies.get("")
     if study is None or not (trials := [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]):
         return None
@@ -67,7 +67,7 @@ def history(searched: Searched) -> Figure | None:
 def _history_panel(
     ax: Axes, searched: Searched, study: optuna.Study, trials: list[FrozenTrial], objective: int
 ) -> None:
-    """Draw one objective by trial."""
+    """Draw the values of one objective against the numbers of the trials."""
     values, sign = [trial.values[objective] for trial in trials], sign_of(study, objective)
     low, high = limit_values(ax, values, sign)
     draw_outcomes(ax, trials, [t.number for t in trials], list(np.clip(values, low, high)))
