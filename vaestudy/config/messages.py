@@ -73,6 +73,12 @@ def error_line(model: type[BaseModel], error: Any, name: Callable[[str], str] = 
     return f"{name(field)} {shown}: must be {expected_values(model, field)}"
 
 
+def library_message(error: Any) -> str:
+    """Return the message of one pydantic error, for the middle of a line: it begins with a small letter."""
+    text = str(error["msg"])
+    return f"{text[0].lower()}{text[1:]}"
+
+
 def field_schema(model: type[BaseModel], field: str) -> dict[str, Any]:
     """Return the JSON schema of a field's values; for an optional field, the schema without None."""
     schema: dict[str, Any] = _properties(model)[field]

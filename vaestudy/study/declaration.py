@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from vaestudy.config.fields import Choice, Count
+from vaestudy.config.messages import library_message
 from vaestudy.config.registry import LIKELIHOODS, STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
@@ -201,7 +202,7 @@ def _error_line(error: Any) -> str:
             return unknown_name("field", field, Study.model_fields)
         case "string_pattern_mismatch":
             return f"{field} {value!r}: must be lower-case letters, digits and hyphens, beginning with a letter"
-    return f"{field} {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{field} {value!r}: {library_message(error)}"
 
 
 def is_nats_of_pixels(metric: str) -> bool:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from vaestudy.config.fields import Choice, Count, Seed
+from vaestudy.config.messages import library_message
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
@@ -154,4 +155,4 @@ def _error_line(error: Any) -> str:
             return unknown_name("field of a search", field, Search.model_fields)
         case "greater_than_equal":
             return f"{field} {value!r}: must be {error['ctx']['ge']} or more"
-    return f"{'.'.join(map(str, error['loc']))} {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{'.'.join(map(str, error['loc']))} {value!r}: {library_message(error)}"

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from vaestudy.config.compatibility import OPTION_DEFAULTS, has_option
-from vaestudy.config.messages import expected_values
+from vaestudy.config.messages import expected_values, library_message
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
 from vaestudy.study.levels import Level, level_of, level_text
@@ -74,7 +74,7 @@ class Dimension(BaseModel):
                 raise BadInput(unknown_name(f"field of {cls.__name__}", field, cls.model_fields)) from None
             if first["type"] == "missing":
                 raise BadInput(f"{cls.__name__}: {field} is missing") from None
-            raise BadInput(f"{cls.__name__} {field} {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+            raise BadInput(f"{cls.__name__} {field} {value!r}: {library_message(first)}") from None
 
 
 class FloatRange(Dimension):
