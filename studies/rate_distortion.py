@@ -45,7 +45,7 @@ STUDY = Study(
         "likelihood_scale": ("per-pixel", "fixed"),
         "likelihood_sigma": (1.0,),
         "latent_dim": (2, 10, 20),
-        "beta": (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        "beta": (0.1, 0.3, 1.0, 3.0, 10.0),
     },
     full={"likelihood_scale": ("learned",)},
     leave_out=({"likelihood": "gaussian", "likelihood_scale": "per-pixel"},),
