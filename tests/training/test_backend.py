@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.training import backend
+from vaestudy.data.datasets import load_splits
+from vaestudy.scoring import bounds
+from vaestudy.training import backend, train
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,44 @@ def test_freed_memory_is_used_again() -> None:
     if kept == "False":
         pytest.skip("another C library")
     assert int(faults) < 64 * 2**20 / 4096  # the pages of one tensor; 20 are allocated
+
+
+SUBNORMAL = 1e-40
+"""Between 0 and the smallest normal number of float32, 1.2e-38."""
+
+
+def doubled() -> float:
+    return (torch.tensor(SUBNORMAL) * 2).item()
+
+
+def test_subnormals_are_zero_in_the_block_alone(tiny: RunConfig) -> None:
+    assert doubled() > 0
+    with backend.subnormals_as_zero(tiny):
+        assert doubled() == 0
+    assert doubled() > 0
+    with pytest.raises(KeyError), backend.subnormals_as_zero(tiny):
+        raise KeyError
+    assert doubled() > 0
+
+
+def test_several_threads_keep_subnormals(tiny: RunConfig) -> None:
+    with backend.subnormals_as_zero(tiny.with_changes(threads=2)):
+        assert doubled() > 0
+
+
+def test_steps_take_subnormals_as_zero_and_scores_do_not(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = load_splits(tiny, Path()), {"step": set[bool](), "score": set[bool]()}
+    objective, scored = train.loss, bounds.elbo_terms
+
+    def loss(*arguments: object) -> torch.Tensor:
+        seen["step"].add(doubled() > 0)
+        return objective(*arguments)
+
+    def elbo_terms(*arguments: object) -> object:
+        seen["score"].add(doubled() > 0)
+        return scored(*arguments)
+
+    monkeypatch.setattr(train, "loss", loss)
+    monkeypatch.setattr(bounds, "elbo_terms", elbo_terms)
+    train.train(tiny, data)
+    assert seen == {"step": {False}, "score": {True}}

@@ -233,14 +233,14 @@ def _train_epoch(
     for step, batch in enumerate(batches, start=1):
         x = pixels(images.index_select(0, batch), pixel_noise)
         eps = torch.randn((config.samples, len(x), config.latent_dim), generator=epsilon, device=device)
+        inputs: tuple[Tensor, ...] = (x, eps)
         if weighted:
-            beta = torch.tensor(kl_weight(config, epoch, step, len(batches)), dtype=x.dtype, device=device)
-            value, parts = gradient(x, eps, beta)
-        else:
-            value, parts = gradient(x, eps)
-        if not math.isfinite(step_loss := value.item()):
-            raise NonFiniteLoss(step_loss, epoch, step, *(parts[:2] / len(x)).tolist())
-        optimizer.step()
+            inputs += (torch.tensor(kl_weight(config, epoch, step, len(batches)), dtype=x.dtype, device=device),)
+        with backend.subnormals_as_zero(config):
+            value, parts = gradient(*inputs)
+            if not math.isfinite(step_loss := value.item()):
+                raise NonFiniteLoss(step_loss, epoch, step, *(parts[:2] / len(x)).tolist())
+            optimizer.step()
         if epoch == step == 1:
             reconstruction, divergence, _ = parts.abs().tolist()
             first["train/first_likelihood_over_kl"] = reconstruction / divergence if divergence else math.nan
