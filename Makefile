@@ -7,7 +7,7 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-faults lint types check tables ui dashboard bench
+.PHONY: help install test test-slow test-faults lint types check tables ui dashboard bench
 .SUFFIXES:
 
 help:
@@ -15,10 +15,11 @@ help:
 	@echo "make tables                            export the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
-	@echo "make test                              the tests"
+	@echo "make test                              the tests, without the slow ones"
+	@echo "make test-slow                         the slow tests: studies of several processes that are killed, cut off and stopped"
 	@echo "make test-faults                       kills at each operation on a result, kills of searched studies, 200 kills of a running study, then a count"
 	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
-	@echo "make check                             lint, types and tests"
+	@echo "make check                             lint, types and all tests"
 	@echo
 	@echo "Studies:"
 	@for name in $(STUDIES); do \
@@ -52,7 +53,10 @@ dashboard: $(STAMP)
 	@$(BIN)/vaestudy dashboard $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist load -m slow $(ARGS)
 
 test-faults: $(STAMP)
 	$(BIN)/python -m tests.robustness.operations
@@ -69,4 +73,4 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test test-slow

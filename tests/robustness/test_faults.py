@@ -1,4 +1,4 @@
-"""Ten kills by the fault harness, for CI (`make test-faults` makes 200), and the repair of a torn journal."""
+"""Four kills by the fault harness, for CI (`make test-faults` makes 200), and the repair of a torn journal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.robustness.faults import campaign
 from vaestudy.sweep.trial_storage import repair
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
 def test_four_kills(tmp_path: Path) -> None:
     """`make test-faults` kills 200 times."""

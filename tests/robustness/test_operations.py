@@ -20,6 +20,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, empty_store(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process with many libraries")
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in LONG_FORM_ONLY])
 def test_a_kill_before_each_operation(scenario: str, stores: tuple[Path, Path]) -> None:

@@ -60,7 +60,7 @@ def start(folder: Path, home: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
     process = start(tmp_path, mlruns)
     try:
@@ -72,7 +72,7 @@ def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
         end(process)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert took < 10
+    assert took < 30  # two to ten seconds on two cores that other tests use, too
     finished, complete, running, _ = numbers(mlruns)
     assert f"stopped: {len(finished)} of {CELLS} runs are done, {CELLS - len(finished)} are left" in err
     assert "faults.py --workers 2\n" in err.split("to go on from here:")[1]
@@ -80,6 +80,7 @@ def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
     assert finished == complete
 
 
+@pytest.mark.slow
 def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None:
     process = start(tmp_path, mlruns)
     try:
@@ -189,6 +190,7 @@ def test_a_destructor_in_a_study(
     assert "stopped: 0 of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_workers_leave_the_answer_to_the_driver(tmp_path: Path, mlruns: Path) -> None:
     process = start(tmp_path, mlruns)
     try:

@@ -81,6 +81,7 @@ def command(folder: Path, name: str, database: str) -> list[str]:
     return [sys.executable, str(script), "--storage", database, "--workers", "2"]
 
 
+@pytest.mark.slow
 def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Path) -> None:
     drivers = [
         subprocess.Popen(command(tmp_path, name, database), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

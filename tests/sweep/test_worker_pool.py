@@ -83,6 +83,7 @@ def under_way(folder: Path, mlruns: Path, name: str, address: str) -> subprocess
     return driver
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
     with standing(tmp_path) as (address, _, workers):
         driver = under_way(tmp_path, mlruns, "standing", address)
@@ -95,6 +96,7 @@ def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> No
     assert done["tags.config.key"].is_unique
 
 
+@pytest.mark.slow
 def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
     with standing(tmp_path) as (address, scheduler, _):
         driver = under_way(tmp_path, mlruns, "gone", address)
@@ -120,6 +122,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return cert, key
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes its certificate with openssl")
 def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
     cert, key = certificate(tmp_path)

@@ -43,6 +43,7 @@ def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
     return server
 
 
+@pytest.mark.slow
 def test_server_down_at_the_start_then_up(tmp_path: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -94,6 +95,7 @@ def test_results_that_an_earlier_revision_left_are_delivered(
     assert outbox.waiting_entries(print) == []
 
 
+@pytest.mark.slow
 def test_server_stops_and_starts_in_the_midst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
