@@ -25,8 +25,8 @@ figure `rate_distortion_search` and the table `search_fronts`.
 Two more options act on the KL in training, and are at their defaults here: `--kl-warmup W` raises beta linearly from 0
 in the first W epochs, and `--free-bits` lets each dimension carry some nats at no cost.
 
-`--full` adds D=10 and a Gaussian with one learned sigma. Such a sigma becomes smaller with the error, so it works against the
-collapse. docs/rate-distortion.md explains the picture.
+`--full` adds D=10 and a Gaussian with one learned sigma. Such a sigma becomes smaller with the error, so it works
+against the collapse. docs/rate-distortion.md explains the picture.
 """
 
 from vaestudy import FloatRange, IntRange, RunConfig, Search, Study, study_main

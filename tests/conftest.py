@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,15 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def copied_tracker(empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy MLflow's database where the test would make a new one."""
-    from vaestudy.tracking import mlflow_tracker
+@pytest.fixture(autouse=True)
+def copied_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy MLflow's empty database where a test in this process would make one.
 
-    monkeypatch.setattr(mlflow_tracker, "make_database", lambda path: shutil.copy(empty_database, path))
+    Nothing is imported for it: as long as no test has used the tracker, there is nothing to replace.
+    """
+    if tracker := sys.modules.get("vaestudy.tracking.mlflow_tracker"):
+        empty = request.getfixturevalue("empty_database")
+        monkeypatch.setattr(tracker, "make_database", lambda path: shutil.copy(empty, path))
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,6 @@ from vaestudy.study.search_space import Choices
 from vaestudy.sweep import worker_pool
 from vaestudy.tracking.mlflow_tracker import Tracker
 
-pytestmark = pytest.mark.usefixtures("copied_tracker")
 NAME, SWEEP, TRIALS = "toy-search", "mnist-5k", 6
 
 

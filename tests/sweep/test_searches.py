@@ -21,7 +21,6 @@ from vaestudy.study.search_space import Choices, FloatRange
 from vaestudy.sweep import worker_pool
 from vaestudy.tracking.mlflow_tracker import Tracker
 
-pytestmark = pytest.mark.usefixtures("copied_tracker")
 RATE = {"learning_rate": FloatRange(low=1e-4, high=1e-1, log=True)}
 
 

@@ -321,7 +321,6 @@ def test_a_name_that_was_registered_later(storage: Any, monkeypatch: pytest.Monk
     assert [trial.params.get("likelihood") for trial in study.trials] == ["bernoulli", None]
 
 
-@pytest.mark.usefixtures("copied_tracker")
 def test_a_search_with_two_trials_at_once(database: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is interrupted in between; then the same command completes both records."""
     monkeypatch.setattr(commands, "_show_results", lambda to, out: None)
