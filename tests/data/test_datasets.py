@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from vaestudy.config.registry import DATASETS, PIXELS
+from vaestudy.config.registry import DATASETS, LIKELIHOODS, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets, sources
-from vaestudy.data.pixels import fixed
+from vaestudy.data.pixels import DRAWN_TOGETHER, draw_once, fixed
 from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.base import make_likelihood
+from vaestudy.run import execute
+from vaestudy.runtime.random_streams import stream
 
 
 def resolved(**changes: object) -> RunConfig:
@@ -256,10 +259,12 @@ class TestPixels:
 
     @pytest.mark.parametrize("name", PIXELS)
     def test_range_and_fixed_noise(self, name: str) -> None:
-        x = fixed(name, self.images, "test")
+        draw = PIXELS[name].load_draw_once()
+        images = self.images if draw is None else draw(self.images, "test")
+        x = fixed(name, images, "test")
         assert x.dtype == torch.float32
         assert 0 <= x.min() <= x.max() <= 1
-        assert torch.equal(x, fixed(name, self.images, "test"))
+        assert torch.equal(x, fixed(name, images, "test"))
 
     def test_values(self) -> None:
         assert torch.equal(fixed("grey", self.images, "t")[0], torch.arange(256) / 255)
@@ -275,6 +280,89 @@ class TestPixels:
         assert set(x.unique().tolist()) == {0.0, 1.0}
         assert ((x.mean(0) - p).abs() <= 5 * (p * (1 - p) / len(x)).sqrt() + 1e-7).all()
         assert not torch.equal(x, fixed("stochastic", images, "test"))
+
+
+ONCE = {
+    "mnist-5k": "58cd5c37eab67001e435cad04a913537a5c53071a531c73570dc9d9453d572e3",
+    "mnist": "f42761cb6a3ecadc5723772574b39bcba7a3eae7c99dd434612520ddd9e4c65c",
+}
+"""Data set -> the fingerprint of its binary images by `binarised-once`, and of its labels."""
+
+
+def literal_draw(images: torch.Tensor, split: str) -> list[list[int]]:
+    """Return the bytes that `draw_once` gives, pixel by pixel from PCG64 in Python's integers (O'Neill 2014)."""
+    seed = int.from_bytes(hashlib.sha256(f"vaestudy/binarised-once/1/{split}".encode()).digest(), "big")
+    state, increment = np.random.PCG64(seed).state["state"].values()  # the start alone is NumPy's
+
+    def number() -> int:
+        nonlocal state
+        state = (state * 0x2360ED051FC65DA44385DF649FCCF645 + increment) % 2**128
+        turn, folded = state >> 122, (state >> 64) ^ (state % 2**64)
+        return (folded >> turn | folded << (-turn % 64)) % 2**64
+
+    return [[255 if number() * 255 < v * (2**64 - 1) else 0 for v in image] for image in images.tolist()]
+
+
+class TestBinarisedOnce:
+    GREY = torch.arange(256, dtype=torch.uint8)
+
+    def test_is_its_literal_twin(self) -> None:
+        images = self.GREY.repeat(3, 1)
+        assert draw_once(images, "train").tolist() == literal_draw(images, "train")
+
+    def test_an_image_does_not_depend_on_the_images_after_it(self) -> None:
+        images = self.GREY.repeat(2 * DRAWN_TOGETHER + 3, 1)
+        drawn = draw_once(images, "train")
+        for n in (1, DRAWN_TOGETHER, DRAWN_TOGETHER + 1):
+            assert torch.equal(draw_once(images[:n], "train"), drawn[:n])
+        assert not torch.equal(drawn[:DRAWN_TOGETHER], drawn[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER])
+        assert not torch.equal(drawn, draw_once(images, "test"))
+
+    def test_has_the_grey_values_as_means(self) -> None:
+        images = self.GREY.repeat(10_000, 1)
+        drawn = draw_once(images, "train")
+        assert set(drawn.unique().tolist()) == {0, 255}
+        p = self.GREY.double() / 255
+        error = (drawn.double().mean(0) / 255 - p).abs()
+        assert (error <= 5 * (p * (1 - p) / len(images)).sqrt()).all()  # 0 and 255 stay as they are
+        neighbours = torch.corrcoef(drawn[:, 100:102].T.double())[0, 1]
+        assert abs(neighbours) < 5 / len(images) ** 0.5
+
+    def test_all_runs_have_the_same_images(self) -> None:
+        whole = datasets.load_splits(resolved(pixels="binarised-once", valid_size=0), Path())
+        cut = datasets.load_splits(resolved(pixels="binarised-once", valid_size=700, seed=3, subset=200), Path())
+        assert whole.fingerprint == cut.fingerprint == ONCE["mnist-5k"]
+        assert torch.equal(cut.train.images, whole.train.images[:200])
+        assert torch.equal(cut.valid.images, whole.train.images[3300:3400])
+        assert torch.equal(cut.test.images, whole.test.images[:100])
+        assert torch.equal(whole.train.labels, datasets.load_splits(resolved(valid_size=0), Path()).train.labels)
+
+    def test_x_is_0_or_1_and_is_never_drawn_again(self) -> None:
+        images = datasets.load_splits(resolved(pixels="binarised-once"), Path()).train.images
+        xs = [PIXELS.load("binarised-once")(images, stream(epoch)) for epoch in (1, 2)]
+        assert torch.equal(*xs)
+        assert torch.equal(xs[0], (images == 255).float())
+
+    def test_stored_images_are_not_mistaken_for_drawn_ones(self) -> None:
+        images = datasets.load_splits(resolved(), Path()).test.images
+        with pytest.raises(ValueError, match="were not drawn for binarised-once"):
+            fixed("binarised-once", images, "test")
+
+    def test_a_run_records_which_images_they_are(self, tiny: RunConfig) -> None:
+        record = execute.execute(tiny.with_changes(pixels="binarised-once"), Path())
+        assert record.data["fingerprint"] == record.facts["data.fingerprint"] == ONCE["mnist-5k"]
+        assert record.metrics["test/elbo"] <= record.metrics["test/iwae_5"] < 0
+        assert "test/bits_per_dim" not in record.metrics
+
+    @pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "bernoulli"])
+    def test_only_a_bernoulli_is_a_probability_of_them(self, likelihood: str) -> None:
+        with pytest.raises(BadInput, match=f"pixels binarised-once: not for {likelihood}: .*; choose from: "):
+            RunConfig().with_changes(pixels="binarised-once", likelihood=likelihood)
+
+
+def test_mnist_binarised_once(mnist_root: Path) -> None:
+    config = datasets.resolve(RunConfig(dataset="mnist", pixels="binarised-once", figures=()), mnist_root)[0]
+    assert datasets.load_splits(config, mnist_root).fingerprint == ONCE["mnist"]
 
 
 def test_mnist_constants(mnist_root: Path) -> None:

@@ -104,6 +104,19 @@ class DatasetSpec(Spec):
 
 
 @dataclass(frozen=True)
+class PixelSpec(Spec):
+    """A pixel protocol. The implementation turns stored bytes into x, minibatch by minibatch."""
+
+    draw_once: Any = None
+    """The function (or "module:attribute") that replaces the stored images of a split when the data set is read, before
+    it is cut into train and valid; None if the protocol uses the stored images as they are."""
+
+    def load_draw_once(self) -> Any:
+        """Return the function of `draw_once`, or None. Import it first if the spec only names it."""
+        return _imported(self.draw_once) if isinstance(self.draw_once, str) else self.draw_once
+
+
+@dataclass(frozen=True)
 class LrScalingSpec(Spec):
     """A rule for how the step size depends on M."""
 
@@ -167,7 +180,7 @@ class Registry(Mapping[str, S], Generic[S]):
 
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset", "vaestudy.data.registry:DATASETS")
-PIXELS: Registry[Spec] = Registry("pixel protocol", "vaestudy.data.registry:PIXELS")
+PIXELS: Registry[PixelSpec] = Registry("pixel protocol", "vaestudy.data.registry:PIXELS")
 LIKELIHOODS: Registry[LikelihoodSpec] = Registry("likelihood", "vaestudy.model.likelihoods.registry:LIKELIHOODS")
 SIGMAS: Registry[SigmaSpec] = Registry("sigma", "vaestudy.model.registry:SIGMAS")
 INITS: Registry[Spec] = Registry("init", "vaestudy.model.registry:INITS")

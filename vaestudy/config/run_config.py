@@ -73,7 +73,9 @@ class RunConfig(BaseModel):
     subset: Count | None = None
     """Use only this many train images, and at most half as many of valid and of test. A quick look, not a result."""
     pixels: Annotated[str, AfterValidator(Choice.of(PIXELS))] = "grey"
-    """The pixel protocol: how stored bytes become the pixel values x that are modelled."""
+    """The pixel protocol: how stored bytes v become the pixel values x that are modelled. grey: v / 255. binarised: 1
+    above 127, else 0. stochastic: drawn from Bernoulli(v / 255) at each use. binarised-once: drawn so once, the same
+    images for all runs. dequantised: (v + u) / 256 with u drawn from U(0, 1) at each use."""
     latent_dim: Count = 10
     """D, the number of latent dimensions."""
     hidden: Counts = (256,)

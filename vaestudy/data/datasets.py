@@ -21,7 +21,7 @@ from pathlib import Path
 import platformdirs
 
 from vaestudy.config.compatibility import LEAST_GRADIENT_IMAGES
-from vaestudy.config.registry import DATASETS
+from vaestudy.config.registry import DATASETS, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.sources import IdxSet, Split
 from vaestudy.errors import BadInput
@@ -42,7 +42,8 @@ class Data:
     valid: Split
     test: Split
     fingerprint: str
-    """SHA-256 over every byte of the images and labels of the complete data set, even if only a part of it is used."""
+    """SHA-256 over every byte of the images and labels of the complete data set, even if only a part of it is used. If
+    the pixel protocol draws the images once, it covers the drawn images, so it says which these are."""
 
 
 def data_root(data_dir: Path | None) -> Path:
@@ -176,11 +177,26 @@ def _check_valid_size(config: RunConfig) -> None:
 def _load(name: str, root: Path) -> tuple[Split, Split, str]:
     """Return (train, test, fingerprint). The data set is read once per process."""
     train, test = DATASETS.load(name).read(root)
+    return train, test, _fingerprint(train, test)
+
+
+@functools.cache
+def _load_for(pixels: str, name: str, root: Path) -> tuple[Split, Split, str]:
+    """Return (train, test, fingerprint), with the images that the pixel protocol draws once in place of the stored."""
+    train, test, fingerprint = _load(name, root)
+    if (draw := PIXELS[pixels].load_draw_once()) is None:
+        return train, test, fingerprint
+    train, test = Split(draw(train.images, "train"), train.labels), Split(draw(test.images, "test"), test.labels)
+    return train, test, _fingerprint(train, test)
+
+
+def _fingerprint(train: Split, test: Split) -> str:
+    """Return the SHA-256 over the types, shapes and bytes of all images and labels."""
     digest = hashlib.sha256()
     for tensor in (train.images, train.labels, test.images, test.labels):
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.numpy().tobytes())
-    return train, test, digest.hexdigest()
+    return digest.hexdigest()
 
 
 def load_splits(config: RunConfig, root: Path) -> Data:
@@ -194,7 +210,7 @@ def load_splits(config: RunConfig, root: Path) -> Data:
     """
     if config.valid_size is None or config.dataset == "auto":
         raise ValueError("load_splits() needs a configuration that resolve() has filled in")
-    all_train, test, fingerprint = _load(config.dataset, root)
+    all_train, test, fingerprint = _load_for(config.pixels, config.dataset, root)
     cut = len(all_train) - config.valid_size
     train, valid = all_train[:cut], all_train[cut:]
     if config.subset is not None:

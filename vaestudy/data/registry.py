@@ -6,7 +6,7 @@ their error messages are made from it.
 
 from __future__ import annotations
 
-from vaestudy.config.registry import DatasetSpec, Spec
+from vaestudy.config.registry import DatasetSpec, PixelSpec
 
 DATASETS = (
     DatasetSpec("mnist", "vaestudy.data.sources:MNIST"),
@@ -16,8 +16,9 @@ DATASETS = (
 )
 
 PIXELS = (
-    Spec("grey", "vaestudy.data.pixels:grey"),
-    Spec("binarised", "vaestudy.data.pixels:binarised"),
-    Spec("stochastic", "vaestudy.data.pixels:stochastic"),
-    Spec("dequantised", "vaestudy.data.pixels:dequantised"),
+    PixelSpec("grey", "vaestudy.data.pixels:grey"),
+    PixelSpec("binarised", "vaestudy.data.pixels:binarised"),
+    PixelSpec("stochastic", "vaestudy.data.pixels:stochastic"),
+    PixelSpec("binarised-once", "vaestudy.data.pixels:binarised_once", draw_once="vaestudy.data.pixels:draw_once"),
+    PixelSpec("dequantised", "vaestudy.data.pixels:dequantised"),
 )

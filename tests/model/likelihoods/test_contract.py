@@ -16,7 +16,7 @@ from vaestudy.model.likelihoods.base import CELL_WIDTH, Likelihood, Scaled
 from vaestudy.model.likelihoods.beta import Beta
 from vaestudy.runtime.random_streams import stream
 
-BINARY = {"binarised", "stochastic"}
+BINARY = {"binarised", "stochastic", "binarised-once"}
 
 
 def variants() -> dict[str, tuple[str, dict[str, str]]]:

@@ -35,8 +35,8 @@ What the spec declares:
     family          "density" on [0, 1], "mass" on the 256 grey values, or "bernoulli"; nats are only comparable within
                     one family
     support         a short text: the pixel values with a density or a mass; a part of `describe`
-    refusals        pixel protocol -> why this is no likelihood of such pixels; a density or a mass refuses `binarised`
-                    and `stochastic`
+    refusals        pixel protocol -> why this is no likelihood of such pixels; a density or a mass refuses `binarised`,
+                    `stochastic` and `binarised-once`
     options         configuration field -> the values allowed, for the options that only some likelihoods have; the
                     three fields in `SCALE_OPTIONS` are not listed here: `limits` implies them
     limits          the scale's floor and ceiling; required for `Scaled`, None for a likelihood without a scale

@@ -78,9 +78,9 @@ class _GuardedBernoulliLogProb(torch.autograd.Function):
 class Bernoulli(Likelihood):
     """p(x|z) = prod_p y^x (1 - y)^(1 - x), y = sigmoid(head).
 
-    If pixels are 0 or 1 (`binarised`, `stochastic`), it is a probability of x. On grey x it is minus the cross-entropy,
-    which is not a normalised density. But log p is linear in x, so the bound computed with grey x is below the expected
-    bound on pixels drawn from Bernoulli(x).
+    If pixels are 0 or 1 (`binarised`, `stochastic`, `binarised-once`), it is a probability of x. On grey x it is minus
+    the cross-entropy, which is not a normalised density. But log p is linear in x, so the bound computed with grey x is
+    below the expected bound on pixels drawn from Bernoulli(x).
     """
 
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:

@@ -17,8 +17,8 @@ _UNUSED = "a mass on 256 grey levels has no use for 254 of them"
 
 
 def _of_binary(reason: str) -> dict[str, str]:
-    """Return the refusals of both protocols with pixels that are 0 or 1, for the same reason."""
-    return {"binarised": reason, "stochastic": reason}
+    """Return the refusals of the protocols with pixels that are 0 or 1, for the same reason."""
+    return dict.fromkeys(("binarised", "stochastic", "binarised-once"), reason)
 
 
 LIKELIHOODS = (
