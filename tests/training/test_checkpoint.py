@@ -37,6 +37,7 @@ def until(last: int):
     [
         {},
         {"optimizer": "adagrad"},
+        {"optimizer": "rmsprop-centred", "weight_prior": True},
         {"pixels": "stochastic", "schedule": "iwae"},
         {"second_biases": True, "sigma": "raw"},
         {"beta": 4.0, "kl_warmup": 4, "free_bits": 0.5},

@@ -1,4 +1,4 @@
-"""`DirectAdam` gives the same bits as torch's own Adam."""
+"""`DirectAdam` gives the same bits as torch's own Adam, and RMSprop follows its formula and torch's own."""
 
 from __future__ import annotations
 
@@ -71,3 +71,36 @@ def test_another_torch_falls_back_to_its_public_adam(
         assert type(OPTIMIZERS.load("adam")(network(), RunConfig(), 100)) is optim.Adam
     finally:
         optimizers.agrees.cache_clear()
+
+
+RMSPROPS = {"rmsprop": False, "rmsprop-centred": True}
+"""Name -> whether it is centred."""
+
+
+@pytest.mark.parametrize("name", RMSPROPS)
+@pytest.mark.parametrize("prior", [False, True])
+def test_rmsprop_is_torchs_with_the_fields_of_the_configuration(name: str, prior: bool) -> None:
+    config = RunConfig(optimizer=name, learning_rate=0.02, optimizer_epsilon=1e-3, weight_prior=prior)
+    ours, theirs = network(), network()
+    settings = {"lr": 0.02, "eps": 1e-3, "weight_decay": 1 / 50 if prior else 0.0, "centered": RMSPROPS[name]}
+    take_steps(OPTIMIZERS.load(name)(ours, config, 50), ours, 1, 6)
+    take_steps(optim.RMSprop(theirs.parameters(), **settings), theirs, 1, 6)
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+
+
+@pytest.mark.parametrize("name", RMSPROPS)
+def test_rmsprop_follows_its_formula(name: str) -> None:
+    """A literal twin in float64, with all that is summed written out: v and m are weighted sums of past gradients."""
+    config = RunConfig(optimizer=name, learning_rate=0.02, optimizer_epsilon=1e-2)
+    parameter = nn.Parameter(torch.linspace(-1, 1, 9, dtype=torch.float64))
+    optimizer = OPTIMIZERS.load(name)(nn.ParameterList([parameter]), config, 50)
+    expected, past = parameter.detach().clone(), []
+    for step in range(1, 8):
+        past.append(torch.randn(9, generator=stream("gradient", step), dtype=torch.float64))
+        weights = [0.01 * 0.99 ** (step - 1 - i) for i in range(step)]
+        v = sum(w * g**2 for w, g in zip(weights, past, strict=True))
+        m = sum(w * g for w, g in zip(weights, past, strict=True)) if RMSPROPS[name] else 0
+        expected -= 0.02 * past[-1] / ((v - m**2).sqrt() + 1e-2)
+        parameter.grad = past[-1].clone()
+        optimizer.step()
+        torch.testing.assert_close(parameter.detach(), expected, rtol=1e-12, atol=1e-12)

@@ -135,7 +135,7 @@ class RunConfig(BaseModel):
     weight_prior: bool = False
     """Train with a N(0, I) prior on all weights (MAP), as the AEVB paper does."""
     optimizer: Annotated[str, AfterValidator(Choice.of(OPTIMIZERS))] = "adam"
-    """The optimiser."""
+    """The optimiser. rmsprop-centred divides by the gradient's standard deviation, rmsprop by its root mean square."""
     optimizer_epsilon: Rate = 1e-8
     """The optimiser's epsilon, in the denominator of its step."""
     learning_rate: Rate = 1e-3

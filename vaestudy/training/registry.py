@@ -23,6 +23,8 @@ OBJECTIVES = (
 OPTIMIZERS = (
     Spec("adam", "vaestudy.training.optimizers:adam"),
     Spec("adagrad", "vaestudy.training.optimizers:adagrad"),
+    Spec("rmsprop", "vaestudy.training.optimizers:rmsprop"),
+    Spec("rmsprop-centred", "vaestudy.training.optimizers:rmsprop_centred"),
 )
 
 SCHEDULES = (
