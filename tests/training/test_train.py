@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.reference import article_steps
-from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES
+from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
@@ -218,12 +218,6 @@ def test_weight_prior_shrinks_weights(tiny: RunConfig) -> None:
     plain, prior = weights(config), weights(config.with_changes(weight_prior=True))
     assert not same(plain, prior)
     assert sum(p.square().sum() for p in prior.values()) < sum(p.square().sum() for p in plain.values())
-
-
-def test_iwae_schedule_has_its_published_stages() -> None:
-    rates = [SCHEDULES.load("iwae")(epoch, 3280) for epoch in range(1, 3281)]
-    expected = [10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
-    assert rates == pytest.approx(expected)
 
 
 def test_each_preset_trains(tiny: RunConfig) -> None:

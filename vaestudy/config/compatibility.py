@@ -6,9 +6,10 @@ Nothing slow is imported here, so a wrong combination is reported at once.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Protocol
 
-from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
+from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES, SIGMAS
 
 OPTION_DEFAULTS: dict[str, Any] = {
     "likelihood_scale": "per-pixel",
@@ -19,6 +20,9 @@ OPTION_DEFAULTS: dict[str, Any] = {
     "decoder_sigma": "log-variance",
 }
 """Field -> default value of each option that only some likelihoods have. An option at its default counts as not set."""
+
+DROP_FACTOR = 0.1
+"""The default of `lr_drop_factor`. At its default, it counts as not set."""
 
 LEAST_GRADIENT_IMAGES = 20
 """The smallest number of images on which the variance of the gradient can be measured."""
@@ -52,6 +56,9 @@ class CheckedFields(Protocol):
     beta: float
     kl_warmup: int
     free_bits: float
+    schedule: str
+    lr_drops: tuple[int, ...]
+    lr_drop_factor: float
     likelihood: str
     likelihood_scale: str
     likelihood_sigma: float | None
@@ -82,6 +89,7 @@ def require_compatible(config: CheckedFields) -> None:
     _check_pixels(config)
     _check_estimator(config)
     _check_kl(config)
+    _check_drops(config)
     given = {
         field: getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default
     }
@@ -144,6 +152,22 @@ def _check_kl(config: CheckedFields) -> None:
     if config.beta != 1 and others:
         why = f"weights the KL of the ELBO, so {{gradient_estimators}} must be among {', '.join(weighted)}"
         raise Conflict("beta", config.beta, f"{why}, not {others[0]}")
+
+
+def _check_drops(config: CheckedFields) -> None:
+    """Raise unless the drops of the step size are those of a schedule that has drops, in increasing order."""
+    shown, taking = " ".join(map(str, config.lr_drops)), [name for name in SCHEDULES if SCHEDULES[name].takes_drops]
+    if config.schedule in taking:
+        if not config.lr_drops:
+            raise Conflict("schedule", config.schedule, "takes one or more epochs after which it drops, in {lr_drops}")
+        if any(a >= b for a, b in pairwise(config.lr_drops)):
+            raise Conflict("lr_drops", shown, "must increase from one to the next")
+        return
+    why = f"drops the step size, so {{schedule}} must be {' or '.join(taking)}, not {config.schedule}"
+    if config.lr_drops:
+        raise Conflict("lr_drops", shown, why)
+    if config.lr_drop_factor != DROP_FACTOR:
+        raise Conflict("lr_drop_factor", config.lr_drop_factor, why)
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:

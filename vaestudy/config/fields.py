@@ -54,6 +54,7 @@ Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(_plain
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), BeforeValidator(_without_underscores)]
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Floor = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 

@@ -117,6 +117,14 @@ class PixelSpec(Spec):
 
 
 @dataclass(frozen=True)
+class ScheduleSpec(Spec):
+    """A schedule: how the step size changes over the epochs."""
+
+    takes_drops: bool = False
+    """Whether the schedule has the parameters `drops` and `factor` (`lr_drops`, `lr_drop_factor`)."""
+
+
+@dataclass(frozen=True)
 class LrScalingSpec(Spec):
     """A rule for how the step size depends on M."""
 
@@ -187,7 +195,7 @@ INITS: Registry[Spec] = Registry("init", "vaestudy.model.registry:INITS")
 ACTIVATIONS: Registry[Spec] = Registry("activation", "vaestudy.model.registry:ACTIVATIONS")
 OBJECTIVES: Registry[ObjectiveSpec] = Registry("estimator", "vaestudy.training.registry:OBJECTIVES")
 OPTIMIZERS: Registry[Spec] = Registry("optimizer", "vaestudy.training.registry:OPTIMIZERS")
-SCHEDULES: Registry[Spec] = Registry("schedule", "vaestudy.training.registry:SCHEDULES")
+SCHEDULES: Registry[ScheduleSpec] = Registry("schedule", "vaestudy.training.registry:SCHEDULES")
 LR_SCALINGS: Registry[LrScalingSpec] = Registry("learning rate scaling", "vaestudy.training.registry:LR_SCALINGS")
 RUN_FIGURES: Registry[Spec] = Registry("figure", "vaestudy.run.registry:RUN_FIGURES")
 STUDY_FIGURES: Registry[Spec] = Registry("study figure", "vaestudy.reporting.figures.registry:STUDY_FIGURES")

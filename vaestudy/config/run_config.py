@@ -20,6 +20,7 @@ from vaestudy.config.fields import (
     CountOrZero,
     Counts,
     Floor,
+    Fraction,
     Guard,
     Rate,
     Seed,
@@ -57,6 +58,8 @@ ADDED_LATER = (
     "beta",
     "kl_warmup",
     "free_bits",
+    "lr_drops",
+    "lr_drop_factor",
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -143,7 +146,12 @@ class RunConfig(BaseModel):
     lr_scaling: Annotated[str, AfterValidator(Choice.of(LR_SCALINGS))] = "none"
     """How the step size grows with M: not at all, with the square root of M / 100, or with M / 100."""
     schedule: Annotated[str, AfterValidator(Choice.of(SCHEDULES))] = "constant"
-    """How the step size changes over the epochs."""
+    """How the step size changes over the epochs. constant: not at all. cosine: it falls to 0 along half a cosine. iwae:
+    in eight stages of 3^i parts, i = 0 to 7, with the factor 10^(-i/7). drops: at the epochs of lr_drops."""
+    lr_drops: tuple[Count, ...] = ()
+    """Of the schedule drops: numbers of epochs after which the step size is multiplied by lr_drop_factor."""
+    lr_drop_factor: Fraction = compatibility.DROP_FACTOR
+    """Of the schedule drops: what each drop multiplies the step size by."""
     epochs: Count | None = None
     """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
     seed: Seed = 0

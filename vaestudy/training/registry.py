@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vaestudy.config.registry import LrScalingSpec, ObjectiveSpec, Spec
+from vaestudy.config.registry import LrScalingSpec, ObjectiveSpec, ScheduleSpec, Spec
 
 OBJECTIVES = (
     ObjectiveSpec("sgvb-a", "vaestudy.training.objectives:sgvb_a", takes_beta=True),
@@ -28,9 +28,10 @@ OPTIMIZERS = (
 )
 
 SCHEDULES = (
-    Spec("constant", "vaestudy.training.schedules:constant"),
-    Spec("cosine", "vaestudy.training.schedules:cosine"),
-    Spec("iwae", "vaestudy.training.schedules:iwae"),
+    ScheduleSpec("constant", "vaestudy.training.schedules:constant"),
+    ScheduleSpec("cosine", "vaestudy.training.schedules:cosine"),
+    ScheduleSpec("iwae", "vaestudy.training.schedules:iwae"),
+    ScheduleSpec("drops", "vaestudy.training.schedules:drops", takes_drops=True),
 )
 
 LR_SCALINGS = (

@@ -1,12 +1,18 @@
 """SCHEDULES and LR_SCALINGS: factors by which the configured step size is multiplied.
 
-A schedule takes the epoch, from 1, and the number of epochs. A scaling takes the minibatch size M; its factor is 1 at
-M = 100.
+A schedule takes the epoch, from 1, and the number of epochs. A schedule that declares `takes_drops` takes the drops of
+the configuration too. A scaling takes the minibatch size M; its factor is 1 at M = 100.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from bisect import bisect_left
+from collections.abc import Callable
+
+from vaestudy.config.registry import SCHEDULES
+from vaestudy.config.run_config import RunConfig
 
 REFERENCE_MINIBATCH = 100  # the M at which every scaling is 1
 
@@ -29,6 +35,26 @@ def iwae(epoch: int, epochs: int) -> float:
     part = (epoch - 1) * 3280 / epochs
     stage = next(i for i in range(8) if part < (3 ** (i + 1) - 1) / 2)
     return float(10 ** (-stage / 7))
+
+
+def drops(epoch: int, epochs: int, drops: tuple[int, ...], factor: float) -> float:
+    """Return factor^d, where d is the number of drops after which the epoch comes.
+
+    Args:
+        epoch: the epoch, from 1.
+        epochs: the number of epochs; not used.
+        drops: increasing numbers of epochs: a drop 200 is first used in epoch 201, as in torch's `MultiStepLR`.
+        factor: what each drop multiplies the step size by.
+    """
+    return factor ** bisect_left(drops, epoch)
+
+
+def make_schedule(config: RunConfig) -> Callable[[int], float]:
+    """Return the function epoch, from 1 -> factor of the step size, for a resolved configuration."""
+    schedule = SCHEDULES.load(config.schedule)
+    if SCHEDULES[config.schedule].takes_drops:
+        schedule = functools.partial(schedule, drops=config.lr_drops, factor=config.lr_drop_factor)
+    return functools.partial(schedule, epochs=config.epochs)
 
 
 def unscaled(M: int) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, optim
 
-from vaestudy.config.registry import LIKELIHOODS, LR_SCALINGS, OBJECTIVES, OPTIMIZERS, PIXELS, SCHEDULES
+from vaestudy.config.registry import LIKELIHOODS, LR_SCALINGS, OBJECTIVES, OPTIMIZERS, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
@@ -28,6 +28,7 @@ from vaestudy.training.divergence import NonFiniteLoss, raise_if_diverged
 from vaestudy.training.kl_weight import kl_weight
 from vaestudy.training.milestones import MilestoneRecorder
 from vaestudy.training.objectives import loss
+from vaestudy.training.schedules import make_schedule
 from vaestudy.training.traced_gradient import TracedGradient
 
 FIT_IMAGES = 1_000  # images per pass when the optimal scale is fitted
@@ -87,7 +88,7 @@ def train(
     images = data.train.images.to(device)
     x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
     optimizer = OPTIMIZERS.load(config.optimizer)(model, config, len(images))
-    schedule, epochs = SCHEDULES.load(config.schedule), config.epochs or 0
+    schedule, epochs = make_schedule(config), config.epochs or 0
     rate = config.learning_rate * LR_SCALINGS.load(config.lr_scaling)(config.minibatch)
     result = TrainResult(model, backend=backend_description)
     milestones = MilestoneRecorder(model, x_valid, epochs * len(images))
@@ -112,7 +113,7 @@ def train(
         if result.stopped:
             break
         for group in optimizer.param_groups:
-            group["lr"] = rate * schedule(epoch, epochs)
+            group["lr"] = rate * schedule(epoch)
         milestones.start()
         metrics = _train_epoch(model, gradient, images, optimizer, epoch, milestones.step)
         milestones.stop()
@@ -279,6 +280,8 @@ def run_notices(config: RunConfig, data: Data) -> list[str]:
             f"--kl-warmup {config.kl_warmup} is more than the {epochs} epochs: the weight of the KL ends at {last:g}, "
             f"not at {config.beta:g}"
         )
+    if unused := [str(drop) for drop in config.lr_drops if drop >= epochs]:
+        lines.append(f"--lr-drops {' '.join(unused)}: not reached, as the run ends after {epochs} epochs")
     member = LIKELIHOODS[config.likelihood]
     if config.pixels == "grey" and member.family == "density" and member.limits is not None:
         lines.append(
