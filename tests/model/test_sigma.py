@@ -120,6 +120,7 @@ def test_formulas() -> None:
         "log-variance": (output / 2).exp(),
         "log-scale": output.exp(),
         "softplus": torch.nn.functional.softplus(output + math.log(math.e - 1)),
+        "softplus-unshifted": torch.nn.functional.softplus(output),
         "squareplus": (output + (output**2 + 4).sqrt()) / 2,
         "exp-linear": torch.where(output < 0, output.exp(), 1 + output),
         "bounded": 0.001 + 1.999 * output.sigmoid(),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.reference import article_steps
 from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
-from vaestudy.data.sources import Split
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import score
@@ -65,35 +62,6 @@ def test_golden_losses(name: str) -> None:
     config = datasets.resolve(config, Path())[0]
     history = train(config, prepare(config)).history
     assert [h["train/elbo"] for h in history] == pytest.approx(GOLDEN[name], rel=2e-3)
-
-
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in float64: where a raw sigma is near 0, the gradient of ln sigma^2 magnifies every rounding error."""
-    monkeypatch.setattr("vaestudy.data.pixels.grey", lambda images, generator: images.double() / 255)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.mark.parametrize("samples", [1, 2])
-def test_article_preset_follows_the_articles_script(double: None, samples: int) -> None:
-    """The weights equal those of a literal transcription of its loss and optimiser, on the same images and noise."""
-    config = RunConfig.preset("article", dataset="mnist-5k", samples=samples, epochs=1, valid_size=2500, figures=())
-    data = prepare(config)
-    images = data.train.images[:450]
-    cut = Data(data.name, Split(images, data.train.labels[:450]), data.valid[:0], data.test, data.fingerprint)
-    ours = train(config, cut).model
-    batches = []
-    noise = stream(0, "epsilon", 1)
-    for rows in torch.randperm(len(images), generator=stream(0, "order", 1)).split(100):
-        x = images[rows].double() / 255
-        batches.append((x, torch.randn(samples, len(x), 2, generator=noise)))
-    assert [len(x) for x, _ in batches] == [100, 100, 100, 100, 50]  # the partial minibatch is used
-    theirs = VAE(config)
-    article_steps(theirs, batches, rate=1e-3)
-    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_article_preset_has_second_biases_that_move(tiny: RunConfig) -> None:
@@ -218,13 +186,6 @@ def test_weight_prior_shrinks_weights(tiny: RunConfig) -> None:
     plain, prior = weights(config), weights(config.with_changes(weight_prior=True))
     assert not same(plain, prior)
     assert sum(p.square().sum() for p in prior.values()) < sum(p.square().sum() for p in plain.values())
-
-
-def test_each_preset_trains(tiny: RunConfig) -> None:
-    for name in ("article", "aevb", "iwae"):
-        config = RunConfig.preset(name, dataset="mnist-5k", subset=1000, epochs=4, valid_size=500, figures=())
-        result = train(config, prepare(config))
-        assert result.history[-1]["train/elbo"] > result.history[0]["train/elbo"]
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

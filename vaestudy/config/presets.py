@@ -1,4 +1,7 @@
-"""The presets: published training protocols as values of configuration fields."""
+"""The presets: published training protocols as values of configuration fields.
+
+A comment says what a protocol has that no field expresses.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.02,
         "epochs": 167,
     },
-    # Burda, Grosse & Salakhutdinov 2015, section 5: the VAE (k=1) of table 1, one stochastic layer.
+    # Burda, Grosse & Salakhutdinov 2015, section 5: the VAE (k=1) of table 1, one stochastic layer. The fields follow
+    # the paper. The authors' program (yburda/iwae) differs, and no field expresses it: it starts the output's biases at
+    # the logits of the mean image and Adam's second moments at 1, has Adam's beta_1 at 0.99, takes the minibatches in
+    # the same order in each epoch, and rounds the step sizes to a digit. It sets 400 train images aside.
     "iwae": {
         "valid_size": 0,
         "pixels": "stochastic",
@@ -48,6 +54,62 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "iwae",
         "epochs": 3280,
         "iwae": (1, 100, 5000),
+    },
+    # The VAE of pytorch/examples, with BCE + KLD as the loss: the sum over a minibatch of 128.
+    "pytorch-examples": {
+        "valid_size": 0,
+        "latent_dim": 20,
+        "hidden": (400,),
+        "activation": "relu",
+        "init": "torch",
+        "sigma": "log-variance",
+        "estimator": "sgvb-b",
+        "minibatch": 128,
+        "reduction": "sum",
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "epochs": 10,
+    },
+    # altosaar/variational-autoencoder, the mean-field row. 166 epochs of 391 steps are 64,906 steps; 65,000 is no whole
+    # number of epochs. The program scores valid every 10,000 steps and keeps the best weights; here the last are kept.
+    # Its binary images are Larochelle's, those of `binarised-once` are other draws from the same grey images.
+    "altosaar": {
+        "valid_size": 10_000,
+        "pixels": "binarised-once",
+        "latent_dim": 128,
+        "hidden": (256, 256),
+        "activation": "relu",
+        "init": "torch",
+        "sigma": "softplus-unshifted",
+        "estimator": "sgvb-a",
+        "minibatch": 128,
+        "reduction": "sum",
+        "optimizer": "rmsprop-centred",
+        "learning_rate": 1e-3,
+        "epochs": 166,
+        "iwae": (1, 100, 128),
+    },
+    # clementchadebec/benchmark_VAE (pythae), the VAE of its table of reproduced results, whose reference is Rezende &
+    # Mohamed 2015. The program keeps the weights of the epoch with the best loss on valid; here the last are kept.
+    # The binary images are Larochelle's, as above.
+    "pythae": {
+        "valid_size": 10_000,
+        "pixels": "binarised-once",
+        "latent_dim": 40,
+        "hidden": (400,),
+        "activation": "relu",
+        "init": "torch",
+        "sigma": "log-variance",
+        "estimator": "sgvb-b",
+        "minibatch": 100,
+        "reduction": "mean",
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "schedule": "drops",
+        "lr_drops": (200, 350),
+        "lr_drop_factor": 10**-0.2,
+        "epochs": 500,
+        "iwae": (1, 100, 200),
     },
 }
 """Name of a preset -> the fields that it sets; all other fields keep their defaults."""

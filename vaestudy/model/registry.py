@@ -14,6 +14,7 @@ SIGMAS = (
     SigmaSpec("log-variance", "vaestudy.model.sigma:LogVariance"),
     SigmaSpec("log-scale", "vaestudy.model.sigma:LogScale"),
     SigmaSpec("softplus", "vaestudy.model.sigma:Softplus"),
+    SigmaSpec("softplus-unshifted", "vaestudy.model.sigma:UnshiftedSoftplus"),
     SigmaSpec("squareplus", "vaestudy.model.sigma:Squareplus"),
     SigmaSpec("exp-linear", "vaestudy.model.sigma:ExpLinear"),
     SigmaSpec("bounded", "vaestudy.model.sigma:Bounded", bounds=(0.001, 2.0)),

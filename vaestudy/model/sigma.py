@@ -160,6 +160,12 @@ class Softplus(Sigma):
         return sigma + math.log(-math.expm1(-sigma)) - self.SHIFT
 
 
+class UnshiftedSoftplus(Softplus):
+    """sigma = ln(1 + e^output), so that sigma(0) = ln 2, as published programs have it."""
+
+    SHIFT = 0.0
+
+
 class Squareplus(Sigma):
     """sigma = (output + sqrt(output^2 + 4)) / 2, hence ln sigma = asinh(output / 2) (Barron 2021)."""
 
