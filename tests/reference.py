@@ -199,6 +199,19 @@ class LinearVAE:
         ).log_prob(x)
 
 
+def ppca_maximum(x: Tensor, k: int) -> tuple[float, Tensor, float]:
+    """Return (the maximum of the mean log p(x) under pPCA with k latent dimensions, eigenvalues, s^2 at the maximum).
+
+    Tipping & Bishop 1999. The eigenvalues are those of the covariance of x [N, n], the largest first, [n]. A linear VAE
+    reaches the same maximum of the ELBO (Lucas et al. 2019).
+    """
+    n = x.shape[1]
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0)
+    s2 = eigenvalues[k:].mean().item()
+    maximum = -0.5 * (eigenvalues[:k].log().sum().item() + (n - k) * math.log(s2) + n * math.log(2 * math.pi) + n)
+    return maximum, eigenvalues, s2
+
+
 def article_steps(model: VAE, batches: list[tuple[Tensor, Tensor]], rate: float) -> None:
     """Train the model with the article's script, literally, on the given batches (x, eps).
 

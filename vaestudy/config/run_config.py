@@ -84,7 +84,7 @@ class RunConfig(BaseModel):
     hidden: Counts = (256,)
     """Widths of the encoder's hidden layers. The decoder has the same widths in reverse order."""
     activation: Annotated[str, AfterValidator(Choice.of(ACTIVATIONS))] = "relu"
-    """The activation function of the hidden layers."""
+    """The activation function of the hidden layers. identity gives a linear VAE."""
     init: Annotated[str, AfterValidator(Choice.of(INITS))] = "torch"
     """How weights are initialised: torch's default for linear layers, Glorot uniform, or N(0, 0.01) as in the AEVB
     paper."""

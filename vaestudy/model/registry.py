@@ -29,4 +29,5 @@ INITS = (
 ACTIVATIONS = (
     Spec("relu", "torch.nn.functional:relu"),
     Spec("tanh", "torch:tanh"),
+    Spec("identity", "vaestudy.model.vae:identity"),
 )

@@ -127,6 +127,11 @@ class VAE(nn.Module):
         return self.head(h)  # type: ignore[no-any-return]
 
 
+def identity(h: Tensor) -> Tensor:
+    """Return h: the activation of a linear VAE."""
+    return h
+
+
 def glorot(layer: Affine) -> None:
     """Draw the weights by Glorot & Bengio 2010 (uniform) and set the biases to zero."""
     nn.init.xavier_uniform_(layer.weight)
