@@ -164,6 +164,7 @@ def test_pictures_show_something(name: str) -> None:
     assert (pixels[..., :3] < 0.9).any(-1).mean() > 0.002
 
 
+@pytest.mark.slow
 def test_the_whole_way(mlruns: Path) -> None:
     assert study_main(study(base=study().base.with_changes(subset=200)), ["--workers", "0"]) == 0
     folder = mlruns / "tables" / "toy"

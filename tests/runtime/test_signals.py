@@ -60,7 +60,8 @@ def start(folder: Path, home: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
     process = start(tmp_path, mlruns)
     try:

@@ -64,6 +64,7 @@ def run(code: str, env: dict[str, str], cwd: Path, *flags: str) -> subprocess.Co
     return subprocess.run(command, env=merged, cwd=cwd, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_study_among_settings_of_other_programs(tmp_path: Path) -> None:
     """Records go to the folder of the relative VAESTUDY_MLRUNS, and the table is printed in ASCII."""
     done = run(STUDY, FOREIGN, tmp_path)

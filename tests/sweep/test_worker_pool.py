@@ -177,6 +177,7 @@ def test_what_would_wake_a_worker_beside_its_work_is_slowed_down() -> None:
         pool.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
 def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlruns: Path) -> None:
     """The worker gets SIGKILL each time the run is tried, as from the kernel's out-of-memory killer."""
@@ -206,6 +207,7 @@ def test_a_trial_that_takes_its_worker_with_it_ends_alone(tiny: RunConfig, mlrun
         pool.close()
 
 
+@pytest.mark.slow
 def test_workers_notice_that_a_driver_that_judges_is_gone(tiny: RunConfig, tmp_path: Path) -> None:
     """A worker that waits for the answer of a killed driver is free within seconds, not after `ANSWER_SECONDS`."""
     code = (

@@ -157,6 +157,7 @@ def test_a_single_run_whose_tracker_goes_waits_too(
     assert set(tracker.experiments()) == {"Default", "train"}
 
 
+@pytest.mark.slow
 def test_database_locked_midway(mlruns: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     """Another process locks the database for long: the record waits and is published when the study ends."""
     assert run_study(toy(), "--seeds", "1") == 0
