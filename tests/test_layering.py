@@ -18,7 +18,7 @@ import vaestudy
 PACKAGE = Path(vaestudy.__file__).parent
 ROOMS = (
     ("cli",),
-    ("sweep",),
+    ("sweep", "claims"),
     ("reporting",),
     ("tracking",),
     ("run",),
@@ -40,6 +40,7 @@ QUICK_CHANGES = (
     "vaestudy.cli.main",
     "vaestudy.cli.study",
     "vaestudy.study.discovery",
+    "vaestudy.claims.registry",
     "vaestudy.data.datasets",
     "vaestudy.training.memory",
 )

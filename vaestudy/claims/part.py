@@ -1,0 +1,84 @@
+"""A part of a claim: one question with its measure and its criterion, and the answer that is computed for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from vaestudy.claims.criterion import Criterion, Decision
+from vaestudy.claims.measures import Measure, NotMeasured
+from vaestudy.claims.needs import Need
+from vaestudy.claims.wording import part_sentence
+
+if TYPE_CHECKING:
+    from vaestudy.claims.estimates import Estimate
+    from vaestudy.claims.evidence import Evidence
+
+Role = Literal["part", "decisive", "exploratory"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a claim: one question and what decides it."""
+
+    name: str
+    """What sets this part apart from the others, such as "from D=10 to 20"."""
+    question: str
+    says: str
+    """The sentence of the answer; `{value}` stands for the estimate with its interval, `{signed}` for the same with a
+    sign."""
+    measure: Measure
+    criterion: Criterion
+    role: Role = "part"
+
+    def judge(self, evidence: Evidence, alpha: float) -> PartVerdict:
+        """Return the answer of this part.
+
+        Raises:
+            Incomparable: the runs must not be compared.
+        """
+        from vaestudy.claims.evidence import SOURCE, TRACKED
+
+        evidence.require_comparable(self.measure.needs, self.measure.metrics)
+        runs = [run for arm in self.measure.needs for run in evidence.runs(arm).to_dict("records")]
+        ids = tuple(dict.fromkeys(str(run["run_id"]) for run in runs))
+        committed = tuple(sorted({str(run[SOURCE]) for run in runs} - {TRACKED}))
+        try:
+            found = self.measure.estimate(evidence)
+        except NotMeasured as error:
+            return PartVerdict(self, None, Decision("undecided", 1.0, 1.0, None, str(error)), ids, committed)
+        return PartVerdict(self, found, self.criterion.decide(found, alpha), ids, committed)
+
+
+@dataclass(frozen=True)
+class PartVerdict:
+    """The answer of a part, with its evidence."""
+
+    part: Part
+    estimate: Estimate | None
+    """None if there is no estimate; `decision.reason` says why."""
+    decision: Decision
+    run_ids: tuple[str, ...]
+    committed: tuple[str, ...]
+    """The files in docs/data that some of the runs were read from."""
+
+    @property
+    def sentence(self) -> str:
+        """Return the answer of this part in one sentence, without a full stop."""
+        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, self.decision)
+
+    @property
+    def wanted(self) -> tuple[Need, ...]:
+        """Return the arms with as many seeds as would decide this part; none if that is not known or needless."""
+        if self.estimate is None or not self.decision.more_seeds:
+            return ()
+        arms, runs = self.part.measure.needs, self.estimate.n + self.decision.more_seeds + self.estimate.lost
+        seeds = math.ceil(runs / len(arms)) if self.estimate.over == "runs" else runs
+        return tuple(arm.with_seeds(max(arm.seeds, seeds)) for arm in arms)
+
+
+def counted(parts: Sequence[PartVerdict]) -> list[PartVerdict]:
+    """Return the parts that are not exploratory."""
+    return [part for part in parts if part.part.role != "exploratory"]
