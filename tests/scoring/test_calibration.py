@@ -48,6 +48,22 @@ def test_the_uniform_distribution_takes_eight_bits(likelihood: str, images: torc
     assert ("continuous_bernoulli_iwae_5" in metrics) == (likelihood == "bernoulli")
 
 
+def test_a_bernoullis_bits_if_its_output_is_the_mean(images: torch.Tensor) -> None:
+    """A decoder whose output is the same everywhere, whatever z is: the bits are those of one density."""
+    model = constant("bernoulli", 0.7)
+    metrics = score.score(model, images, torch.zeros(120, dtype=torch.int64), (1, 5)).metrics
+    y = 1 / (1 + math.exp(-0.7))
+    low, high = 1e-9, 100.0
+    for _ in range(100):  # the head b with the mean y: 1 / (1 - e^-b) - 1 / b = y, by bisection
+        b = (low + high) / 2
+        low, high = (b, high) if 1 / (1 - math.exp(-b)) - 1 / b < y else (low, b)
+    log_p = (images.double() * b + math.log(b) - math.log(math.expm1(b))).sum(-1)
+    assert metrics["mean_matched_bits_per_dim"] == pytest.approx(
+        8 - log_p.mean().item() / (784 * math.log(2)), rel=1e-5
+    )
+    assert metrics["mean_matched_bits_per_dim"] != pytest.approx(metrics["bits_per_dim"], rel=1e-3)
+
+
 @pytest.mark.parametrize(("likelihood", "offset"), [("gaussian", 8), ("discretised-logistic", 0)])
 def test_bits_are_those_of_the_tightest_bound(likelihood: str, offset: float, images: torch.Tensor) -> None:
     metrics = score.score(constant(likelihood), images, torch.zeros(120, dtype=torch.int64), (5, 1)).metrics

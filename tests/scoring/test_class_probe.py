@@ -41,7 +41,7 @@ def by_first_pixel(x: torch.Tensor) -> torch.Tensor:
 def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> None:
     """The literal version scores image by image, with the same draws."""
     model = small_vae()
-    metrics, per_class = class_probe.class_scores(model, images, labels, by_first_pixel)
+    metrics, per_class = class_probe.class_scores(model, images, labels, [by_first_pixel])
     mu, sigma, _ = literal_posterior(model, images)
     eps = torch.randn((1, *mu.shape), generator=stream("score", "classes", "reconstruction", 0))[0].double()
     back = literal_decode(model, mu + sigma * eps).sigmoid().detach()
@@ -68,6 +68,32 @@ def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> N
     assert metrics["relative_error"] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
+def test_two_classes_against_a_literal_twin() -> None:
+    """Three pictures by two classifiers: one reads as two digits, one is clear, one is unclear among three."""
+    p = torch.tensor([[[0.6, 0.35, 0.05], [0.95, 0.05, 0.0], [0.4, 0.3, 0.3]],
+                      [[0.91, 0.05, 0.04], [0.95, 0.05, 0.0], [0.5, 0.45, 0.05]]], dtype=torch.float64)  # fmt: skip
+    literal = [[sorted(row)[-1] < 0.9 <= sorted(row)[-1] + sorted(row)[-2] for row in rows] for rows in p.tolist()]
+    assert literal == [[True, False, False], [False, False, True]]
+    found = class_probe.two_classes("prior", p.log())
+    assert found["two_classes_prior"] == pytest.approx(1 / 3)
+    assert found["two_classes_prior_se"] == pytest.approx(np.std([0.5, 0, 0.5], ddof=1) / math.sqrt(3))
+    assert found["two_classes_sd_prior"] == 0
+    assert math.isnan(class_probe.two_classes("prior", p.log()[:1])["two_classes_sd_prior"])
+
+
+def test_the_members_of_the_panel_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = datasets.resolve(RunConfig(dataset="mnist-5k", subset=500), Path())[0]
+    data = datasets.load_splits(config, Path())
+    monkeypatch.setattr(class_probe, "_classifiers", {})
+    monkeypatch.setattr(class_probe, "CLASSIFIER_STEPS", 50)
+    x, _ = execute.scored_images(config, data)
+    panel = class_probe.get_panel(config, data)
+    answers = [read(x[:20]) for read in panel]
+    assert len(panel) == class_probe.PANEL
+    assert panel[0] is class_probe.get_classifier(config, data)
+    assert all(not torch.equal(answers[0], other) for other in answers[1:])
+
+
 def test_neighbours_against_a_literal_twin(labels: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The literal version sorts the distances point by point. The code under test uses one block and then several."""
     points = torch.randn(N, 3, generator=stream("points"), dtype=torch.float64)
@@ -88,7 +114,7 @@ def test_few_points_have_few_neighbours() -> None:
 
 
 def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor) -> None:
-    metrics, per_class = class_probe.class_scores(small_vae(), images, labels, by_first_pixel)
+    metrics, per_class = class_probe.class_scores(small_vae(), images, labels, [by_first_pixel])
     for name in ("relative_error", "recognised_reconstruction", "neighbour_purity"):
         assert np.mean([row[name] for row in per_class.values()]) == pytest.approx(metrics[name])
     for label, row in per_class.items():
@@ -99,7 +125,7 @@ def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor
 
 def test_scoring_again_gives_the_same_digits(images: torch.Tensor, labels: torch.Tensor) -> None:
     model = small_vae()
-    first, second = (class_probe.class_scores(model, images, labels, by_first_pixel) for _ in range(2))
+    first, second = (class_probe.class_scores(model, images, labels, [by_first_pixel]) for _ in range(2))
     assert first == second
 
 

@@ -28,7 +28,7 @@ from vaestudy.run.weights import pack_weights
 from vaestudy.runtime import provenance
 from vaestudy.scoring import score
 from vaestudy.scoring.bounds import Metrics
-from vaestudy.scoring.class_probe import class_scores, get_classifier
+from vaestudy.scoring.class_probe import class_scores, get_panel
 from vaestudy.training.checkpoint import CheckpointStore
 from vaestudy.training.divergence import raise_if_diverged
 from vaestudy.training.train import OnEpoch, TrainResult, run_notices, train
@@ -202,7 +202,7 @@ def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> 
     """
     scores = score.score(model, x, labels, model.config.iwae)
     if model.config.class_scores:
-        scores = scores.joined(*class_scores(model, x, labels, get_classifier(model.config, data)))
+        scores = scores.joined(*class_scores(model, x, labels, get_panel(model.config, data)))
     return scores
 
 

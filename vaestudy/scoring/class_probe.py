@@ -8,7 +8,8 @@ noise is fixed. The docstring of scoring/score.py defines each number; none of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn, optim
@@ -26,6 +27,8 @@ CLASSES = 10
 NEIGHBOURS = 10
 PRIOR_DRAWS = 2_000
 CONFIDENT = 0.9
+PANEL = 5
+"""The number of classifiers that decide whether a picture reads as two digits."""
 # Images at a time. Each block has its own noise stream: another size would change the noise, and so the results.
 BLOCK = 1_000
 CLASSIFIER_HIDDEN, CLASSIFIER_STEPS, CLASSIFIER_IMAGES = 256, 3_000, 100
@@ -38,24 +41,30 @@ Row = dict[str, float]
 _classifiers: dict[tuple[object, ...], Classifier] = {}
 
 
-def get_classifier(config: RunConfig, data: Data) -> Classifier:
+def get_panel(config: RunConfig, data: Data) -> tuple[Classifier, ...]:
+    """Return PANEL classifiers that differ in their seeds. The first is that of `get_classifier`."""
+    return tuple(get_classifier(config, data, member) for member in range(PANEL))
+
+
+def get_classifier(config: RunConfig, data: Data, member: int = 0) -> Classifier:
     """Return the classifier that reads the pictures. It is trained once per process and shared by all runs.
 
     It is trained on the train split only, under the run's pixel protocol. It does not depend on any other setting of
     the run, nor on its seed, so all runs on the same train images have the same classifier. (Device and number of
     threads are part of the cache key, as they may change the rounding.)
     """
-    key = (data.fingerprint, len(data.train), config.pixels, config.device, torch.get_num_threads())
+    key = (data.fingerprint, len(data.train), config.pixels, config.device, torch.get_num_threads(), member)
     if key not in _classifiers:
-        _classifiers[key] = _train_classifier(data.train, config.pixels, torch.device(config.device))
+        _classifiers[key] = _train_classifier(data.train, config.pixels, torch.device(config.device), member)
     return _classifiers[key]
 
 
-def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classifier:
+def _train_classifier(train: Split, pixels: str, device: torch.device, member: int) -> Classifier:
     """Train a perceptron 784-256-10 with ReLU: Adam at 1e-3, 3,000 steps of 100 images drawn with replacement."""
+    seed = (member,) if member else ()
     x, labels = fixed(pixels, train.images.to(device), "train"), train.labels.to(device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream("classes", "weights").initial_seed())
+        torch.manual_seed(stream("classes", "weights", *seed).initial_seed())
         net = nn.Sequential(
             nn.Linear(x.shape[1], CLASSIFIER_HIDDEN),
             nn.ReLU(),
@@ -63,9 +72,9 @@ def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classi
             nn.LogSoftmax(-1),
         ).to(device)
     optimizer = optim.Adam(net.parameters(), 1e-3, fused=True)
-    order = torch.randint(len(x), (CLASSIFIER_STEPS, CLASSIFIER_IMAGES), generator=stream("classes", "order")).to(
-        device
-    )
+    order = torch.randint(
+        len(x), (CLASSIFIER_STEPS, CLASSIFIER_IMAGES), generator=stream("classes", "order", *seed)
+    ).to(device)
     for rows in order:
         optimizer.zero_grad()
         F.nll_loss(net(x[rows]), labels[rows]).backward()
@@ -74,12 +83,13 @@ def _train_classifier(train: Split, pixels: str, device: torch.device) -> Classi
 
 
 @torch.no_grad()
-def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tuple[Row, dict[str, Row]]:
+def class_scores(model: VAE, x: Tensor, labels: Tensor, panel: Sequence[Classifier]) -> tuple[Row, dict[str, Row]]:
     """Return (metrics, metrics by class) of test images x [N, P] with labels [N].
 
     Args:
-        read: the classifier, see `Classifier`.
+        panel: the classifiers, see `get_panel`. All scores but `two_classes` are those of the first.
     """
+    read = panel[0]
     mu, back = _embed(model, x)
     prior = stream("score", "classes", "prior", device=x.device)
     z = torch.randn((PRIOR_DRAWS, mu.shape[1]), generator=prior, device=x.device, dtype=x.dtype)
@@ -91,6 +101,7 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tup
         metrics |= mean_and_error(f"class_entropy_{kind}", -(log_p.exp() * log_p).sum(-1))
         metrics |= mean_and_error(f"unclear_{kind}", (log_p.amax(-1).exp() < CONFIDENT).double())
         metrics |= mean_and_error(f"greyness_{kind}", (4 * shown * (1 - shown)).double().mean(-1))
+        metrics |= two_classes(kind, torch.stack([classifier(shown).double() for classifier in panel]))
         if kind != "prior":
             by_image[f"recognised_{kind}"] = (log_p.argmax(-1) == labels).double()
     by_image["relative_error"] = ((x - back).double().square().sum(-1)) / x.double().square().sum(-1)
@@ -99,6 +110,19 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, read: Classifier) -> tup
     for name, values in by_image.items():
         metrics |= mean_and_error(name, values)
     return metrics, _by_class(by_image, near, mu, labels)
+
+
+def two_classes(kind: str, log_p: Tensor) -> Row:
+    """Return the share of pictures that read as two digits at once, and its spread over classifiers.
+
+    Args:
+        kind: the kind of pictures, for the names.
+        log_p: log p(class|picture) by each classifier, [classifiers, N, C].
+    """
+    first, second = log_p.exp().topk(2, dim=-1).values.unbind(-1)
+    each = ((first < CONFIDENT) & (first + second >= CONFIDENT)).double()
+    spread = each.mean(-1).std().item() if len(each) > 1 else math.nan
+    return mean_and_error(f"two_classes_{kind}", each.mean(0)) | {f"two_classes_sd_{kind}": spread}
 
 
 def _by_class(by_image: dict[str, Tensor], near: Tensor, mu: Tensor, labels: Tensor) -> dict[str, Row]:

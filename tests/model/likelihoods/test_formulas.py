@@ -16,6 +16,7 @@ from vaestudy.config import compatibility
 from vaestudy.config.registry import LIKELIHOODS, SIGMAS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import CELL_WIDTH, CLIP, make_likelihood
+from vaestudy.model.likelihoods.bernoulli import head_of_mean
 from vaestudy.model.likelihoods.discretised import grey_value
 from vaestudy.model.sigma import make_sigma
 from vaestudy.runtime.random_streams import stream
@@ -125,6 +126,24 @@ class TestContinuousBernoulli:
         head = torch.logit(torch.tensor([y], dtype=torch.float64))
         exact = y / (2 * y - 1) + 1 / (2 * math.atanh(1 - 2 * y))
         assert make("continuous-bernoulli").mean(head).item() == pytest.approx(exact, rel=1e-8)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_the_head_of_a_mean(self, dtype: torch.dtype) -> None:
+        """The continuous Bernoulli with the found head has the mean sigmoid(a), from 1/2 to the last digits."""
+        a = torch.linspace(-15, 15, 2_001, dtype=torch.float64)
+        found = make("continuous-bernoulli").mean(head_of_mean(a.to(dtype)).double())
+        nearest = torch.minimum(a.sigmoid(), (-a).sigmoid())
+        assert float(((found - a.sigmoid()).abs() / nearest).max()) < 1e-5
+        assert head_of_mean(torch.tensor([0.0, 1e-3], dtype=dtype)).tolist() == pytest.approx([0, 3e-3], rel=1e-4)
+
+    @pytest.mark.parametrize("y", [0.002, 0.3, 0.5, 0.96])
+    def test_a_density_with_the_bernoullis_mean(self, y: float) -> None:
+        """By numerical integration: it is 1, and the mean is y."""
+        x = (torch.arange(200_000, dtype=torch.float64)[:, None] + 0.5) / 200_000
+        head = torch.logit(torch.tensor([[[y]]], dtype=torch.float64))
+        density = make("bernoulli").with_same_mean.log_prob(x, head.expand(1, len(x), 1))[0].exp()
+        assert float(density.mean()) == pytest.approx(1, rel=1e-6)
+        assert float((density * x[:, 0]).mean()) == pytest.approx(y, rel=1e-4)
 
     def test_is_what_a_bernoulli_implies(self) -> None:
         g = stream("test-implied")

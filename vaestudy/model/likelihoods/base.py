@@ -140,6 +140,14 @@ class Likelihood(nn.Module, ABC):
         """
         return self
 
+    @property
+    def with_same_mean(self) -> Likelihood | None:
+        """Another normalised likelihood with the same mean, by which dequantised pixels are scored too.
+
+        Only the Bernoulli has one: its decoder can be read as a density in two ways.
+        """
+        return None
+
     def initialise_head(self, head: nn.Linear) -> None:
         """Change the initial weights of the decoder's last layer. It is called once, after the weights are drawn.
 

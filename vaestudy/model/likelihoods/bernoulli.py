@@ -7,6 +7,7 @@ Letters: a is the head, y = sigmoid(a).
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -86,6 +87,7 @@ class Bernoulli(Likelihood):
     def __init__(self, config: RunConfig, spec: LikelihoodSpec) -> None:
         super().__init__(config, spec)
         self.implied = ContinuousBernoulli(config, LIKELIHOODS["continuous-bernoulli"])
+        self.of_mean = ContinuousBernoulliOfMean(config, LIKELIHOODS["continuous-bernoulli"])
 
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         """Return log p(x|z). A `log_guard` above 0 selects the article's guarded logarithms, for training only."""
@@ -107,6 +109,11 @@ class Bernoulli(Likelihood):
     def normalised(self) -> Likelihood:
         """The continuous Bernoulli with the same head."""
         return self.implied
+
+    @property
+    def with_same_mean(self) -> Likelihood:
+        """The continuous Bernoulli with the same mean."""
+        return self.of_mean
 
 
 class ContinuousBernoulli(Likelihood):
@@ -138,6 +145,57 @@ class ContinuousBernoulli(Likelihood):
         near = torch.where(a > 0, 1 - x, x)  # the distance to the border at which the density is highest
         falling = torch.expm1(-h * near) / torch.expm1(-h)
         return torch.where(a > 0, 1 - falling, falling)
+
+
+class ContinuousBernoulliOfMean(ContinuousBernoulli):
+    """The continuous Bernoulli whose mean, and not its parameter, is y = sigmoid(head).
+
+    It is for scoring alone: the head is not differentiated.
+    """
+
+    def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
+        return super().log_prob(x, head_of_mean(head))
+
+    def mean(self, head: Tensor) -> Tensor:
+        return head.sigmoid()
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        return super().sample(head_of_mean(head), generator)
+
+    def cdf(self, x: Tensor, head: Tensor) -> Tensor:
+        return super().cdf(x, head_of_mean(head))
+
+
+_STEPS, _LARGEST = 512, 32  # entries of the table for each unit of the head, and its last head
+
+
+def head_of_mean(a: Tensor) -> Tensor:
+    """Return the head b of the continuous Bernoulli that has the mean sigmoid(a). |a| is limited to 32.
+
+    b is odd in a, about 3 a near 0, and about e^a where a is large. It has no closed form. So arsinh(b / 2), which is
+    nearly straight, is interpolated in a table; the error is about 1e-7 of b.
+    """
+    table = _table().to(a.device, a.dtype)
+    place = a.abs().clamp_max(_LARGEST - 1 / _STEPS).mul_(_STEPS)
+    low = place.long()
+    below = table[low]
+    found = torch.lerp(below, table[low + 1], place - low)
+    return found.sinh_().mul_(2).mul_(a.sign())
+
+
+@functools.cache
+def _table() -> Tensor:
+    """Return arsinh(b / 2) at the heads 0, 1 / 512, ..., 32, by bisection in float64."""
+    a = torch.arange(_LARGEST * _STEPS + 1, dtype=torch.float64) / _STEPS
+    below, above = torch.zeros_like(a), 2 * a + 1
+    for _ in range(60):
+        middle = (below + above) / 2
+        b = 2 * middle.sinh()
+        # 1 - mean = 1/b - 1/(e^b - 1), which falls in b; near 0 its series loses no digits.
+        rest = torch.where(b > 0.01, 1 / b - 1 / torch.expm1(b), 0.5 - b / 12 + b**3 / 720)
+        too_low = rest > (-a).sigmoid()
+        below, above = torch.where(too_low, middle, below), torch.where(too_low, above, middle)
+    return (below + above) / 2
 
 
 _SERIES = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600)  # ln(sinh(h/2) / (h/2)) in powers of h^2
