@@ -7,9 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.evidence import diverged, evidence, rows
-from vaestudy.claims.evidence import SOURCE, TRACKED, collect, csv_text
+from tests.support.evidence import diverged, evidence, rows, runs_of
+from vaestudy.claims.collect import collect
+from vaestudy.claims.committed import committed_files, csv_text
+from vaestudy.claims.evidence import SOURCE, TRACKED
 from vaestudy.claims.needs import Need, need
+from vaestudy.claims.registry import CLAIMS
 from vaestudy.runtime import addresses
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -116,3 +119,21 @@ def test_crashed_and_open_runs_are_no_evidence(tracker: Tracker, tmp_path: Path)
 def test_single_runs_and_other_studies_are_no_evidence(tracker: Tracker, tmp_path: Path) -> None:
     track(tracker, D2, 0, -9.0, role="search")
     assert collect([D2], "mnist", tracker=tracker, folder=tmp_path).runs(D2).empty
+
+
+def test_committed_files_give_every_verdict_again(tmp_path: Path) -> None:
+    """All claims: the files have what the claims read, and the verdicts are the same to ten digits."""
+    merged: dict[object, dict[str, object]] = {}  # a cell that several claims need has the metrics of all of them
+    for row in (row for claim in CLAIMS.values() for part in runs_of(claim) for row in part):
+        merged.setdefault(row["tags.config.key"], {}).update(row)
+    before = evidence(list(merged.values()))
+    for name, text in committed_files(CLAIMS.values(), before).items():
+        (tmp_path / name).write_text(text)
+    needs = [one for claim in CLAIMS.values() for one in claim.needs]
+    after = collect(needs, "mnist", folder=tmp_path)
+    for claim in CLAIMS.values():
+        first, second = claim.judge(before), claim.judge(after)
+        assert (second.verdict, second.sentence) == (first.verdict, first.sentence)
+        assert second.p == pytest.approx(first.p, rel=1e-6)
+        assert {file for part in second.parts for file in part.committed} == {one.file for one in claim.needs}
+    assert committed_files(CLAIMS.values(), after) == {p.name: p.read_text() for p in tmp_path.iterdir()}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
+from vaestudy.claims.claim import Claim
 from vaestudy.claims.evidence import SOURCE, TRACKED, Evidence
 from vaestudy.claims.needs import Need
 
+ALONG = [f"along/{images}/elbo" for images in (100, 1000)]
 Values = Mapping[str, Sequence[float]]
 """Metric -> its value for each of the seeds 0, 1, ..."""
 
@@ -60,3 +63,28 @@ def evidence(*parts: list[dict[str, object]], dataset: str = "mnist") -> Evidenc
     for row in (row for part in parts for row in part):
         found.setdefault(str(row["study"]), []).append(row)
     return Evidence({study: pd.DataFrame(runs) for study, runs in found.items()}, dataset)
+
+
+MNIST = "a8acd31e76297908b893bd92b6416a590649c9cabb7ab4fb829e9638a300eba4"
+"""The fingerprint of MNIST, whose grey entropies are committed."""
+
+
+def runs_of(claim: Claim, given: Mapping[Need, Values] | None = None) -> list[list[dict[str, object]]]:
+    """Return runs of all that a claim needs, with any values of its metrics.
+
+    Args:
+        claim: the claim.
+        given: need, with any number of seeds -> values of metrics that are not to be any.
+    """
+    parts, known = [], {one.with_seeds(1): values for one, values in (given or {}).items()}
+    for i, one in enumerate(claim.needs):
+        rng = np.random.default_rng(i)
+        names = [name for name in claim.metrics if name != "along/"] + ALONG * ("along/" in claim.metrics)
+        values: dict[str, Sequence[float]] = {name: rng.uniform(0.2, 0.8, one.seeds).tolist() for name in names}
+        for images in (100, 1000):
+            values |= {
+                f"along/{images}/images": [images] * one.seeds,
+                f"along/{images}/seconds": [images / 10] * one.seeds,
+            }
+        parts.append(rows(one, values | dict(known.get(one.with_seeds(1), {})), **{"tags.data.fingerprint": MNIST}))
+    return parts

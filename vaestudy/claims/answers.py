@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from vaestudy.claims.part import PartVerdict, counted
 
+NOT_CLEAR = "The parts differ, but not clearly enough for an answer that was chosen among several."
+
 
 def verdict_sentence(verdict: str, every: Sequence[PartVerdict]) -> str:
     """Return the answer of a claim: its verdict, and what each part that counts has shown."""
@@ -25,7 +27,7 @@ def verdict_sentence(verdict: str, every: Sequence[PartVerdict]) -> str:
         case _:
             found = _other_answers([p for p in parts if p.decision.answer != "undecided"])
             open_parts = " ".join(f"Undecided {_named(p)}; {what_would_decide(p)}." for p in answers["undecided"])
-            return f"Undecided. {open_parts or 'The parts together do not show it.'} {found}".strip()
+            return f"Undecided. {open_parts or NOT_CLEAR} {found}".strip()
 
 
 def what_would_decide(part: PartVerdict) -> str:

@@ -11,6 +11,7 @@ our results. It holds or fails only if a one-sided test shows so (`claims/estima
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -84,7 +85,11 @@ class Criterion:
         """Return how many more seeds would decide, see `Decision.more_seeds`."""
         if found.n < 2 or not found.high > found.low:
             return None
-        return next((n - found.n for n in range(found.n + 1, MOST_SEEDS + 1) if self.power(found, n) >= POWER), None)
+        candidates = range(found.n + 1, MOST_SEEDS + 1)
+        if found.rises:
+            first = bisect.bisect_left(candidates, POWER, key=lambda n: self.power(found, n))
+            return candidates[first] - found.n if first < len(candidates) else None
+        return next((n - found.n for n in candidates if self.power(found, n) >= POWER), None)
 
 
 @dataclass(frozen=True)

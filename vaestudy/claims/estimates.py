@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import stats
@@ -70,6 +71,8 @@ class Estimate:
     """The number of runs without a value, because they diverged. They are not in the estimate."""
     correlation: float
     """The correlation of two arms over their common seeds; nan if there is none."""
+    rises: ClassVar[bool] = True
+    """Whether the power of a test rises with each seed. That of an exact test of a share goes up and down a little."""
 
     def p_above(self, threshold: float) -> float:
         """Return the p-value against «the true value is at most the threshold»."""
@@ -184,6 +187,7 @@ class ShareEstimate(Estimate):
     """A share of runs: `count` of `n`."""
 
     count: int
+    rises: ClassVar[bool] = False
 
     def p_above(self, threshold: float) -> float:
         return float(stats.binom.sf(self.count - 1, self.n, threshold)) if self.n else 1.0

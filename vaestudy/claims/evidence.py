@@ -1,26 +1,18 @@
-"""The evidence: tidy runs of what the claims need, from the tracker or from committed files.
+"""The evidence: the tidy runs of what the claims need.
 
-docs/data/<study>[-<changed fields>].csv      one row a run: levels, seed, status, metrics, run id, key, data, revision
-
-A run belongs to a need if its configuration has the key of that cell and seed. Tracked runs come first; a run that is
-not tracked is taken from the committed file, and the column SOURCE says so. All seeds that are there are used, also
+A run belongs to a need if its configuration has the key of that cell and seed. All seeds that are there are used, also
 those beyond what is needed. A run that crashed is no evidence. One that diverged is: its configuration would diverge
-again.
+again. `claims/collect.py` collects the runs.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from vaestudy.claims.needs import Need, declared_study
-from vaestudy.reporting.runs_frame import Incomparable, require_comparable, tidy_runs
-from vaestudy.runtime.paths import repository
-from vaestudy.tracking.destination import study_experiments
-from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.claims.needs import Need
+from vaestudy.reporting.runs_frame import Incomparable, require_comparable
 
 FACTS = (
     "status",
@@ -34,10 +26,9 @@ FACTS = (
     "tags.code.revision",
     "tags.diverged",
 )
-"""The columns of a committed file beside the levels, the seed and the metrics, all of them text."""
-DIGITS = 10
-"""Significant digits of a metric in a committed file: more than any verdict depends on."""
+"""The columns of a run beside its levels, its seed and its metrics, all of them text."""
 SOURCE = "source"
+"""The column that says where a run was read from: TRACKED, or the name of a committed file."""
 TRACKED = "tracked"
 
 
@@ -98,83 +89,3 @@ class Evidence:
         for column, what in {"tags.data.fingerprint": "data sets", "params.subset": "subsets"}.items():
             if len(found := sorted({str(value) for frame in runs for value in frame[column].dropna()})) > 1:
                 raise Incomparable(f"one claim cannot rest on different {what}: {', '.join(found)}")
-
-
-def collect(
-    needs: Iterable[Need], dataset: str, quick: bool = False, tracker: Tracker | None = None, folder: Path | None = None
-) -> Evidence:
-    """Return the evidence that is there for some needs.
-
-    Args:
-        needs: what is needed.
-        dataset: the data set.
-        quick: look for runs of --quick.
-        tracker: the tracker; without one, only committed runs are used.
-        folder: the folder of committed files [default: docs/data of this checkout].
-    """
-    files: dict[str, set[str]] = {}
-    for one in needs:
-        files.setdefault(one.study, set()).add(one.file)
-    experiments = study_experiments(tracker) if tracker is not None else {}
-    runs = {}
-    for study, names in files.items():
-        parts = [read_csv((folder or data_folder()) / name) for name in sorted(names)]
-        if tracker is not None and study in experiments:
-            parts.insert(0, _tracked(tracker, study, experiments[study]))
-        if parts := [part for part in parts if len(part)]:
-            runs[study] = pd.concat(parts, ignore_index=True).drop_duplicates("tags.config.key")
-    return Evidence(runs, dataset, quick)
-
-
-def _tracked(tracker: Tracker, study: str, experiments: list[str]) -> pd.DataFrame:
-    """Return the tidy runs of a study's cells, of all its sweeps, without those that crashed."""
-    found = tracker.runs(experiments, {"role": "trial"})
-    if found.empty:
-        return found
-    tidy = tidy_runs(found, declared_study(study))
-    for column in FACTS:
-        if column not in tidy:
-            tidy[column] = ""
-    tidy[SOURCE] = TRACKED
-    return tidy[(tidy["status"] == "FINISHED") | (tidy["tags.diverged"] == "True")]
-
-
-def data_folder() -> Path:
-    """Return the folder of the committed runs."""
-    return repository() / "docs" / "data"
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Return the runs of a committed file; an empty frame if there is no such file."""
-    if not path.is_file():
-        return pd.DataFrame()
-    text = path.read_text(encoding="utf-8")
-    columns = text.partition("\n")[0].split(",")
-    metrics = [name for name in columns[columns.index("seed") + 1 :] if name not in FACTS]
-    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    for name in metrics:
-        frame[name] = pd.to_numeric(frame[name].replace("", "nan"))
-    frame["seed"] = frame["seed"].astype(int)
-    frame[SOURCE] = path.name
-    return frame
-
-
-def csv_text(evidence: Evidence, needs: Sequence[Need], metrics: Iterable[str]) -> str:
-    """Return the content of a committed file: the runs of needs of one sweep, sorted, with these metrics.
-
-    The same runs give the same text, whatever the order of needs and metrics.
-    """
-    factors = sorted({name for one in needs for name in declared_study(one.study).factors})
-    rows = [
-        {factor: dict(cell.levels).get(factor, "") for factor in factors}
-        | {"seed": run["seed"]}
-        | {fact: run.get(fact, "") for fact in FACTS}
-        | {name: run[name] for name in sorted(set(metrics)) if name in run}
-        for one in needs
-        for cell in one.with_seeds(1).cells(evidence.dataset, evidence.quick)
-        for run in evidence.runs(one).to_dict("records")
-    ]
-    if not rows:
-        return ""
-    frame = pd.DataFrame(rows).drop_duplicates("tags.config.key").sort_values([*factors, "seed"], kind="stable")
-    return str(frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n"))

@@ -65,7 +65,7 @@ class Measure:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the metrics that are read from each run."""
+        """Return the metrics that are read from each run; one that ends in "/" stands for all that begin so."""
         raise NotImplementedError
 
     def estimate(self, evidence: Evidence) -> Estimate:
@@ -108,6 +108,8 @@ class Contrast(Measure):
     other: Need
     quantity: Quantity
     scale: str = "linear"
+    of_other: Quantity | None = None
+    """The quantity of the other arm, if it is another one."""
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -115,12 +117,13 @@ class Contrast(Measure):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return self.quantity.metrics
+        return (*self.quantity.metrics, *(self.of_other.metrics if self.of_other else ()))
 
     def estimate(self, evidence: Evidence) -> Estimate:
         from vaestudy.claims.statistics import difference
 
-        (a, lost_a), (b, lost_b) = (values_of(evidence, arm, self.quantity) for arm in self.needs)
+        a, lost_a = values_of(evidence, self.one, self.quantity)
+        b, lost_b = values_of(evidence, self.other, self.of_other or self.quantity)
         return on_scale(lambda: difference(a, b, self.scale, lost_a + lost_b))
 
 
@@ -128,14 +131,14 @@ class Contrast(Measure):
 class AtEqualCost(Measure):
     """The difference of two arms in the bound on valid, where both have had the same cost.
 
-    The cost is the largest that both arms came to (`reporting/cost_curves.py`).
+    The cost is the largest that both arms came to (`reporting/cost_curves.py`). Seconds are medians over the seeds of
+    an arm; the interval does not contain their noise.
     """
 
     one: Need
     other: Need
     cost: str
     """The kind of cost: "images", "passes" or "seconds"."""
-    milestones: tuple[int, ...]
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -143,7 +146,7 @@ class AtEqualCost(Measure):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(f"along/{images}/{name}" for images in self.milestones for name in ("elbo", "images", "seconds"))
+        return ("valid/elbo", "along/")
 
     def estimate(self, evidence: Evidence) -> Estimate:
         from vaestudy.claims.statistics import difference

@@ -67,7 +67,7 @@ class PartVerdict:
     @property
     def sentence(self) -> str:
         """Return the answer of this part in one sentence, without a full stop."""
-        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, self.decision)
+        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, self.decision, len(self.run_ids))
 
     @property
     def wanted(self) -> tuple[Need, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vaestudy.claims import c14
+from vaestudy.claims import c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14
 from vaestudy.claims.claim import Claim
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (c14.CLAIM,)}
+MODULES = (c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14)
+CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 """The name of a claim -> the claim, in the order of the article."""

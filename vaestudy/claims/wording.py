@@ -33,12 +33,12 @@ def interval_text(found: Estimate, unit: str, sign: str = "") -> str:
     return f"{text(value, sign)} {unit} (95 %: {text(low, sign)} to {text(high, sign)})".replace("  ", " ")
 
 
-def part_sentence(says: str, unit: str, found: Estimate | None, decision: Decision) -> str:
-    """Return the answer of a part, without a full stop."""
+def part_sentence(says: str, unit: str, found: Estimate | None, decision: Decision, runs: int) -> str:
+    """Return the answer of a part, without a full stop, from so many runs."""
     if found is None:
         return f"not measured: {decision.reason}"
     text = says.format(value=interval_text(found, unit), signed=interval_text(found, unit, "+"))
-    return f"{text}; {found.lost} of {found.lost + found.n} runs did not survive" if found.lost else text
+    return f"{text}; {found.lost} of {runs} runs did not survive" if found.lost else text
 
 
 def criterion_sentence(criterion: Criterion) -> str:

@@ -1,0 +1,64 @@
+"""All claims as one family: their verdicts with and without Holm's correction for many tests.
+
+Each claim has one p-value, that of its verdict (`claims/claim.py`). If each of fourteen verdicts is false with a chance
+of 2.5 %, at least one of them is with a chance of up to 35 % (30 % if they are independent). Holm's correction keeps
+this chance below 2.5 %, whatever their dependence. A verdict whose corrected p-value is above ALPHA is `undecided` in
+the family. It stays what it is for a reader who asks about this claim alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vaestudy.claims.claim import Answer, Claim, Verdict
+
+if TYPE_CHECKING:
+    from vaestudy.claims.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class FamilyVerdict:
+    """The verdict of a claim, alone and among the others."""
+
+    alone: Verdict
+    p_corrected: float
+    """The p-value of the verdict, corrected for all claims of the family."""
+    corrected: Answer
+    """The verdict if its corrected p-value is small enough, else `undecided`."""
+
+    @property
+    def differs(self) -> bool:
+        """Return whether the correction changes the verdict."""
+        return self.corrected != self.alone.verdict
+
+
+def judge_family(claims: Iterable[Claim], evidence: Evidence, looks: int = 1) -> list[FamilyVerdict]:
+    """Return the verdicts of claims that are one family, in their order.
+
+    Args:
+        claims: all claims of the family, also those without runs.
+        evidence: the runs that are there.
+        looks: see `Claim.judge`.
+
+    Raises:
+        Incomparable: see `Claim.judge`.
+    """
+    from vaestudy.claims.estimates import ALPHA
+    from vaestudy.claims.statistics import holm
+
+    verdicts = [claim.judge(evidence, looks) for claim in claims]
+    corrected = holm([verdict.p for verdict in verdicts])
+    return [
+        FamilyVerdict(verdict, p, verdict.verdict if p <= ALPHA / looks else "undecided")
+        for verdict, p in zip(verdicts, corrected, strict=True)
+    ]
+
+
+def where_it_matters(family: Iterable[FamilyVerdict]) -> str:
+    """Return one sentence that says which verdicts the correction changes."""
+    changed = [found.alone.claim.id for found in family if found.differs]
+    if not changed:
+        return "Holm's correction for all claims changes no verdict."
+    return f"Under Holm's correction for all claims, {', '.join(changed)} would be undecided."
