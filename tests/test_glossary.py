@@ -11,6 +11,7 @@ from tests.support.studies import run_study
 from vaestudy import RunConfig, Study
 from vaestudy.config.registry import OBJECTIVES
 from vaestudy.runtime import addresses, paths, provenance
+from vaestudy.scoring import class_probe
 from vaestudy.study import metrics
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training.gradient_noise import GROUPS, STAGES
@@ -100,7 +101,9 @@ def is_a_score(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_what_a_quick_study_records_is_defined(name: str, mlruns: Path) -> None:
+def test_what_a_quick_study_records_is_defined(name: str, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_probe, "_classifiers", {})
+    monkeypatch.setattr(class_probe, "CLASSIFIER_STEPS", 50)
     assert run_study(STUDIES[name], "--quick", "--seeds", "1") == 0
     tracker = Tracker(addresses.tracking_uri(None))
     runs = tracker.runs(tracker.experiments()["recorded"])

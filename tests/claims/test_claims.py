@@ -45,7 +45,10 @@ def test_every_claim_computes_a_verdict(claim: Claim) -> None:
     assert all(part.run_ids and part.sentence for part in found.parts)
     assert not re.search(r"[{}]|nan|\binf\b", found.sentence)
     assert judged(claim, {}).sentence == found.sentence
-    assert claim.judge(evidence()).verdict == "undecided"
+    nothing = claim.judge(evidence())
+    assert (nothing.verdict, nothing.p) == ("undecided", 1)
+    assert [part.estimate for part in nothing.parts] == [None] * len(claim.parts)
+    assert "nan" not in nothing.sentence
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)

@@ -10,6 +10,7 @@ import pytest
 from vaestudy.claims import criterion, statistics
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within
 from vaestudy.claims.estimates import ALPHA
+from vaestudy.claims.wording import criterion_sentence
 
 
 def by_seed(*values: float) -> dict[int, float]:
@@ -106,3 +107,6 @@ def test_words() -> None:
     assert criterion.exceeds_half_a_nat().words == "above 0.5 nats"
     assert criterion.within_half_a_nat().words == "between -0.5 and 0.5 nats"
     assert Below("%", "", 0.1).words == "below 10 %"
+    assert criterion_sentence(Below("%", "It was said so.", 0.1)) == (
+        "It holds if the value is shown to be below 10 %. It was said so."
+    )

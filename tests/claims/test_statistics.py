@@ -166,6 +166,20 @@ def test_the_jackknife_of_a_median_over_pairs_covers() -> None:
     assert np.mean([e.low <= 0 <= e.high for e in found]) >= least_coverage(N, 0.94)
 
 
+def test_intervals_of_two_seeds_stay_finite() -> None:
+    """The log scale would go beyond the largest float, and the logit beyond 0 and 1."""
+    found = statistics.mean(by_seed([1e-100, 1e100]), "log")
+    assert 0 <= found.low < found.value < found.high < math.inf
+    found = statistics.mean(by_seed([1e-12, 1 - 1e-12]), "logit")
+    assert 0 <= found.low < 1e-100
+    assert found.high == 1
+
+
+def test_a_jackknife_beyond_its_scale() -> None:
+    with pytest.raises(ValueError, match="logit scale: 0 cannot be on it"):
+        statistics.jackknife(by_seed([0.0] * 5), pairs_median, "logit")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_seeds_show_nothing(n: int) -> None:
     for found in (statistics.mean(by_seed([5] * n)), statistics.spread(by_seed([5] * n)),

@@ -147,7 +147,9 @@ def test_the_reader_reads_and_is_the_same_for_all_runs(monkeypatch: pytest.Monke
     assert not torch.equal(class_probe.get_classifier(config.with_changes(pixels="binarised"), prepared)(x), log_p)
 
 
-def test_a_run_is_the_same_with_and_without(tiny: RunConfig) -> None:
+def test_a_run_is_the_same_with_and_without(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_probe, "_classifiers", {})
+    monkeypatch.setattr(class_probe, "CLASSIFIER_STEPS", 50)
     without = execute.execute(tiny, Path())
     config = tiny.with_changes(class_scores=True, latent_dim=2)
     with_them = execute.execute(config, Path())

@@ -49,7 +49,7 @@ CLAIM = Claim(
             question="Does fewer than one run in ten diverge?",
             says="{value} of the Bernoulli's runs diverge",
             measure=Share(tuple(c14.ARMS.values())),
-            criterion=Below("%", "With one failure in ten, half of all studies with six runs would have a hole.", 0.1),
+            criterion=Below("%", "With one failure in ten, nearly half of all studies of six runs lose one.", 0.1),
         ),
         Part(
             name="for the agreement of seeds",

@@ -6,7 +6,7 @@ The claim has two words, and each is a part. Pictures are means of the decoder, 
 * «Overlays»: two measures, each against reconstructions, which have the blur of the same decoder. The entropy of a
   classifier was fixed with the claim: samples have over a quarter more. But a picture can be unclear and be no overlay.
   So the share of pictures that read as *two* digits is asked, too: no class has a probability of 0.9, but the first two
-  have it together. Samples have over a quarter more of these. It is a mean over five classifiers.
+  have it together. Samples have over a quarter more of these. It is a mean over three classifiers.
 
 Whether samples are greyer than reconstructions is exploratory: if not, the blur is the decoder's and not the prior's.
 """

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Below
-from vaestudy.claims.measures import Measure, NotMeasured
+from vaestudy.claims.measures import Measure, NotMeasured, on_scale
 from vaestudy.claims.needs import Need, need
 from vaestudy.claims.part import Part, Role
 
@@ -63,7 +63,8 @@ class LayoutDistance(Measure):
             return (found[(len(found) - 1) // 2] + found[len(found) // 2]) / 2
 
         lost = len(evidence.runs(ARM)) - len(layouts)
-        return jackknife({seed: seed for seed in layouts}, median, "log" if self.against_unrelated else "logit", lost)
+        scale = "log" if self.against_unrelated else "logit"
+        return on_scale(lambda: jackknife({seed: seed for seed in layouts}, median, scale, lost))
 
 
 def _layouts(evidence: Evidence, metrics: tuple[str, ...]) -> dict[int, Array]:

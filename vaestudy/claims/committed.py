@@ -8,7 +8,8 @@ same file.
 
 from __future__ import annotations
 
-import io
+import csv
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -32,15 +33,13 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Return the runs of a committed file; an empty frame if there is no such file."""
     if not path.is_file():
         return pd.DataFrame()
-    text = path.read_text(encoding="utf-8")
-    columns = text.partition("\n")[0].split(",")
-    metrics = [name for name in columns[columns.index("seed") + 1 :] if name not in FACTS]
-    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    for name in metrics:
-        frame[name] = pd.to_numeric(frame[name].replace("", "nan"))
-    frame["seed"] = frame["seed"].astype(int)
-    frame[SOURCE] = path.name
-    return frame
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    names = list(columns)
+    metrics = [name for name in names[names.index("seed") + 1 :] if name not in FACTS] if rows else []
+    numbers = {name: [float(text) if text else math.nan for text in columns[name]] for name in metrics}
+    seeds = {"seed": list(map(int, columns.get("seed", [])))}
+    return pd.DataFrame(columns | numbers | seeds | {SOURCE: [path.name] * len(rows)})
 
 
 def committed_files(claims: Iterable[Claim], evidence: Evidence) -> dict[str, str]:

@@ -46,10 +46,16 @@ def _logit(share: float) -> float:
     return math.log(share / (1 - share))
 
 
+def _share(v: float) -> float:
+    return 1 / (1 + math.exp(-v)) if v > 0 else math.exp(v) / (1 + math.exp(v))  # no overflow on either side
+
+
+LARGEST_LOG = 700.0  # two seeds can have an interval that ends beyond the largest float
+
 SCALES = {
     "linear": Scale("linear", float, float),
-    "log": Scale("log", lambda v: math.log(v) if v > 0 else -math.inf, math.exp),
-    "logit": Scale("logit", _logit, lambda v: 1 / (1 + math.exp(-v))),
+    "log": Scale("log", lambda v: math.log(v) if v > 0 else -math.inf, lambda v: math.exp(min(v, LARGEST_LOG))),
+    "logit": Scale("logit", _logit, _share),
 }
 
 

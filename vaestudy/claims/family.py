@@ -1,9 +1,9 @@
 """All claims as one family: their verdicts with and without Holm's correction for many tests.
 
-Each claim has one p-value, that of its verdict (`claims/claim.py`). If each of fourteen verdicts is false with a chance
-of 2.5 %, at least one of them is with a chance of up to 35 % (30 % if they are independent). Holm's correction keeps
-this chance below 2.5 %, whatever their dependence. A verdict whose corrected p-value is above ALPHA is `undecided` in
-the family. It stays what it is for a reader who asks about this claim alone.
+Each claim has one p-value, that of its verdict (`claims/claim.py`), and is tested in two directions at 2.5 % each. If
+fourteen verdicts are each false with a chance of 5 %, at least one is with a chance of 51 % (if they are independent).
+Holm's correction keeps this chance below 5 %, whatever their dependence. A verdict whose corrected p-value is above
+ALPHA is `undecided` in the family. It stays what it is for a reader who asks about this claim alone.
 """
 
 from __future__ import annotations

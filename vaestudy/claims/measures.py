@@ -196,6 +196,8 @@ class Share(Measure):
                 counts = run["status"] != "FINISHED" or bool(values.get(run["seed"], 0))
                 known = run.get(SAME_RUN, math.nan)
                 outcomes[(run["seed"], known) if known == known else (run["run_id"],)] = counts
+        if not outcomes:
+            raise NotMeasured(f"there is no run of {self.arms[0].name}")
         return share(sum(outcomes.values()), len(outcomes))
 
 

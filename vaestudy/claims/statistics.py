@@ -120,12 +120,15 @@ def jackknife(
         statistic: the function of all items, and of all but one.
         scale: the scale of the interval.
         lost: the number of runs that have no item.
+
+    Raises:
+        ValueError: a value of the statistic is not on the scale.
     """
-    everything, n, to = list(items.values()), len(items), SCALES[scale].to
-    centre = to(statistic(everything)) if n > 1 else math.nan
+    everything, n = list(items.values()), len(items)
+    centre = float(_on_scale([statistic(everything)], scale)[0]) if n > 1 else math.nan
     if n < 4:  # without one seed of three there is a single pair
         return _student(centre, math.nan, math.nan, n, "jackknife", scale, lost)
-    without = np.array([to(statistic(everything[:i] + everything[i + 1 :])) for i in range(n)])
+    without = _on_scale([statistic(everything[:i] + everything[i + 1 :]) for i in range(n)], scale)
     error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
     return _student(centre, error, n - 1, n, "jackknife", scale, lost)
 

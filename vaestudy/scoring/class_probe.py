@@ -27,7 +27,7 @@ CLASSES = 10
 NEIGHBOURS = 10
 PRIOR_DRAWS = 2_000
 CONFIDENT = 0.9
-PANEL = 5
+PANEL = 3
 """The number of classifiers that decide whether a picture reads as two digits."""
 # Images at a time. Each block has its own noise stream: another size would change the noise, and so the results.
 BLOCK = 1_000

@@ -106,8 +106,8 @@ neighbour_purity, neighbours_C, mu_1, mu_2, recognised_... and relative_error ar
         The share of these pictures for which no class has a probability of 0.9 or more.
     two_classes_prior, two_classes_reconstruction, two_classes_data
         The share of these pictures that read as two digits at once: no class has a probability of 0.9, but the two
-        most probable classes have 0.9 together. It is the mean over five classifiers that differ in their seeds.
-        `two_classes_sd_...` is its standard deviation over the five classifiers.
+        most probable classes have 0.9 together. It is the mean over three classifiers that differ in their seeds.
+        `two_classes_sd_...` is its standard deviation over the three classifiers.
     greyness_prior, greyness_reconstruction, greyness_data
         The mean of 4 m (1 - m) over the pixels m of these pictures: 0 if all pixels are black or white, 1 if all are
         half-way between.
