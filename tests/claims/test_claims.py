@@ -282,6 +282,8 @@ def test_c13_allows_flips_and_swaps_and_no_rotation() -> None:
     turned = judged(c13.CLAIM, {c13.ARM: layouts(rotation)})
     assert turned.verdict == "fails"
     assert [part.decision.answer for part in turned.parts][:2] == ["fails", "holds"]
+    few = {name: series[:3] for name, series in layouts(flip).items()}
+    assert "3 seeds show no spread" in c13.CLAIM.judge(evidence(rows(c13.ARM, few))).sentence
     for part in found.parts[:2]:
         assert part.estimate is not None
         assert 0 < part.estimate.low < part.estimate.value < part.estimate.high < 1

@@ -36,6 +36,8 @@ def what_would_decide(part: PartVerdict) -> str:
         return "its runs are missing"
     if part.estimate.n < 2:
         return "one seed shows no spread"
+    if not part.estimate.high > part.estimate.low:
+        return f"{part.estimate.n} seeds show no spread"
     more = part.decision.more_seeds
     if more is None:
         return "no feasible number of seeds would decide it at this value and spread"

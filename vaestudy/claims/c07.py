@@ -28,7 +28,7 @@ BETA, ALPHA_BETA = (
     for name in ("mean-concentration", "alpha-beta")
 )
 BITS = Exceeds("bits a pixel", "Papers print bits per dimension to two decimals.", 0.01)
-CLOSER = Exceeds("%", "One pixel in a hundred.", 0.01)
+CLOSER = Exceeds("points", "One pixel in a hundred.", 0.01)
 HISTOGRAM = metric("test/histogram_distance")
 
 
@@ -36,7 +36,7 @@ def _histogram(beta: object, words: str, role: Role = "part") -> Part:
     return Part(
         name=f"by the histogram of drawn pixels{words}",
         question=f"Is the histogram of pixels drawn from the Beta{words} closer to the data's?",
-        says=f"the Bernoulli's histogram is {{signed}} farther from the data's than the Beta's{words}",
+        says=f"the distance of the Bernoulli's histogram to the data's minus that of the Beta's{words} is {{signed}}",
         measure=Contrast(BERNOULLI, beta, HISTOGRAM),  # type: ignore[arg-type]
         criterion=CLOSER,
         role=role,
@@ -47,7 +47,7 @@ def _bits(words: str, measure: Measure, role: Role = "part") -> Part:
     return Part(
         name=f"by bits per pixel, {words}",
         question=f"Does the Beta take fewer bits per pixel than the Bernoulli, {words}?",
-        says=f"{words}, the Bernoulli takes {{signed}} more than the Beta",
+        says=f"{words}, the Bernoulli's bits minus the Beta's are {{signed}}",
         measure=measure,
         criterion=BITS,
         role=role,
@@ -70,7 +70,7 @@ CLAIM = Claim(
         Part(
             name="the intermediate grey of the Beta",
             question="Does the Beta draw more intermediate grey than the data has?",
-            says="the Beta draws {signed} more pixels of intermediate grey than the data has",
+            says="the share of intermediate grey that the Beta draws minus that of the data is {signed}",
             measure=Mean(
                 BETA,
                 Quantity(

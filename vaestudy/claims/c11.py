@@ -95,13 +95,19 @@ def values_of_margin(evidence: Evidence, quantity: Quantity) -> tuple[dict[int, 
 def _part(margin: str, term: str, excess: bool, role: Role = "part") -> Part:
     cost = f"the excess of {TERMS[term]}" if excess else f"{TERMS[term]} itself"
     question, says = {
-        "best": ("Are 0, 1 and 7 the best three", "the next class is {signed} behind the last of 0, 1 and 7"),
-        "poor": ("Are 4, 5 and 9 poorer than 2, 3, 6 and 8", "4, 5 and 9 cost {signed} more than 2, 3, 6 and 8"),
+        "best": (
+            "Are 0, 1 and 7 the best three",
+            "the least cost of the other classes minus the largest of 0, 1 and 7 is {signed}",
+        ),
+        "poor": (
+            "Are 4, 5 and 9 poorer than 2, 3, 6 and 8",
+            "the mean cost of 4, 5 and 9 minus that of 2, 3, 6 and 8 is {signed}",
+        ),
     }[margin]
     return Part(
         name=f"for the {margin} classes, by {cost}",
         question=f"{question}, by {cost}?",
-        says=f"by {cost}, {says}",
+        says=f"by {cost}, {says} is {{signed}}",
         measure=ClassMargin(margin, term, excess),
         criterion=ORDER,
         role=role,

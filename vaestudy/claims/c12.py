@@ -22,7 +22,7 @@ from vaestudy.claims.part import Part
 ARM = need("classes", 10, latent_dim=2)
 APART, CLASSES = (0, 1, 7), range(10)
 MOST = (4, 9)
-ORDER = Exceeds("%", "An order names no amount.", 0.0)
+ORDER = Exceeds("points", "An order names no amount.", 0.0)
 PAIRS = list(itertools.combinations(CLASSES, 2))
 OTHERS = [c for c in CLASSES if c not in APART]
 
@@ -46,7 +46,7 @@ def _apart(label: int) -> Part:
     return Part(
         name=f"for {label}",
         question=f"Has {label} a larger share of its own class among its neighbours than 2, 3, 4, 5, 6, 8 and 9?",
-        says=f"the share of {label} among its own neighbours is {{signed}} above that of the next class",
+        says=f"the share of {label} among its own neighbours minus the largest of the other classes is {{signed}}",
         measure=Mean(ARM, Quantity(tuple(f"test/class_{c}/neighbour_purity" for c in (label, *OTHERS)), purity_margin)),
         criterion=ORDER,
     )
@@ -61,7 +61,7 @@ CLAIM = Claim(
         Part(
             name="for the overlap of 4 and 9",
             question="Is the overlap of 4 and 9 larger than that of any other pair?",
-            says="the overlap of 4 and 9 is {signed} above the largest of the other pairs",
+            says="the overlap of 4 and 9 minus the largest of the other pairs is {signed}",
             measure=Mean(
                 ARM,
                 Quantity(

@@ -159,14 +159,20 @@ class Within(Criterion):
 def number(value: float, unit: str = "") -> str:
     """Return a number for a sentence: three significant digits, or more of a large whole number; with its unit.
 
-    A ratio has the unit "times"; of a share, the unit "%" shows 100 times the value.
+    A ratio has the unit "times". The units "%", of a share, and "points", of a difference of shares, show 100 times the
+    value.
     """
-    shown = 100 * value if unit == "%" else value
+    shown = factor_of(unit) * value
     if abs(shown) >= 1e7:
         text = f"{shown:.1e}".replace("e+0", "e").replace("e+", "e")
     else:
         text = f"{shown:,.0f}" if abs(shown) >= 1000 else f"{shown:.3g}"
     return f"{text} {unit}".rstrip()
+
+
+def factor_of(unit: str) -> int:
+    """Return by which factor a value is larger in its unit."""
+    return 100 if unit in ("%", "points") else 1
 
 
 HALF_A_NAT = 0.5

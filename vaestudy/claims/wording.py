@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from vaestudy.claims.criterion import Criterion, Decision, number
+from vaestudy.claims.criterion import Criterion, Decision, factor_of, number
 
 if TYPE_CHECKING:
     from vaestudy.claims.estimates import Estimate
@@ -20,7 +20,7 @@ def interval_text(found: Estimate, unit: str, sign: str = "") -> str:
 
     The decimals show two significant digits of the interval's half-width.
     """
-    factor = 100 if unit == "%" else 1
+    factor = factor_of(unit)
     value, low, high = (factor * v for v in (found.value, found.low, found.high))
     if not high > low:
         extra = ", the same for each seed" if found.n > 1 and high == low else ", one seed" if found.n == 1 else ""
