@@ -83,13 +83,8 @@ class ClassMargin(Measure):
         def of(*terms: float) -> float:
             return MARGINS[self.margin]({c: -term - floor.get(c, 0.0) for c, term in zip(CLASSES, terms, strict=True)})
 
-        return mean(*values_of_margin(evidence, Quantity(self.metrics, of)))
-
-
-def values_of_margin(evidence: Evidence, quantity: Quantity) -> tuple[dict[int, float], str, int]:
-    """Return the arguments of `statistics.mean` for a quantity of the arm."""
-    values, lost = values_of(evidence, ARM, quantity)
-    return values, "linear", lost
+        values, lost = values_of(evidence, ARM, Quantity(self.metrics, of))
+        return mean(values, lost=lost)
 
 
 def _part(margin: str, term: str, excess: bool, role: Role = "part") -> Part:
@@ -107,7 +102,7 @@ def _part(margin: str, term: str, excess: bool, role: Role = "part") -> Part:
     return Part(
         name=f"for the {margin} classes, by {cost}",
         question=f"{question}, by {cost}?",
-        says=f"by {cost}, {says} is {{signed}}",
+        says=f"by {cost}, {says}",
         measure=ClassMargin(margin, term, excess),
         criterion=ORDER,
         role=role,
