@@ -28,7 +28,7 @@ def write(folder: Path, *needs: Need, **metrics: list[float]) -> None:
 
 
 @pytest.fixture
-def tracker(copied_tracker: None) -> Tracker:
+def tracker() -> Tracker:
     """Return a tracker with the experiment of the study."""
     found = Tracker(addresses.tracking_uri(None))
     found.create_experiment("latent-dims", "", {"study": "latent-dims"})
