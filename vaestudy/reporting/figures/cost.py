@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from vaestudy.config.registry import LR_SCALINGS
 from vaestudy.plotting import legend_below
 from vaestudy.reporting import cost_curves
-from vaestudy.reporting.figures.style import figure_title
+from vaestudy.reporting.figures.style import figure_title, log_cost_axis
 from vaestudy.reporting.grouping import runs_by_cell, runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import three_digits
@@ -124,8 +124,8 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                     if (M, L) in mine:
                         x, y = mine[M, L].cost, mine[M, L].mean
                         ax.plot(x, y, color=colours[L], marker=".", markersize=4, linewidth=1.3, label=f"L={L}")
-                ax.set(xscale="log", xlabel=cost_curves.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
-                ax.set_xlim(left=_first_shown(front_x, front_y, top))
+                ax.set(xlabel=cost_curves.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
+                log_cost_axis(ax, left=_first_shown(front_x, front_y, top))
                 if row == 0:
                     ax.set_title(f"M={M}")
             axes[row][0].set_ylabel("validation ELBO, nats per image")
@@ -181,10 +181,8 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
                 mine = [index for index, w in enumerate(winners) if w == winner]
                 ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
                         color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
-            ax.set(
-                xscale="log", xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2)
-            )
-            ax.set_xlim(left=_first_shown(costs, values, top))
+            ax.set(xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2))
+            log_cost_axis(ax, left=_first_shown(costs, values, top))
         figure.axes[0].set_ylabel("validation ELBO, nats per image")
         legend_below(figure)
         figure.suptitle(

@@ -85,10 +85,13 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
 
 
 def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """Var_x and Var_eps at each stage against L, beside the law Var_eps(1) / L, at the baseline's M."""
+    """Var_x and Var_eps at each stage against L, beside the law Var_eps(1) / L, at the baseline's M.
+
+    The figure is left out if there is no other L than 1.
+    """
     needed = {f"gradient/{stage}/all/{part}" for stage in STAGES for part in ("var_x", "var_eps")}
     cells = runs_by_level(runs, study, "samples")
-    if 1 not in cells or any(name not in runs or cells[1][name].isna().all() for name in needed):
+    if 1 not in cells or len(cells) < 2 or any(name not in runs or cells[1][name].isna().all() for name in needed):
         return None
     with sns.axes_style("whitegrid", {"grid.color": ".92"}):
         figure = Figure(figsize=(13, 4.6), layout="constrained")

@@ -1,10 +1,17 @@
-"""The heading that the figures of a study share."""
+"""The heading and the logarithmic cost axis that the figures of a study share."""
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from vaestudy.study.declaration import Study
+
+FEW_DECADES = 2.5
+"""Below this, an axis has three labels in a decade."""
 
 
 def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
@@ -16,3 +23,13 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
     quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
     name, seeds = finished["tags.data.name"].iloc[0], finished["seed"].nunique()
     return f"{study.question}\n{name}, {seeds} seeds; {description}{quick}"
+
+
+def log_cost_axis(ax: Axes, left: float) -> None:
+    """Make the x-axis logarithmic from `left` on, with plain numbers: 1, 2 and 5 in each decade if there are few."""
+    ax.set_xscale("log")
+    ax.set_xlim(left=left)
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost / 1000:g}k" if cost >= 10_000 else f"{cost:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
