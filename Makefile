@@ -7,11 +7,12 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-faults lint types check tables ui dashboard bench
+.PHONY: help install test test-slow test-faults lint types check article tables ui dashboard bench
 .SUFFIXES:
 
 help:
 	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
+	@echo "make article [ARGS=\"--plan ...\"]        judge the article's claims: run what they lack, write the report; --plan lists it"
 	@echo "make tables                            export the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
@@ -42,6 +43,9 @@ study-%:
 	@$(PYTHON) -c 'import difflib, sys; name, *valid = sys.argv[1:]; near = difflib.get_close_matches(name, valid, 1); hint = f" (did you mean {near[0]}?)" if near else ""; sys.exit(0) if name in valid else (print(f"unknown study {name}{hint}; choose from:", *valid, file=sys.stderr), sys.exit(2))' $* $(STUDIES)
 	@$(MAKE) --no-print-directory $(STAMP)
 	@$(BIN)/python studies/$(subst -,_,$*).py $(ARGS)
+
+article: $(STAMP)
+	@$(BIN)/vaestudy article $(ARGS)
 
 tables: $(STAMP)
 	@$(BIN)/vaestudy tables $(ARGS)

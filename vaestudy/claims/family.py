@@ -4,11 +4,13 @@ Each claim has one p-value, that of its verdict (`claims/claim.py`), and is test
 fourteen verdicts are each false with a chance of 5 %, at least one is with a chance of 51 % (if they are independent).
 Holm's correction keeps this chance below 5 %, whatever their dependence. A verdict whose corrected p-value is above
 ALPHA is `undecided` in the family. It stays what it is for a reader who asks about this claim alone.
+
+A claim that was judged in several looks (`claims/looks.py`) enters the family with its p-value times their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,13 +36,15 @@ class FamilyVerdict:
         return self.corrected != self.alone.verdict
 
 
-def judge_family(claims: Iterable[Claim], evidence: Evidence, looks: int = 1) -> list[FamilyVerdict]:
+def judge_family(
+    claims: Iterable[Claim], evidence: Evidence, looks: Mapping[str, int] | None = None
+) -> list[FamilyVerdict]:
     """Return the verdicts of claims that are one family, in their order.
 
     Args:
         claims: all claims of the family, also those without runs.
         evidence: the runs that are there.
-        looks: see `Claim.judge`.
+        looks: name of a claim -> the number of its looks, see `Claim.judge` [default: one look each].
 
     Raises:
         Incomparable: see `Claim.judge`.
@@ -48,10 +52,11 @@ def judge_family(claims: Iterable[Claim], evidence: Evidence, looks: int = 1) ->
     from vaestudy.claims.estimates import ALPHA
     from vaestudy.claims.statistics import holm
 
-    verdicts = [claim.judge(evidence, looks) for claim in claims]
-    corrected = holm([verdict.p for verdict in verdicts])
+    counts = looks or {}
+    verdicts = [claim.judge(evidence, counts.get(claim.id, 1)) for claim in claims]
+    corrected = holm([min(1.0, counts.get(verdict.claim.id, 1) * verdict.p) for verdict in verdicts])
     return [
-        FamilyVerdict(verdict, p, verdict.verdict if p <= ALPHA / looks else "undecided")
+        FamilyVerdict(verdict, p, verdict.verdict if p <= ALPHA else "undecided")
         for verdict, p in zip(verdicts, corrected, strict=True)
     ]
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vaestudy.cli.article import article_command
 from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import (
@@ -210,6 +211,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
+    "article": article_command,
     "sync": sync_command,
     "studies": studies_command,
     "ui": ui_command,

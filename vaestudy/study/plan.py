@@ -4,6 +4,7 @@ no search                   no arms; the cells of the factors
 a search without factors    one arm; the base and the best configuration, with each seed
 a search beside factors     one arm; the cells of the factors
 a search of each arm        an arm for each combination of levels; its best configuration, with each seed
+chosen cells                no arms; these cells (`vaestudy article` runs only those that a claim lacks)
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ class Plan:
         base: the sweep's base configuration.
         levels: the levels of each factor.
         seeds: the number of seeds of each cell.
+        chosen: the cells to run, in place of all combinations of levels and seeds; empty for these.
     """
 
     study: Study
     base: RunConfig
     levels: Levels
     seeds: int
+    chosen: tuple[Cell, ...] = ()
 
     @functools.cached_property
     def arms(self) -> list[Arm]:
@@ -65,7 +68,7 @@ class Plan:
         Raises:
             BadInput: an arm's configuration is not valid.
         """
-        if self.study.search is None:
+        if self.study.search is None or self.chosen:
             return []
         if not self.study.search.per_arm:
             return [Arm("", {}, self.base)]
@@ -81,6 +84,8 @@ class Plan:
         Raises:
             BadInput: a cell's configuration is not valid, or `leave_out` leaves out all cells.
         """
+        if self.chosen:
+            return list(self.chosen)
         search = self.study.search
         if search is None or (self.study.factors and not search.per_arm):
             return self.study.cells_to_run(self.base, self.levels, self.seeds)

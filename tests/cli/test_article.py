@@ -1,0 +1,149 @@
+"""`vaestudy article`: the plan, the missing runs, a command that was interrupted, and further looks.
+
+Runs are not trained: their metrics are formulas of the configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.formula_runs import formula_run
+from vaestudy.claims.registry import CLAIMS
+from vaestudy.cli.main import main
+from vaestudy.config.run_config import RunConfig
+from vaestudy.run.record import Record
+from vaestudy.runtime import addresses
+from vaestudy.sweep import worker_pool
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.training.train import OnEpoch
+
+QUICK = ["article", "--quick", "--workers", "0"]
+QUICK_RUNS = 12
+"""C14 has six arms; --quick runs two seeds of each."""
+Run = Callable[[RunConfig, Path, OnEpoch], Record]
+
+
+def by_dimension(gain: float = 10.0, spread: float = 0.1) -> Run:
+    """Return what executes a run: its reconstruction term rises by `gain` nats with each doubling of D."""
+
+    def run(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
+        record = formula_run(config, root, on_epoch)
+        term = -150 + gain * math.log2(config.latent_dim) + spread * math.sin(7.0 * config.seed + config.latent_dim)
+        found = {"test/log_likelihood": term, "test/elbo": term - 20, "test/active_units": 2.0}
+        return replace(record, metrics=record.metrics | found | {"seconds/total": 60.0})
+
+    return run
+
+
+@pytest.fixture
+def executed(copied_tracker: None, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """Return the list of the runs that are executed; they are those of `by_dimension`."""
+    return executing(monkeypatch, by_dimension())
+
+
+def executing(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[RunConfig]:
+    """Execute runs by a function; return the list to which each run is added when it ends."""
+    done: list[RunConfig] = []
+
+    def and_note(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
+        record = run(config, root, on_epoch)
+        done.append(config)
+        return record
+
+    monkeypatch.setattr(worker_pool, "run_safely", and_note)
+    return done
+
+
+def finished() -> list[str]:
+    """Return the keys of the finished runs of the study of C14."""
+    tracker = Tracker(addresses.tracking_uri(None))
+    runs = tracker.runs(tracker.experiments()["latent-dims"], {"role": "trial"})
+    return sorted(runs.loc[runs["status"] == "FINISHED", "tags.config.key"])
+
+
+def test_it_runs_what_is_missing_once(executed: list[RunConfig], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    assert len(executed) == len(set(finished())) == QUICK_RUNS
+    out, err = capsys.readouterr()
+    assert "a look on little data, not a result" in err
+    assert "C14" in out
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    assert len(executed) == QUICK_RUNS
+
+
+def test_interrupted_it_goes_on(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+    def interrupted(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        return by_dimension()(config, root, on_epoch)
+
+    done = executing(monkeypatch, interrupted)
+    assert main([*QUICK, "--claims", "C14"]) == 130
+    before = finished()
+    assert len(before) == 5
+    again = executing(monkeypatch, by_dimension())
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    assert len(again) == QUICK_RUNS - 5
+    assert len(finished()) == len(set(finished())) == QUICK_RUNS
+    assert set(before) < set(finished())
+
+
+def test_a_run_that_crashes_is_reported(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+    def crashing(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
+        if config.latent_dim == 5:
+            return worker_pool.RunFailure("broken", "Traceback", diverged=False)  # type: ignore[return-value]
+        return by_dimension()(config, root, on_epoch)
+
+    executing(monkeypatch, crashing)
+    assert main([*QUICK, "--claims", "C14", "--retries", "0"]) == 1
+
+
+def test_the_plan_counts_and_writes_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["article", "--plan", "--claims", "C14", "C13"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert rows["C14"][1:5] == ["undecided", "0", "0", "60"]
+    assert rows["C13"][1:5] == ["undecided", "0", "0", "10"]
+    assert rows["all"][1] == "70"
+    assert "Minutes" in " ".join(rows["C14"])
+    assert not mlruns.exists()
+
+
+def test_the_plan_knows_the_runs_and_their_time(executed: list[RunConfig], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    capsys.readouterr()
+    assert main(["article", "--plan", "--quick", "--claims", "C14"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert rows["C14"][1:5] == ["holds", "12", "0", "0"]
+    assert rows["all"][1] == "0"
+
+
+def test_offline_runs_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["article", "--offline", "--claims", "C14", "--out", str(mlruns.parent / "report")]) == 0
+    assert not mlruns.exists()
+
+
+def test_further_looks_add_seeds_up_to_the_cap(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+    """The gains are small against the spread: more seeds are added twice at most, and all of them are tracked once."""
+    done = executing(monkeypatch, by_dimension(gain=3.0, spread=2.0))
+    command = ["article", "--dataset", "mnist-5k", "--workers", "0", "--claims", "C14"]
+    assert main([*command, "--until-decided", "--most-seeds", "14"]) == 0
+    seeds = {D: {run.seed for run in done if run.latent_dim == D} for D in (2, 3, 5, 10, 20, 50)}
+    assert all(set(range(10)) <= found <= set(range(14)) for found in seeds.values())
+    assert seeds[2] == seeds[3] == set(range(14))  # the step from D=2 to 3 is undecided
+    assert seeds[50] == set(range(10))
+    assert len(finished()) == len(set(finished())) == len(done)
+    count = len(done)
+    assert main(command) == 0  # without the flag: the looks are kept, and nothing is run again
+    assert len(done) == count
+
+
+def test_every_claim_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["article", "--help"])
+    out = capsys.readouterr().out
+    assert all(name in out for name in CLAIMS)
