@@ -25,8 +25,8 @@ def legend_below(figure: Figure) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=-(-count // lines), frameon=False)
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file of 150 dots per inch."""
+def to_png(figure: Figure, dots: int = 150) -> bytes:
+    """Return the figure as a PNG file of this many dots per inch."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format="png", dpi=dots)
     return buffer.getvalue()

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.formula_runs import formula_run
+from tests.support.reports import all_runs
 from vaestudy.claims.registry import CLAIMS
+from vaestudy.claims.report.markdown import BEGIN, END
+from vaestudy.cli import article_work
 from vaestudy.cli.main import main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.run.record import Record
@@ -140,6 +143,54 @@ def test_further_looks_add_seeds_up_to_the_cap(monkeypatch: pytest.MonkeyPatch, 
     count = len(done)
     assert main(command) == 0  # without the flag: the looks are kept, and nothing is run again
     assert len(done) == count
+
+
+def test_the_report_is_written_and_logged(
+    executed: list[RunConfig], mlruns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    folder = mlruns / "article" / "mnist-5k-quick"
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert names == ["claims.html", "claims.md", "claims/C14.png"]
+    before = {name: (folder / name).read_bytes() for name in names}
+    page = before["claims.html"].decode()
+    assert "A look on little data" in page
+    tracker = Tracker(addresses.tracking_uri(None))
+    runs = tracker.runs(tracker.experiments()["latent-dims"], {"role": "trial"})
+    experiment = tracker.experiments()["latent-dims"]
+    assert all(tracker.link(experiment, run_id) in page for run_id in runs["run_id"])
+    (logged,) = tracker.runs(tracker.experiments()["article"])["run_id"]
+    assert logged in capsys.readouterr().out
+    assert tracker.read_file(logged, "claims.html") == before["claims.html"]
+    assert main([*QUICK, "--claims", "C14"]) == 0  # the same evidence: the same bytes, and no second run
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    assert len(tracker.runs(tracker.experiments()["article"])) == 1
+
+
+def test_publishing_writes_runs_report_and_readme(
+    executed: list[RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is published is what the committed runs alone give: an offline command changes no byte."""
+    checkout = tmp_path / "checkout"
+    (checkout / "docs" / "data").mkdir(parents=True)
+    (checkout / "README.md").write_text(f"# Title\n{BEGIN}\n{END}\nend\n")
+    for module in ("cli.article", "cli.article_work", "claims.committed"):
+        monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
+    monkeypatch.setattr(article_work, "run_missing", lambda article: True)  # 383 runs are another test's matter
+    monkeypatch.setattr(article_work, "tracker_of", lambda request: None)
+    monkeypatch.setattr(article_work.Article, "collect", lambda self: (
+        setattr(self, "tracker", None), setattr(self, "evidence", all_runs("C14"))))  # fmt: skip
+    assert main(["article", "--publish"]) == 0
+    written = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
+    names = {str(path.relative_to(checkout)) for path in written}
+    assert {"README.md", "docs/claims.html", "docs/claims.md", "docs/claims/C14.png"} < names
+    assert "docs/data/latent-dims.csv" in names
+    assert b"| [C14](docs/claims.md#c14) |" in written[checkout / "README.md"]
+    monkeypatch.undo()
+    for module in ("cli.article", "cli.article_work", "claims.committed"):
+        monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
+    assert main(["article", "--publish", "--offline"]) == 0
+    assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
 def test_every_claim_is_offered(capsys: pytest.CaptureFixture[str]) -> None:

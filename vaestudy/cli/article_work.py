@@ -13,11 +13,14 @@ from vaestudy.claims.claim import Claim
 from vaestudy.claims.collect import collect
 from vaestudy.claims.committed import data_folder
 from vaestudy.claims.evidence import Evidence
-from vaestudy.claims.family import FamilyVerdict, judge_family, where_it_matters
+from vaestudy.claims.family import FamilyVerdict, judge_family
 from vaestudy.claims.looks import COMMITTED, LOOKS, Looks
 from vaestudy.claims.needs import Need, SweepNeeds
 from vaestudy.claims.plan import Cost, PlannedClaim, at_scale, cost, missing_runs, planned
 from vaestudy.claims.registry import CLAIMS
+from vaestudy.claims.report.contents import Report, report_of
+from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files, write_files
+from vaestudy.claims.report.logged import log_report
 from vaestudy.cli.article_request import Request
 from vaestudy.data.datasets import find_dataset
 from vaestudy.errors import BadInput, TrackerUnavailable
@@ -25,7 +28,7 @@ from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.run import execute
 from vaestudy.runtime.addresses import database_file
 from vaestudy.runtime.console import consoles, print_uncut
-from vaestudy.runtime.paths import cores
+from vaestudy.runtime.paths import cores, repository
 from vaestudy.study.plan import Plan
 from vaestudy.sweep.driver import run_sweep
 from vaestudy.sweep.worker_pool import WorkersLost
@@ -43,6 +46,7 @@ class Article:
     err: Console
     looks: Looks = field(init=False)
     evidence: Evidence = field(init=False)
+    tracker: Tracker | None = field(init=False)
 
     def __post_init__(self) -> None:
         committed = [] if self.request.quick or self.request.dataset != "mnist" else [data_folder() / COMMITTED]
@@ -60,9 +64,13 @@ class Article:
 
     def collect(self) -> None:
         """Collect the runs of all claims that are there."""
-        self.evidence = collect(
-            self.needs(CLAIMS.values()), self.request.dataset, self.request.quick, tracker_of(self.request)
-        )
+        self.tracker = tracker_of(self.request)
+        self.evidence = collect(self.needs(CLAIMS.values()), self.request.dataset, self.request.quick, self.tracker)
+
+    def use_committed(self) -> None:
+        """Use the committed runs alone from now on."""
+        self.tracker = None
+        self.evidence = collect(self.needs(CLAIMS.values()), self.request.dataset)
 
     def judge(self) -> list[FamilyVerdict]:
         """Return the verdicts of all claims.
@@ -150,12 +158,50 @@ def make_article(request: Request) -> int:
     done = run_missing(article) if request.locations is not None else True
     while done and request.until_decided and add_look(article):
         done = run_missing(article)
-    family = article.judge()
-    for each in family:
-        if each.alone.claim.id in request.claims:
-            out.print(f"{each.alone.claim.id}: {each.alone.sentence}")
-    out.print(where_it_matters(family))
-    return 0 if done else 1
+    return max(0 if done else 1, write_report(article, out))
+
+
+def write_report(article: Article, out: Console) -> int:
+    """Judge the claims, write the report, log it to MLflow, and print where it is; return the exit code.
+
+    Raises:
+        BadInput: runs must not be compared, or a file cannot be written.
+    """
+    request = article.request
+    if request.publish:  # what is published rests on the committed runs alone, so that anyone gets the same
+        write_files(data_folder(), data_files(article.evidence, article.looks))
+        article.use_committed()
+    family, tracker = article.judge(), article.tracker
+    needs = {claim.id: article.needs([claim]) for claim in article.chosen}
+    link = tracker.link if tracker is not None else None
+    report = report_of(family, article.evidence, needs, article.looks.counts, link)
+    files = report_files(report, family)
+    write_files(request.out, files)
+    if request.publish:
+        readme = repository() / "README.md"
+        write_files(readme.parent, {readme.name: new_readme(readme, report)})
+    print_uncut(out, summary_table(report))
+    for note in report.notes:
+        out.print(note)
+    out.print(f"report    {request.out / PAGE}")
+    if tracker is None:
+        return 0
+    try:
+        out.print(f"in MLflow {tracker.link(*log_report(tracker, article.evidence, family, files))}")
+    except TrackerUnavailable as error:
+        article.err.print(f"the report is written, but could not be logged to MLflow: {error}", style="red")
+        return 1
+    return 0
+
+
+def summary_table(report: Report) -> Table:
+    """Return the table of all claims for a terminal."""
+    table = Table(title=report.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("claim", "asked", "verdict", "how sure"):
+        table.add_column(heading, max_width=48)
+    for claim in report.claims:
+        table.add_row(claim.id, claim.asked, claim.verdict, claim.sure)
+    return table
 
 
 def run_missing(article: Article) -> bool:

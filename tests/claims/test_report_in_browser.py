@@ -1,0 +1,62 @@
+"""The report in a real browser: every picture is loaded, every link within the page leads somewhere, no error is shown.
+
+This needs playwright and a Chromium; without one of them it is skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.reports import all_runs, report_on
+from vaestudy.claims.registry import CLAIMS
+from vaestudy.claims.report.files import PAGE, report_files, write_files
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a headless Chromium: that of the machine, else playwright's own."""
+    with sync_api.sync_playwright() as playwright:
+        try:
+            found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        except sync_api.Error as error:
+            pytest.skip(f"no Chromium can be started: {str(error).splitlines()[0]}")
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_opens(browser: Any, tmp_path: Path, scheme: str) -> None:
+    some = [CLAIMS[name] for name in ("C4", "C14")]
+    write_files(tmp_path, report_files(*report_on(all_runs("C4", "C14"), some)))
+    page, problems, requests = browser.new_page(color_scheme=scheme), [], []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((tmp_path / PAGE).as_uri())
+    widths = page.eval_on_selector_all("img", "images => images.map(i => i.complete ? i.naturalWidth : 0)")
+    assert len(widths) == 2
+    assert min(widths) > 400
+    assert problems == []
+    assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
+    targets = page.eval_on_selector_all(
+        "a[href^='#']", "links => links.map(a => document.querySelector(a.getAttribute('href')) !== null)"
+    )
+    assert targets
+    assert all(targets)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the claims"
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400  # wide tables scroll in their own box
+    page.close()

@@ -1,0 +1,75 @@
+"""The files of the report, and what publishes it in docs/, docs/data/ and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vaestudy.claims.committed import committed_files
+from vaestudy.claims.evidence import Evidence
+from vaestudy.claims.family import FamilyVerdict
+from vaestudy.claims.looks import COMMITTED, Looks
+from vaestudy.claims.registry import CLAIMS
+from vaestudy.claims.report.contents import Report
+from vaestudy.claims.report.figure import alternative_text, claim_figure
+from vaestudy.claims.report.markdown import PICTURES, markdown, readme_table, with_table
+from vaestudy.claims.report.page import Picture, web_page
+from vaestudy.errors import BadInput
+from vaestudy.plotting import to_png
+
+PAGE, TEXT = "claims.html", "claims.md"
+"""The names of the report's files."""
+DOTS = 100
+"""Dots per inch of a picture: fourteen of them are committed, and inside the web page."""
+
+
+def report_files(report: Report, family: Sequence[FamilyVerdict]) -> dict[str, bytes]:
+    """Return the files of the report: path -> content."""
+    shown = {claim.id for claim in report.claims}
+    verdicts = {each.alone.claim.id: each.alone for each in family if each.alone.claim.id in shown}
+    pictures = {
+        name: Picture(to_png(claim_figure(verdict, report.quick), DOTS), alternative_text(verdict))
+        for name, verdict in verdicts.items()
+    }
+    texts = {name: picture.text for name, picture in pictures.items()}
+    return {
+        PAGE: web_page(report, pictures).encode(),
+        TEXT: markdown(report, texts).encode(),
+        **{f"{PICTURES}/{name}.png": picture.png for name, picture in pictures.items()},
+    }
+
+
+def data_files(evidence: Evidence, looks: Looks) -> dict[str, bytes]:
+    """Return the committed files of the runs and of the looks: name -> content."""
+    files = {name: text.encode() for name, text in committed_files(CLAIMS.values(), evidence).items()}
+    return files | ({COMMITTED: looks.text().encode()} if looks.further else {})
+
+
+def new_readme(readme: Path, report: Report) -> bytes:
+    """Return the README with the table of claims of a report.
+
+    Raises:
+        BadInput: there is no README, or it has no marks for the table.
+    """
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{readme}: cannot be read ({error.strerror})") from None
+    return with_table(text, readme_table(report)).encode()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, each of them whole or not at all.
+
+    Raises:
+        BadInput: the folder cannot be written to.
+    """
+    try:
+        for name, content in files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = target.with_name(f"{target.name}.part")
+            scratch.write_bytes(content)
+            scratch.replace(target)
+    except OSError as error:
+        raise BadInput(f"the report cannot be written to {error.filename or folder}: {error.strerror}") from None

@@ -1,0 +1,120 @@
+"""The report as Markdown, and the table of claims in the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vaestudy.claims.report.contents import ArmEntry, ClaimEntry, Report
+from vaestudy.errors import BadInput
+from vaestudy.reporting.escaping import markdown_cell, markdown_line
+
+BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+"""The marks in the README around what is generated."""
+PICTURES = "claims"
+"""The folder of the pictures beside the Markdown file."""
+PART_HEADINGS = ("part", "holds if shown to be", "answer", "estimate", "n", "interval", "p holds", "p fails")
+
+
+def markdown(report: Report, texts: dict[str, str]) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        report: the contents.
+        texts: name of a claim -> what its picture shows, for readers who do not see it.
+    """
+    lines = [f"# {report.title}", ""]
+    for note in report.notes:
+        lines += [markdown_line(note), ""]
+    lines += [*_summary(report.claims, ""), ""]
+    for claim in report.claims:
+        lines += _section(claim, texts[claim.id])
+    lines += ["## The runs behind the numbers", ""]
+    for arm in report.arms:
+        lines += [*_arm(arm), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def readme_table(report: Report) -> str:
+    """Return what stands between the marks in the README: a sentence on the method, and the table of claims."""
+    about = (
+        "The table is computed from the committed runs (`docs/data/`) by criteria that were fixed before the data, and "
+        "written by `vaestudy article --offline --publish`. [docs/article.md](docs/article.md) says how."
+    )
+    notes = [markdown_line(note) for note in report.notes[:1]]
+    return "\n".join([about, *notes, "", *_summary(report.claims, "docs/claims.md"), ""])
+
+
+def with_table(readme: str, table: str) -> str:
+    """Return the text of a README with another table between its marks.
+
+    Raises:
+        BadInput: the marks are not there, once each and in this order.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        raise BadInput(f"README.md: must have the lines {BEGIN} and {END} once, around the table of claims")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def _summary(claims: Iterable[ClaimEntry], page: str) -> list[str]:
+    """Return the table of all claims; the name of a claim links to its section of a page."""
+    rows = [
+        (f"[{c.id}]({page}#{c.anchor})", *map(markdown_cell, (c.words, c.asked)),
+         f"**{c.verdict}**: {markdown_cell(c.summary)}", markdown_cell(c.sure))
+        for c in claims
+    ]  # fmt: skip
+    return _table(("claim", "the article says", "asked", "answer", "how sure"), rows)
+
+
+def _section(claim: ClaimEntry, text: str) -> list[str]:
+    """Return the section of a claim."""
+    rows = [
+        [markdown_cell(cell) for cell in (f"{p.question}{f' ({p.role})' if p.role else ''}", p.asked, p.answer,
+                                          p.estimate, p.n, p.how, p.p_holds, p.p_fails)]
+        for p in claim.parts
+    ]  # fmt: skip
+    reasons = [f"* {markdown_line(why)}" for why in dict.fromkeys(part.why for part in claim.parts)]
+    arms = "; ".join(dict.fromkeys(f"[{markdown_cell(a.name)}](#{a.anchor})" for p in claim.parts for a in p.arms))
+    return [
+        f'<a id="{claim.anchor}"></a>',
+        "",
+        f"## {claim.id}: {markdown_line(claim.words)}",
+        "",
+        f"{markdown_line(claim.asked)} **{claim.verdict}**. {markdown_line(claim.answer)}",
+        "",
+        f"How sure: {markdown_line(claim.sure)}.",
+        "",
+        f"![{_bracketless(text)}]({PICTURES}/{claim.id}.png)",
+        "",
+        *_table(PART_HEADINGS, rows),
+        "",
+        *reasons,
+        "",
+        f"Runs: {arms}. Command: `{claim.command}`",
+        "",
+    ]
+
+
+def _arm(arm: ArmEntry) -> list[str]:
+    """Return the lines of an arm."""
+    runs = ", ".join(
+        f"{run.seed}: " + (f"[{run.shown}]({run.link})" if run.link else f"`{run.id}`") + " (diverged)" * run.diverged
+        for run in arm.runs
+    )
+    source = f" from {', '.join(arm.sources)}, code {', '.join(arm.revisions)}" if arm.sources else ""
+    return [
+        f'<a id="{arm.anchor}"></a>**{markdown_line(arm.name)}**: {len(arm.runs)} runs{source}, {arm.seeds} seeds are '
+        f"needed. `{arm.command}`" + (f" Runs by seed: {runs}" if runs else ""),
+    ]
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table of cells that are escaped already."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _bracketless(text: str) -> str:
+    """Return an alternative text of a picture as Markdown."""
+    return markdown_line(text).replace("[", r"\[").replace("]", r"\]")

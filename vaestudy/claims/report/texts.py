@@ -1,0 +1,97 @@
+"""Short texts of the report: p-values, estimates, how an interval was made, and how sure an answer is."""
+
+from __future__ import annotations
+
+from vaestudy.claims.claim import Verdict
+from vaestudy.claims.family import FamilyVerdict
+from vaestudy.claims.part import PartVerdict, counted
+from vaestudy.claims.wording import interval_text
+
+SMALLEST_P = 0.0001
+"""Smaller p-values are not told apart: they depend on the tails of the assumed distribution."""
+
+MISSING = "Not measured yet: its runs are missing."
+WORDS = {"undecided": "Undecided", "holds": "It holds", "fails": "It does not hold"}
+"""Answer of a part -> how a sentence on such parts begins."""
+
+
+def p_text(p: float) -> str:
+    """Return a p-value with two significant digits, such as "0.012"; "< 0.0001" if it is small."""
+    if p < SMALLEST_P:
+        return f"< {SMALLEST_P:.4f}"
+    return f"{p:.2g}" if p < 0.995 else "1"
+
+
+def p_sentence(p: float) -> str:
+    """Return a p-value as "p = 0.012" or "p < 0.0001"."""
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def short_estimate(found: PartVerdict) -> str:
+    """Return the estimate of a part with its interval, or why there is none."""
+    if found.estimate is None:
+        return f"not measured: {found.decision.reason}"
+    return interval_text(found.estimate, found.part.criterion.unit)
+
+
+def how_text(found: PartVerdict) -> str:
+    """Return how the interval of a part was made: paired or pooled, the correlation, and the runs that were lost."""
+    estimate = found.estimate
+    if estimate is None:
+        return ""
+    parts = [estimate.how] + [f"{estimate.scale} scale"] * (estimate.scale == "log")
+    if estimate.correlation == estimate.correlation:
+        parts.append(f"correlation {estimate.correlation:+.2f}")
+    if estimate.lost:
+        parts.append(f"{estimate.lost} runs did not survive")
+    return ", ".join(parts)
+
+
+def answer_text(verdict: Verdict) -> str:
+    """Return the answer of a claim in plain English, with what each part has shown."""
+    return MISSING if _not_measured(verdict) else verdict.sentence
+
+
+def summary_text(verdict: Verdict) -> str:
+    """Return the answer of a claim for a table: that of `answer_text`, or shorter where its parts differ."""
+    parts = counted(verdict.parts)
+    answers = {answer: [part for part in parts if part.decision.answer == answer] for answer in WORDS}
+    if _not_measured(verdict) or (sum(map(bool, answers.values())) == 1 and verdict.verdict != "undecided"):
+        return answer_text(verdict)
+    return " ".join(
+        f"{WORDS[answer]} {'; '.join(f'{part.part.name}: {short_estimate(part)}' for part in some)}."
+        for answer, some in answers.items()
+        if some
+    )
+
+
+def _not_measured(verdict: Verdict) -> bool:
+    """Return whether nothing is known of a claim."""
+    return all(part.estimate is None for part in verdict.parts)
+
+
+def sure_text(found: FamilyVerdict) -> str:
+    """Return how sure an answer is: its p-value, and what is left of it among all claims."""
+    verdict = found.alone
+    if verdict.verdict == "undecided":
+        return f"undecided: {what_would_settle(verdict)}"
+    family = "undecided" if found.differs else found.corrected
+    alone = f"{verdict.verdict} ({p_sentence(verdict.p)})"
+    return f"{alone}; with Holm's correction {family} ({p_sentence(found.p_corrected)})"
+
+
+def what_would_settle(verdict: Verdict) -> str:
+    """Return what would decide all open parts of an undecided claim."""
+    known = [part for part in verdict.deciding if part.estimate is not None and part.estimate.n > 1]
+    if len(known) < len(verdict.deciding):
+        return "runs are missing"
+    more = [part.decision.more_seeds for part in known if part.decision.more_seeds]
+    over = "runs" if known and all(part.estimate and part.estimate.over == "runs" for part in known) else "seeds"
+    if not known:
+        return "the parts differ, but not clearly enough"
+    if not more:
+        return "no feasible number of seeds would decide it"
+    if len(more) == len(known):
+        return f"about {max(more)} more {over} would decide it"
+    return f"about {max(more)} more {over} would decide {len(more)} of its {len(known)} open parts, none the others"
