@@ -9,6 +9,10 @@ import pytest
 
 from tests.support.studies import run_study
 from vaestudy import RunConfig, Study
+from vaestudy.claims.evidence import Evidence
+from vaestudy.claims.family import judge_family
+from vaestudy.claims.registry import CLAIMS
+from vaestudy.claims.report.logged import report_metrics
 from vaestudy.config.registry import OBJECTIVES
 from vaestudy.runtime import addresses, paths, provenance
 from vaestudy.scoring import class_probe
@@ -59,6 +63,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 PLACEHOLDERS = {
     "C": r"\d",
+    "claim": r"C\d+",
     "K": r"\d+",
     "d": "[12]",
     "estimator": "|".join(OBJECTIVES),
@@ -73,6 +78,7 @@ PLACEHOLDERS = {
     "score": r"\w+",
     "split": "train|valid|test",
     "stage": "|".join(STAGES),
+    "verdict": "holds|fails|depends|undecided",
 }
 """What may stand in place of `<...>` in the glossary."""
 
@@ -117,6 +123,13 @@ def test_what_a_quick_study_records_is_defined(name: str, mlruns: Path, monkeypa
     assert set(recorded["params"]) <= set(PARAMETERS)
 
 
+def test_what_a_report_records_is_defined() -> None:
+    recorded = report_metrics(judge_family(CLAIMS.values(), Evidence({}, "mnist")))
+    assert len(recorded) == 2 * len(CLAIMS) + 4
+    assert [metric for metric in recorded if not is_defined(metric)] == []
+    assert {"verdict.<claim>", "report.digest"} < set(TAGS)
+
+
 def test_parameters_are_the_configurations_fields_in_its_own_words() -> None:
     expected = {name: " ".join((field.description or "").split()) for name, field in RunConfig.model_fields.items()}
     assert {name: cells[0] for name, cells in PARAMETERS.items()} == expected
@@ -133,8 +146,9 @@ def test_every_row_names_a_file_that_is_there(table: dict[str, list[str]]) -> No
 
 
 def test_the_metrics_that_a_study_may_tabulate() -> None:
-    """They are those of the glossary, but for the metrics of a sweep's own run."""
+    """They are those of the glossary, but for the metrics of a sweep's own run and of a report."""
     own = {"cells", "runs/finished", "runs/failed", "seconds/all_runs", "by_<factor>/<metric>"}
+    own |= {"claims/<claim>/p", "claims/<claim>/p_corrected", "claims/<verdict>"}
     assert set(METRICS) - own == set(metrics.METRICS)
     for name in ("test/iwae_100", "test/elbo_se", "class_0/elbo", "test/class_0/mu_1", "gradient/end/stl/all/snr"):
         assert metrics.is_metric(name) == (name != "class_0/elbo")

@@ -59,6 +59,6 @@ def report_metrics(family: Sequence[FamilyVerdict]) -> dict[str, float]:
     """Return the metrics of a report: the p-values of each claim, and the number of claims with each verdict."""
     found = {f"claims/{each.alone.claim.id}/p": each.alone.p for each in family}
     found |= {f"claims/{each.alone.claim.id}/p_corrected": each.p_corrected for each in family}
-    counts = Counter(each.alone.verdict for each in family)
+    counts = Counter[str](each.alone.verdict for each in family)
     names = ("holds", "fails", "depends", "undecided")
     return found | {f"claims/{name}": float(counts[name]) for name in names}

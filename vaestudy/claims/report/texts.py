@@ -87,11 +87,12 @@ def what_would_settle(verdict: Verdict) -> str:
     if len(known) < len(verdict.deciding):
         return "runs are missing"
     more = [part.decision.more_seeds for part in known if part.decision.more_seeds]
-    over = "runs" if known and all(part.estimate and part.estimate.over == "runs" for part in known) else "seeds"
+    over = "run" if known and all(part.estimate and part.estimate.over == "runs" for part in known) else "seed"
     if not known:
         return "the parts differ, but not clearly enough"
     if not more:
         return "no feasible number of seeds would decide it"
+    needed = f"about {max(more)} more {over}{'s' * (max(more) > 1)}"
     if len(more) == len(known):
-        return f"about {max(more)} more {over} would decide it"
-    return f"about {max(more)} more {over} would decide {len(more)} of its {len(known)} open parts, none the others"
+        return f"{needed} would decide it"
+    return f"{needed} would decide {len(more)} of its {len(known)} open parts, no feasible number the others"
