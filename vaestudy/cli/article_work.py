@@ -31,6 +31,7 @@ from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.paths import cores, repository
 from vaestudy.study.plan import Plan
 from vaestudy.sweep.driver import run_sweep
+from vaestudy.sweep.shared_pool import SharedPool
 from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
 from vaestudy.training import memory
@@ -218,12 +219,15 @@ def run_missing(article: Article) -> bool:
     if (note := find_dataset(request.dataset, request.locations.data_root)[1]) is not None:
         article.err.print(note, style="yellow")
     configs = [cell.config for entry in missing for cell in entry.cells]
-    workers = cores() if request.options.workers is None else request.options.workers
-    memory.require_memory(configs, min(workers or 1, len(configs)))
+    at_once = cores() if request.options.workers is None else request.options.workers
+    memory.require_memory(configs, min(at_once or 1, len(configs)))
     article.err.print(f"{len(configs)} runs are missing, of {len(missing)} sweeps")
-    complete = True
-    for entry in missing:
-        complete = _run(entry, article) and complete
+    workers, complete = SharedPool(len(configs)), True
+    try:
+        for entry in missing:
+            complete = _run(entry, article, workers) and complete
+    finally:
+        workers.close()
     try:
         article.collect()
     except TrackerUnavailable as error:
@@ -232,14 +236,14 @@ def run_missing(article: Article) -> bool:
     return complete
 
 
-def _run(entry: SweepNeeds, article: Article) -> bool:
+def _run(entry: SweepNeeds, article: Article, workers: SharedPool) -> bool:
     """Run the missing cells of a sweep by the machinery of studies; return whether each has an outcome in MLflow."""
     request, sweep = article.request, entry.sweep
     assert request.locations is not None
     execute.require_device(sweep.base.device)
     plan = Plan(sweep.study, sweep.base, {}, 0, tuple(entry.cells))
     try:
-        outcome = run_sweep(sweep, plan, request.options, request.locations, article.err)
+        outcome = run_sweep(sweep, plan, request.options, request.locations, article.err, workers.lend)
     except (WorkersLost, TrackerUnavailable) as error:
         article.err.print(f"study {sweep.study.name}: {error}", style="red")
         return False

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from vaestudy.claims.claim import Verdict
-from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within
+from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within, factor_of
 from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.report.texts import short_estimate
 
@@ -22,6 +22,8 @@ LABEL, TITLE = 36, 88  # characters of a line
 HOLDS = "#2a7f5f"
 MARKS = {"holds": ("o", HOLDS, HOLDS), "fails": ("X", "#b3404a", "#b3404a"), "undecided": ("o", "white", "#555555")}
 """Answer -> (marker, its colour, the colour of its edge and of the interval). Form and colour say the same."""
+UNITS = {"times": "times (ratio)", "points": "percentage points"}
+"""Unit -> its name on an axis, where it is another one."""
 Panel = tuple[str, str]
 """The unit and the scale of a panel."""
 
@@ -82,7 +84,7 @@ def limits(criterion: Criterion) -> tuple[float, float]:
 
 def _draw(ax: Axes, parts: Sequence[PartVerdict], unit: str, log: bool) -> None:
     """Draw the parts of one panel, the first on top."""
-    factor = 100.0 if unit == "%" else 1.0
+    factor = factor_of(unit)
     if log:
         ax.set_xscale("log")
     low, high = _range(parts, factor, log)
@@ -97,7 +99,7 @@ def _draw(ax: Axes, parts: Sequence[PartVerdict], unit: str, log: bool) -> None:
         _mark(ax, part, y, factor)
     ax.set_yticks(range(len(parts)), [_label(part) for part in parts], fontsize=8)
     ax.tick_params(axis="x", labelsize=8)
-    ax.set_xlabel({"%": "%", "times": "times (ratio)"}.get(unit, unit), fontsize=8)
+    ax.set_xlabel(UNITS.get(unit, unit), fontsize=8)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.tick_params(axis="y", length=0)
