@@ -6,6 +6,8 @@ Runs are not trained: their metrics are formulas of the configuration.
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -193,8 +195,39 @@ def test_publishing_writes_runs_report_and_readme(
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
+@pytest.mark.parametrize("flags", [[], ["--plan"]])
+def test_runs_of_two_data_sets_are_refused(
+    flags: list[str], executed: list[RunConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "--claims", "C14"]) == 0
+    tracker = Tracker(addresses.tracking_uri(None))
+    runs = tracker.runs(tracker.experiments()["latent-dims"], {"role": "trial"})["run_id"]
+    for number, run_id in enumerate(runs):
+        tracker.tag(run_id, {"data.fingerprint": f"f{number % 2}"})
+    capsys.readouterr()
+    assert main([*QUICK, "--claims", "C14", *flags]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "vaestudy: the runs that are there give no verdict: one claim cannot rest on different data sets: f0, f1"
+    )
+
+
 def test_every_claim_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["article", "--help"])
     out = capsys.readouterr().out
     assert all(name in out for name in CLAIMS)
+
+
+@pytest.mark.slow
+def test_a_quick_article_end_to_end(mlruns: Path) -> None:
+    """Run the command as a user does, with worker processes and real training: C6 rests on two arms."""
+    command = [sys.executable, "-m", "vaestudy", "article", "--quick", "--claims", "C6"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "4 runs are missing: likelihoods" in done.stderr
+    page = mlruns / "article" / "mnist-5k-quick" / "claims.html"
+    before = page.read_bytes()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "missing" not in again.stderr
+    assert page.read_bytes() == before

@@ -111,6 +111,7 @@ BAD = {
     "article --dataset mnst": ["'mnst'", "did you mean 'mnist'"],
     "article --plan --publish": ["--publish: not with --plan"],
     "article --offline --quick": ["--quick: not with --offline"],
+    "article --quick --until-decided": ["--until-decided: not with --quick"],
     "article --publish --claims C3": ["--claims: not with --publish"],
     "article --publish --dataset kmnist": ["--dataset kmnist", "mnist"],
     "article --most-seeds 5": ["--most-seeds 5: only with --until-decided"],

@@ -29,6 +29,7 @@ NOT_TOGETHER = {
     "plan": ("until_decided", "publish", "out"),
     "offline": ("quick", "until_decided", "workers", "retries", "data_dir", "tracking_uri"),
     "publish": ("claims", "quick", "out"),
+    "quick": ("until_decided",),
 }
 """Flag -> flags that do not go with it."""
 

@@ -28,5 +28,5 @@ class Request:
 
     @property
     def looks_file(self) -> Path:
-        """Return the file of the looks at claims."""
-        return mlruns() / "article" / f"looks-{self.dataset}{'-quick' if self.quick else ''}.json"
+        """Return the file of the looks at claims; with --quick there are no further ones."""
+        return mlruns() / "article" / f"looks-{self.dataset}.json"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.box import SIMPLE_HEAD
@@ -50,8 +51,8 @@ class Article:
     tracker: Tracker | None = field(init=False)
 
     def __post_init__(self) -> None:
-        committed = [] if self.request.quick or self.request.dataset != "mnist" else [data_folder() / COMMITTED]
-        self.looks = Looks.read(self.request.looks_file, *committed)
+        committed = [data_folder() / COMMITTED] if self.request.dataset == "mnist" else []
+        self.looks = Looks() if self.request.quick else Looks.read(self.request.looks_file, *committed)
         self.collect()
 
     @property
@@ -77,12 +78,9 @@ class Article:
         """Return the verdicts of all claims.
 
         Raises:
-            BadInput: runs must not be compared.
+            Incomparable: runs must not be compared.
         """
-        try:
-            return judge_family(CLAIMS.values(), self.evidence, self.looks.counts)
-        except Incomparable as error:
-            raise BadInput(str(error)) from None
+        return judge_family(CLAIMS.values(), self.evidence, self.looks.counts)
 
 
 def tracker_of(request: Request) -> Tracker | None:
@@ -99,13 +97,11 @@ def show_plan(request: Request) -> int:
     """Print the runs that are there and those that are missing; return the exit code."""
     err, out = consoles()
     article = Article(request, err)
-    try:
+    with refusing_mixtures():
         rows = [
             planned(claim, article.needs([claim]), article.evidence, article.looks.counts.get(claim.id, 1))
             for claim in article.chosen
         ]
-    except Incomparable as error:
-        raise BadInput(str(error)) from None
     workers = cores() if request.options.workers is None else max(1, request.options.workers)
     everything = article.needs(article.chosen)
     missing = sum(len(entry.cells) for entry in missing_runs(everything, article.evidence))
@@ -157,16 +153,31 @@ def make_article(request: Request) -> int:
         err.print(QUICK_LINE, style="yellow")
     article = Article(request, err)
     done = run_missing(article) if request.locations is not None else True
-    while done and request.until_decided and add_look(article):
-        done = run_missing(article)
-    return max(0 if done else 1, write_report(article, out))
+    with refusing_mixtures():
+        while done and request.until_decided and add_look(article):
+            done = run_missing(article)
+        return max(0 if done else 1, write_report(article, out))
+
+
+@contextmanager
+def refusing_mixtures() -> Iterator[None]:
+    """Turn the error for runs that must not be compared into one line.
+
+    Raises:
+        BadInput: runs that a claim rests on are of several data sets, or must not be compared for another reason.
+    """
+    try:
+        yield
+    except Incomparable as error:
+        raise BadInput(f"the runs that are there give no verdict: {error}") from None
 
 
 def write_report(article: Article, out: Console) -> int:
     """Judge the claims, write the report, log it to MLflow, and print where it is; return the exit code.
 
     Raises:
-        BadInput: runs must not be compared, or a file cannot be written.
+        BadInput: a file cannot be written.
+        Incomparable: runs must not be compared.
     """
     request = article.request
     if request.publish:  # what is published rests on the committed runs alone, so that anyone gets the same
@@ -221,7 +232,7 @@ def run_missing(article: Article) -> bool:
     configs = [cell.config for entry in missing for cell in entry.cells]
     at_once = cores() if request.options.workers is None else request.options.workers
     memory.require_memory(configs, min(at_once or 1, len(configs)))
-    article.err.print(f"{len(configs)} runs are missing, of {len(missing)} sweeps")
+    article.err.print(f"{len(configs)} runs are missing: {', '.join(entry.sweep.study.name for entry in missing)}")
     workers, complete = SharedPool(len(configs)), True
     try:
         for entry in missing:

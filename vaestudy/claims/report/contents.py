@@ -86,6 +86,8 @@ class ClaimEntry:
     """The answer, shorter where the parts differ."""
     sure: str
     command: str
+    figure: str
+    """Where the figure of the study is that shows the answer."""
     parts: tuple[PartEntry, ...]
 
     @property
@@ -139,6 +141,7 @@ def report_of(
 def _claim(found: FamilyVerdict, arms: Mapping[Need, ArmEntry], evidence: Evidence) -> ClaimEntry:
     """Return the entry of a claim."""
     verdict, claim = found.alone, found.alone.claim
+    study, picture = claim.figure
     scale = "--quick " if evidence.quick else ""
     dataset = (
         "" if evidence.dataset == ("mnist-5k" if evidence.quick else "mnist") else f" --dataset {evidence.dataset}"
@@ -152,6 +155,7 @@ def _claim(found: FamilyVerdict, arms: Mapping[Need, ArmEntry], evidence: Eviden
         summary=summary_text(verdict),
         sure=sure_text(found),
         command=f'make article ARGS="{scale}--claims {claim.id}{dataset}"',
+        figure=f"The figure {picture} of the study {study} shows more (make study-{study}).",
         parts=tuple(_part(part, arms) for part in verdict.parts),
     )
 

@@ -91,7 +91,7 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
         "",
         *reasons,
         "",
-        f"Runs: {arms}. Command: `{claim.command}`",
+        f"Runs: {arms}. Command: `{claim.command}`. {markdown_line(claim.figure)}",
         "",
     ]
 
