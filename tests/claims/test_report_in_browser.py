@@ -60,3 +60,14 @@ def test_the_report_opens(browser: Any, tmp_path: Path, scheme: str) -> None:
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 400  # wide tables scroll in their own box
     page.close()
+
+
+def test_the_summary_prints_on_one_page(browser: Any, tmp_path: Path) -> None:
+    """A4 with margins of 10 mm is 718 x 1047 of a browser's pixels. Most claims are undecided here: the longest text."""
+    write_files(tmp_path, report_files(*report_on(all_runs())))
+    page = browser.new_page(viewport={"width": 718, "height": 1047})
+    page.emulate_media(media="print")
+    page.goto((tmp_path / PAGE).as_uri())
+    assert page.eval_on_selector_all(".summary tbody tr", "rows => rows.length") == len(CLAIMS)
+    assert page.eval_on_selector(".summary", "table => table.getBoundingClientRect().bottom") <= 1047
+    page.close()
