@@ -63,7 +63,7 @@ def test_the_report_opens(browser: Any, tmp_path: Path, scheme: str) -> None:
 
 
 def test_the_summary_prints_on_one_page(browser: Any, tmp_path: Path) -> None:
-    """A4 with margins of 10 mm is 718 x 1047 of a browser's pixels. Most claims are undecided here: the longest text."""
+    """A4 with margins of 10 mm is 718 x 1047 of a browser's pixels. Most claims are undecided: the longest text."""
     write_files(tmp_path, report_files(*report_on(all_runs())))
     page = browser.new_page(viewport={"width": 718, "height": 1047})
     page.emulate_media(media="print")

@@ -180,8 +180,7 @@ def test_publishing_writes_runs_report_and_readme(
         monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
     monkeypatch.setattr(article_work, "run_missing", lambda article: True)  # 383 runs are another test's matter
     monkeypatch.setattr(article_work, "tracker_of", lambda request: None)
-    monkeypatch.setattr(article_work.Article, "collect", lambda self: (
-        setattr(self, "tracker", None), setattr(self, "evidence", all_runs("C14"))))  # fmt: skip
+    monkeypatch.setattr(article_work.Article, "collect", lambda self: setattr(self, "evidence", all_runs("C14")))
     assert main(["article", "--publish"]) == 0
     written = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
     names = {str(path.relative_to(checkout)) for path in written}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vaestudy.claims.registry import CLAIMS
-from vaestudy.cli.article_request import Request
+from vaestudy.cli.article_request import PUBLISHED, Request
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of
 from vaestudy.config.fields import Choice, Count, CountOrZero
@@ -23,8 +23,6 @@ from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.runtime.paths import mlruns, repository
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
-PUBLISHED = "mnist"
-"""The data set of the report in docs/."""
 NOT_TOGETHER = {
     "plan": ("until_decided", "publish", "out"),
     "offline": ("quick", "until_decided", "workers", "retries", "data_dir", "tracking_uri"),

@@ -8,6 +8,9 @@ from pathlib import Path
 from vaestudy.runtime.paths import mlruns
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
+PUBLISHED = "mnist"
+"""The data set of the committed runs and of the report in docs/."""
+
 
 @dataclass(frozen=True)
 class Request:

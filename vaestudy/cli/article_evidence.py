@@ -1,0 +1,72 @@
+"""The evidence of `vaestudy article`, with the looks that were written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from vaestudy.claims.claim import Claim
+from vaestudy.claims.collect import collect
+from vaestudy.claims.committed import data_folder
+from vaestudy.claims.evidence import Evidence
+from vaestudy.claims.family import FamilyVerdict, judge_family
+from vaestudy.claims.looks import COMMITTED, Looks
+from vaestudy.claims.needs import Need
+from vaestudy.claims.plan import at_scale
+from vaestudy.claims.registry import CLAIMS
+from vaestudy.cli.article_request import PUBLISHED, Request
+from vaestudy.runtime.addresses import database_file
+from vaestudy.tracking.mlflow_tracker import Tracker
+
+
+@dataclass
+class Article:
+    """The evidence for the claims, and what was written down about them."""
+
+    request: Request
+    err: Console
+    looks: Looks = field(init=False)
+    evidence: Evidence = field(init=False)
+
+    def __post_init__(self) -> None:
+        committed = [data_folder() / COMMITTED] if self.request.dataset == PUBLISHED else []
+        self.looks = Looks() if self.request.quick else Looks.read(self.request.looks_file, *committed)
+        self.collect()
+
+    @property
+    def chosen(self) -> list[Claim]:
+        """Return the claims that the user asks for."""
+        return [CLAIMS[name] for name in self.request.claims]
+
+    def needs(self, claims: Iterable[Claim]) -> list[Need]:
+        """Return what claims need, with the seeds of all looks, at the scale of the request."""
+        return at_scale((one for claim in claims for one in self.looks.needs(claim)), self.request.quick)
+
+    def collect(self) -> None:
+        """Collect the runs of all claims that are there."""
+        tracker = tracker_of(self.request)
+        self.evidence = collect(self.needs(CLAIMS.values()), self.request.dataset, self.request.quick, tracker)
+
+    def use_committed(self) -> None:
+        """Use the committed runs alone from now on."""
+        self.evidence = collect(self.needs(CLAIMS.values()), self.request.dataset)
+
+    def judge(self) -> list[FamilyVerdict]:
+        """Return the verdicts of all claims.
+
+        Raises:
+            Incomparable: runs must not be compared.
+        """
+        return judge_family(CLAIMS.values(), self.evidence, self.looks.counts)
+
+
+def tracker_of(request: Request) -> Tracker | None:
+    """Return the tracker; None if nothing is tracked yet, or only committed runs are asked for."""
+    if request.locations is None:
+        return None
+    database = database_file(request.locations.tracking_uri)
+    if database is not None and not database.exists():
+        return None
+    return Tracker(request.locations.tracking_uri)

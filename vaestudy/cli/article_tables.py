@@ -1,0 +1,53 @@
+"""What `vaestudy article` prints: the table of the plan, and that of the verdicts."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from vaestudy.claims.plan import Cost, PlannedClaim
+from vaestudy.claims.report.contents import Report
+
+
+def plan_table(rows: list[PlannedClaim], missing: int, total: Cost, workers: int) -> Table:
+    """Return the table of a plan.
+
+    Args:
+        rows: the claims.
+        missing: the number of missing runs of all of them, each counted once.
+        total: what these take.
+        workers: the number of runs that are executed at the same time.
+    """
+    table = Table(title="runs of the claims", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("claim", "verdict now", "tracked", "committed", "missing", "minutes to go", "to decide it"):
+        right = heading in ("tracked", "committed", "missing")
+        table.add_column(heading, justify="right" if right else "left", max_width=60)
+    for row in rows:
+        counts = (row.tracked, row.committed, row.missing)
+        time = minutes(row.cost, workers)
+        table.add_row(row.verdict.claim.id, row.verdict.verdict, *map(str, counts), time, row.more)
+    table.add_section()
+    table.add_row("all", "", "", "", str(missing), minutes(total, workers), "")
+    return table
+
+
+def minutes(total: Cost, workers: int) -> str:
+    """Return how long runs take as text, and how this is known; empty if there are none."""
+    if not total.basis:
+        return ""
+    return f"{shown_minutes(total.seconds / workers / 60)} ({', '.join(total.basis)})"
+
+
+def shown_minutes(value: float) -> str:
+    """Return minutes as text."""
+    return "?" if value != value else "under 1" if value < 1 else f"{value:.0f}"
+
+
+def summary_table(report: Report) -> Table:
+    """Return the table of all claims for a terminal."""
+    table = Table(title=report.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("claim", "asked", "verdict", "how sure"):
+        table.add_column(heading, max_width=48)
+    for claim in report.claims:
+        table.add_row(claim.id, claim.asked, claim.verdict, claim.sure)
+    return table
