@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.formula_runs import formula_run
 from tests.support.reports import all_runs
+from vaestudy.claims.looks import Looks
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.markdown import BEGIN, END
 from vaestudy.cli import article_work
@@ -192,6 +193,32 @@ def test_publishing_writes_runs_report_and_readme(
         monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
     assert main(["article", "--publish", "--offline"]) == 0
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
+
+
+def test_a_look_that_was_interrupted_is_finished_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, copied_tracker: None, mlruns: Path
+) -> None:
+    """Killed in a further look, the command goes on with the seeds that were written down, and judges only then."""
+    uninterrupted = by_dimension(gain=3.0, spread=2.0)
+
+    def interrupted(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
+        if len(done) == 63:
+            raise KeyboardInterrupt
+        return uninterrupted(config, root, on_epoch)
+
+    command = ["article", "--dataset", "mnist-5k", "--workers", "0", "--claims", "C14"]
+    command += ["--until-decided", "--most-seeds", "14"]
+    done = executing(monkeypatch, interrupted)
+    assert main(command) == 130
+    looks = Looks.read(mlruns / "article" / "looks-mnist-5k.json")
+    written = {one.name: one.seeds for one in looks.needs(CLAIMS["C14"])}
+    assert len(looks.further["C14"]) == 1
+    rest = executing(monkeypatch, uninterrupted)
+    assert main(command) == 0
+    first = rest[: sum(written.values()) - 63]
+    assert {(run.latent_dim, run.seed) for run in first} <= {(D, seed) for D in (2, 3) for seed in range(10, 14)}
+    assert len(finished()) == len(set(finished())) == 63 + len(rest)
+    assert Looks.read(mlruns / "article" / "looks-mnist-5k.json").further["C14"][0] == looks.further["C14"][0]
 
 
 @pytest.mark.parametrize("flags", [[], ["--plan"]])
