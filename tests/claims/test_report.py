@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_files(tmp_path / "file", {"a": b""})
 
 
-def test_a_report_is_logged_once(files: dict[str, bytes], copied_tracker: None) -> None:
+def test_a_report_is_logged_once(files: dict[str, bytes]) -> None:
     runs = all_runs("C4", "C5", "C14")
     _, family = report_on(runs, SOME)
     tracker = Tracker(addresses.tracking_uri(None))

@@ -47,7 +47,7 @@ def by_dimension(gain: float = 10.0, spread: float = 0.1) -> Run:
 
 
 @pytest.fixture
-def executed(copied_tracker: None, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     """Return the list of the runs that are executed; they are those of `by_dimension`."""
     return executing(monkeypatch, by_dimension())
 
@@ -82,7 +82,7 @@ def test_it_runs_what_is_missing_once(executed: list[RunConfig], capsys: pytest.
     assert len(executed) == QUICK_RUNS
 
 
-def test_interrupted_it_goes_on(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+def test_interrupted_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
         if len(done) == 5:
             raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def test_interrupted_it_goes_on(monkeypatch: pytest.MonkeyPatch, copied_tracker:
     assert set(before) < set(finished())
 
 
-def test_a_run_that_crashes_is_reported(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+def test_a_run_that_crashes_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def crashing(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record:
         if config.latent_dim == 5:
             return worker_pool.RunFailure("broken", "Traceback", diverged=False)  # type: ignore[return-value]
@@ -133,7 +133,7 @@ def test_offline_runs_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) 
     assert not mlruns.exists()
 
 
-def test_further_looks_add_seeds_up_to_the_cap(monkeypatch: pytest.MonkeyPatch, copied_tracker: None) -> None:
+def test_further_looks_add_seeds_up_to_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gains are small against the spread: more seeds are added twice at most, and all of them are tracked once."""
     done = executing(monkeypatch, by_dimension(gain=3.0, spread=2.0))
     command = ["article", "--dataset", "mnist-5k", "--workers", "0", "--claims", "C14"]
@@ -195,9 +195,7 @@ def test_publishing_writes_runs_report_and_readme(
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
-def test_a_look_that_was_interrupted_is_finished_before_the_next(
-    monkeypatch: pytest.MonkeyPatch, copied_tracker: None, mlruns: Path
-) -> None:
+def test_a_look_that_was_interrupted_is_finished_before_the_next(monkeypatch: pytest.MonkeyPatch, mlruns: Path) -> None:
     """Killed in a further look, the command goes on with the seeds that were written down, and judges only then."""
     uninterrupted = by_dimension(gain=3.0, spread=2.0)
 
