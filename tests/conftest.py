@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,3 +80,17 @@ def mnist_root() -> Path:
 def trace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trace a training step at its first call."""
     monkeypatch.setattr(traced_gradient, "CALLS_BEFORE_TRACE", 0)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a headless Chromium: that of the machine, else playwright's own. Without these, skip the test."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+    with sync_api.sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=next(iter(found), None), args=["--no-sandbox"])
+        except sync_api.Error as error:
+            pytest.skip(f"no Chromium can be started: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
