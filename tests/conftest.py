@@ -84,7 +84,7 @@ def trace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Return a headless Chromium: that of the machine, else playwright's own. Without these, skip the test."""
+    """Return a headless Chromium: that of the machine, else playwright's own. Skip the test if there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
     with sync_api.sync_playwright() as playwright:

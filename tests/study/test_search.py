@@ -196,3 +196,14 @@ def test_a_variant_of_a_sweep_has_a_name_of_its_own() -> None:
     many = Sweep(study, study.base, {}, quick=False, note=None, variant={"tune": "+".join(DEFAULT_SPACE)})
     assert len(many.base_name) <= 120
     assert many.base_name != tuned.base_name
+
+
+def test_chosen_cells_are_the_plan() -> None:
+    """Neither other cells of the study nor its search are run."""
+    study = toy()
+    cells = tuple(study.cells_to_run(study.base, {"latent_dim": (3,)}, 2)[1:])
+    assert Plan(study, study.base, {}, 0, cells).cells({}) == list(cells)
+    assert Plan(study, study.base, {}, 0, cells).arms == []
+    search = searching()
+    assert len(Plan(search, search.base, {}, 2).arms) == 1
+    assert Plan(search, search.base, {}, 0, cells).arms == []
