@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-from vaestudy.cli import commands
+from vaestudy.cli import article_work, commands
 from vaestudy.cli import study as study_command_line
+from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
 from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
@@ -47,6 +48,7 @@ FLAGS = {
     "studies": flags_of("tracking_uri"),
     "ui": flags_of("port", "tracking_uri"),
     "dashboard": flags_of("sweep", "port", "storage", "tracking_uri"),
+    "article": flags_of(*ArticleFlags.model_fields, *LOCATIONS),
 }
 STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
 WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
@@ -58,6 +60,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Replace the work, the network and the data set, and go to an empty folder."""
     for name in WORK:
         monkeypatch.setattr(commands, name, lambda *_: 0)
+    for name in ("show_plan", "make_article"):
+        monkeypatch.setattr(article_work, name, lambda *_: 0)
     monkeypatch.setattr(datasets, "find_dataset", lambda *_: ("mnist-5k", None))
     monkeypatch.setattr(addresses, "require_listening", lambda *_: None)
     monkeypatch.setattr("os.execve", lambda *_: None)
