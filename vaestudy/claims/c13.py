@@ -42,7 +42,8 @@ class LayoutDistance(Measure):
     move: str
     """What two layouts may differ in: a key of `procrustes.ALIGNMENTS`."""
     against_unrelated: bool = False
-    """Whether each distance is divided by the median distance of the pair's unrelated layouts."""
+    """Whether each distance is divided by the median distance between unrelated layouts. These are the
+    two layouts of the pair with the classes of one permuted."""
 
     @property
     def needs(self) -> tuple[Need, ...]:

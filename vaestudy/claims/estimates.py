@@ -1,4 +1,4 @@
-"""Estimates from a few seeds: a value with its 95 % interval, and the tests that a criterion makes of it.
+"""Estimates from a few seeds: a value, its 95 % interval, and the tests that a criterion uses.
 
 There are three kinds, by what varies:
 
@@ -61,7 +61,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval, and the tests of it."""
+    """A value, its 95 % interval, and the tests whether the true value is above or below a threshold."""
 
     value: float
     low: float

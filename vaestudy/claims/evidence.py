@@ -80,7 +80,7 @@ class Evidence:
             require_comparable(pd.concat(runs), metrics)
 
     def require_same_images(self, needs: Iterable[Need]) -> None:
-        """Raise unless all runs of these needs are of one data set and one subset.
+        """Check that all runs of these needs use the same data set and the same subset.
 
         Raises:
             Incomparable: they are not.

@@ -1,7 +1,7 @@
-"""Looks: how often a claim is judged while its seeds become more.
+"""Looks: each time that a claim is judged while seeds are added is one look.
 
 `vaestudy article --until-decided` judges a claim, adds seeds if it is undecided, and judges it again, LOOKS times at
-most. Each look is a chance for an error, so each of them is made at ALPHA / LOOKS (`claims/claim.py`).
+most. Each look may give a wrong answer by chance, so each is made at the level ALPHA / LOOKS (`claims/claim.py`).
 
 What a further look needs is written down before its runs begin: the arms, and the number of seeds of each. So a
 command that was killed makes the same looks when it goes on, and never one in between. A claim for which a further look

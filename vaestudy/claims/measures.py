@@ -45,7 +45,7 @@ class Quantity:
 
 
 def metric(name: str) -> Quantity:
-    """Return a metric as a quantity."""
+    """Return the quantity that is the value of one metric."""
     return Quantity((name,), float)
 
 
@@ -78,12 +78,11 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Mean(Measure):
-    """The mean of a quantity over the seeds of one arm."""
+class _OfOneArm(Measure):
+    """What the measures of a quantity over the seeds of one arm share."""
 
     arm: Need
     quantity: Quantity
-    scale: str = "linear"
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -92,6 +91,13 @@ class Mean(Measure):
     @property
     def metrics(self) -> tuple[str, ...]:
         return self.quantity.metrics
+
+
+@dataclass(frozen=True)
+class Mean(_OfOneArm):
+    """The mean of a quantity over the seeds of one arm."""
+
+    scale: str = "linear"
 
     def estimate(self, evidence: Evidence) -> Estimate:
         from vaestudy.claims.statistics import mean
@@ -168,7 +174,7 @@ class AtEqualCost(Measure):
 
 @dataclass(frozen=True)
 class Share(Measure):
-    """The share of the runs of some arms that diverged, or of which something else is true.
+    """The share of runs that diverged, or that meet another condition, among all runs of some arms.
 
     Runs of several arms that are copies of each other count once: arms that differ in a setting that never comes into
     effect have the same numbers to the last digit.
@@ -202,19 +208,8 @@ class Share(Measure):
 
 
 @dataclass(frozen=True)
-class Spread(Measure):
+class Spread(_OfOneArm):
     """The standard deviation of a quantity over the seeds of one arm."""
-
-    arm: Need
-    quantity: Quantity
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        return (self.arm,)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return self.quantity.metrics
 
     def estimate(self, evidence: Evidence) -> Estimate:
         from vaestudy.claims.statistics import spread

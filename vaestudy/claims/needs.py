@@ -31,7 +31,7 @@ class Need:
     levels: tuple[tuple[str, Level], ...]
     seeds: int
     flags: tuple[tuple[str, Any], ...] = ()
-    """Fields of the study's base that are changed, with their values."""
+    """Pairs of a field of the study's base configuration and the value that replaces the declared one."""
 
     @property
     def name(self) -> str:

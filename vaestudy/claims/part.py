@@ -21,7 +21,7 @@ Role = Literal["part", "decisive", "exploratory"]
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a claim: one question and what decides it."""
+    """A part of a claim: one question, how it is measured, and the criterion that decides it."""
 
     name: str
     """What sets this part apart from the others, such as "from D=10 to 20"."""

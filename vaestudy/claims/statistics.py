@@ -1,4 +1,4 @@
-"""Functions that make an estimate of the values of a few seeds, and the correction for many verdicts.
+"""Compute estimates from the values of a few seeds, and correct p-values for the number of verdicts.
 
 Values come as a mapping: seed -> value.
 
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 
 SEEDS = "seeds"
 PAIRING_LEVEL = 0.05
-"""The level of the test that the correlation is above the break-even."""
+"""The level of the test that the correlation is above r(n), where pairing begins to give the narrower interval."""
 
 
 def mean(values: Samples, scale: str = "linear", lost: int = 0) -> StudentEstimate:
@@ -134,7 +134,7 @@ def jackknife(
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values corrected for all of them being one family (Holm 1979), in the same order.
+    """Return p-values with the correction for testing all of them together (Holm 1979), in the same order.
 
     The k-th smallest of m is multiplied by m - k + 1; none becomes smaller than one before it, or larger than 1.
     """

@@ -45,7 +45,7 @@ class Article:
         return at_scale((one for claim in claims for one in self.looks.needs(claim)), self.request.quick)
 
     def collect(self) -> None:
-        """Collect the runs of all claims that are there."""
+        """Collect the runs that exist and that any claim needs."""
         tracker = tracker_of(self.request)
         self.evidence = collect(self.needs(CLAIMS.values()), self.request.dataset, self.request.quick, tracker)
 

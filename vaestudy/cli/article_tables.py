@@ -32,7 +32,7 @@ def plan_table(rows: list[PlannedClaim], missing: int, total: Cost, workers: int
 
 
 def minutes(total: Cost, workers: int) -> str:
-    """Return how long runs take as text, and how this is known; empty if there are none."""
+    """Return the minutes that runs take and the source of this number, as text. It is empty if there are no runs."""
     if not total.basis:
         return ""
     return f"{shown_minutes(total.seconds / workers / 60)} ({', '.join(total.basis)})"

@@ -37,9 +37,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 167,
     },
     # Burda, Grosse & Salakhutdinov 2015, section 5: the VAE (k=1) of table 1, one stochastic layer. The fields follow
-    # the paper. The authors' program (yburda/iwae) differs, and no field expresses it: it starts the output's biases at
-    # the logits of the mean image and Adam's second moments at 1, has Adam's beta_1 at 0.99, takes the minibatches in
-    # the same order in each epoch, and rounds the step sizes to a digit. It sets 400 train images aside.
+    # the paper. The authors' program (yburda/iwae) differs from it in ways that no field expresses. The biases of the
+    # output layer start at the logits of the mean image. Adam's second moments start at 1, and its beta_1 is 0.99.
+    # Every epoch takes the minibatches in the same order. Step sizes are rounded to one digit. 400 train images are not
+    # used for training.
     "iwae": {
         "valid_size": 0,
         "pixels": "stochastic",

@@ -20,7 +20,7 @@ from vaestudy.plotting import to_png
 PAGE, TEXT = "claims.html", "claims.md"
 """The names of the report's files."""
 DOTS = 100
-"""Dots per inch of a picture: fourteen of them are committed, and inside the web page."""
+"""Dots per inch of a picture. It is low to keep files small: the page contains a picture for each claim."""
 
 
 def report_files(report: Report, family: Sequence[FamilyVerdict]) -> dict[str, bytes]:

@@ -21,8 +21,8 @@ def log_report(
 ) -> tuple[str, str]:
     """Log a report to MLflow; return the ids of the experiment and of the run.
 
-    A report that is logged already is not logged again. One that was logged in part, as the process was killed, is
-    completed.
+    A report that is in MLflow is not logged again. If the process was killed while it logged a report, the next call
+    completes that run.
 
     Args:
         tracker: the tracker.

@@ -9,7 +9,7 @@ from vaestudy.errors import BadInput
 from vaestudy.reporting.escaping import markdown_cell, markdown_line
 
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
-"""The marks in the README around what is generated."""
+"""The marks in the README. The text between them is generated."""
 PICTURES = "claims"
 """The folder of the pictures beside the Markdown file."""
 PART_HEADINGS = ("part", "holds if shown to be", "answer", "estimate", "n", "interval", "p holds", "p fails")
@@ -85,7 +85,7 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
         "",
         f"How sure: {markdown_line(claim.sure)}.",
         "",
-        f"![{_bracketless(text)}]({PICTURES}/{claim.id}.png)",
+        f"![{_alternative_text(text)}]({PICTURES}/{claim.id}.png)",
         "",
         *_table(PART_HEADINGS, rows),
         "",
@@ -115,6 +115,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def _bracketless(text: str) -> str:
-    """Return an alternative text of a picture as Markdown."""
+def _alternative_text(text: str) -> str:
+    """Return a picture's alternative text, escaped for Markdown, with its square brackets."""
     return markdown_line(text).replace("[", r"\[").replace("]", r"\]")

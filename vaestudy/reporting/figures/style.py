@@ -26,7 +26,10 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
 
 
 def log_cost_axis(ax: Axes, left: float) -> None:
-    """Make the x-axis logarithmic from `left` on, with plain numbers: 1, 2 and 5 in each decade if there are few."""
+    """Make the x-axis logarithmic, beginning at `left`, with labels such as 500 and 20k.
+
+    An axis of less than FEW_DECADES decades has the labels 1, 2 and 5 of each decade, a longer one only 1.
+    """
     ax.set_xscale("log")
     ax.set_xlim(left=left)
     low, high = ax.get_xlim()
