@@ -13,10 +13,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from vaestudy.config.image_shape import DIGIT
 from vaestudy.config.registry import LIKELIHOODS, PIXELS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
-from vaestudy.model.vae import PIXEL_COUNT
 
 SPECIALS: dict[str, tuple[str, ...]] = {
     "bernoulli": ("sigmoid",),  # for the gradient; the value needs only arithmetic and one logarithm for many pixels
@@ -60,13 +60,13 @@ def layers(config: RunConfig) -> list[Layer]:
     """Return the layers of the model in a step, in order. The decoder has one row per draw."""
     H, D = config.hidden, config.latent_dim
     M, LM = config.minibatch, config.minibatch * config.samples
-    encoder = [Layer(M, a, b, i > 0) for i, (a, b) in enumerate(zip((PIXEL_COUNT, *H[:-1]), H, strict=True))]
+    encoder = [Layer(M, a, b, i > 0) for i, (a, b) in enumerate(zip((DIGIT.pixels, *H[:-1]), H, strict=True))]
     return [*encoder, *[Layer(M, H[-1], D, True)] * 2, *decoder(config, LM)]
 
 
 def decoder(config: RunConfig, rows: int) -> list[Layer]:
     """Return the layers of the decoder for `rows` rows."""
-    widths = (config.latent_dim, *config.hidden[::-1], PIXEL_COUNT * make_likelihood(config).heads)
+    widths = (config.latent_dim, *config.hidden[::-1], DIGIT.pixels * make_likelihood(config).heads)
     return [Layer(rows, a, b, True) for a, b in pairwise(widths)]
 
 
@@ -88,7 +88,7 @@ def step_products(config: RunConfig) -> Callable[[], None]:
 def step_specials(config: RunConfig) -> Callable[[], None]:
     """Return a function that computes the special functions of one training step into allocated memory."""
     functions = [getattr(torch, name) for name in SPECIALS.get(config.likelihood, ())]
-    a = torch.rand(config.samples * config.minibatch, PIXEL_COUNT)
+    a = torch.rand(config.samples * config.minibatch, DIGIT.pixels)
     out = torch.empty_like(a)
 
     def once() -> None:

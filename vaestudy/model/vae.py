@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import ACTIVATIONS, INITS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import Likelihood, make_likelihood
@@ -24,7 +25,6 @@ from vaestudy.model.sigma import make_sigma
 from vaestudy.runtime.random_streams import stream
 
 LOG_2PI = math.log(2 * math.pi)
-PIXEL_COUNT = 784
 
 
 @dataclass(frozen=True)
@@ -81,23 +81,23 @@ class VAE(nn.Module):
     The initial weights depend only on the configuration and its seed.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, shape: ImageShape = DIGIT) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.shape = config, shape
         self.likelihood: Likelihood = make_likelihood(config)
         self.activation: Callable[[Tensor], Tensor] = ACTIVATIONS.load(config.activation)
         self.parameterisation = make_sigma(config.sigma)
         H, second = config.hidden, config.second_biases
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
-            self.encoder = nn.ModuleList(Affine(a, b, second) for a, b in zip((PIXEL_COUNT, *H[:-1]), H, strict=True))
+            self.encoder = nn.ModuleList(Affine(a, b, second) for a, b in zip((shape.pixels, *H[:-1]), H, strict=True))
             self.mu = Affine(H[-1], config.latent_dim, second)
             self.sigma = Affine(H[-1], config.latent_dim, second)
             back = H[::-1]
             self.decoder = nn.ModuleList(
                 Affine(a, b, second) for a, b in zip((config.latent_dim, *back[:-1]), back, strict=True)
             )
-            self.head = Affine(back[-1], self.likelihood.heads * PIXEL_COUNT, second)
+            self.head = Affine(back[-1], self.likelihood.heads * shape.pixels, second)
             for module in self.modules():
                 if isinstance(module, Affine):
                     INITS.load(config.init)(module)

@@ -33,9 +33,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaestudy.config.image_shape import DIGIT
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
-from vaestudy.model.vae import PIXEL_COUNT
 
 FLOAT32_ERROR = 2e-6  # measured: 3e-7 to 6e-7 in float32, above 1e-3 with bfloat16 inside
 DEFAULT, ONEDNN = "none", "bf16"  # values of torch's switch
@@ -51,7 +51,7 @@ def configure(config: RunConfig) -> str:
         return "torch's default in float32"
     H = config.hidden
     heads = make_likelihood(config).heads
-    widths = (PIXEL_COUNT, *H, config.latent_dim, *H[::-1], PIXEL_COUNT * heads)
+    widths = (DIGIT.pixels, *H, config.latent_dim, *H[::-1], DIGIT.pixels * heads)
     rows = min(config.minibatch * config.samples, 1000)
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))
     if error > FLOAT32_ERROR:
