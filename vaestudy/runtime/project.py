@@ -47,10 +47,12 @@ def project() -> Path:
 
 
 def is_project(folder: Path) -> bool:
-    """Return whether a folder has a study in its folder studies/, or a file parts.py beside a folder mlruns/."""
+    """Return whether a folder has a study in its folder studies/, or a file parts.py that uses vaestudy."""
     try:
-        studies = any((folder / STUDIES).glob("[a-z]*.py"))
-        return studies or ((folder / PARTS).is_file() and (folder / "mlruns").is_dir())
+        if any((folder / STUDIES).glob("[a-z]*.py")):
+            return True
+        parts = folder / PARTS
+        return parts.is_file() and "vaestudy" in parts.read_text(encoding="utf-8", errors="replace")
     except OSError:  # a folder that may not be searched
         return False
 
