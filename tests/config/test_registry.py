@@ -94,7 +94,7 @@ def test_a_name_fits_into_flags_and_files(name: str, inverted: str) -> None:
 
 
 def test_a_field_that_the_kind_does_not_have(inverted: str) -> None:
-    with pytest.raises(BadInput, match="unknown field of a likelihood 'famly'.*did you mean 'family'"):
+    with pytest.raises(BadInput, match=r"unknown field of a likelihood 'famly'.*did you mean 'family'"):
         LIKELIHOODS.part("new", famly="density")
 
 

@@ -114,8 +114,8 @@ def test_the_workers_know_a_part_in_a_studys_file(project: Path, mlruns: Path, p
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("x = (\n# .part(", "line 1: SyntaxError"),
-        ("\nimport nothing_here  # .part(", "line 2: ModuleNotFoundError: No module named 'nothing_here'"),
+        ("x = (\n# vaestudy .part(", "line 1: SyntaxError"),
+        ("\nimport nothing_here  # vaestudy .part(", "line 2: ModuleNotFoundError: No module named 'nothing_here'"),
         (PARTS.replace('"inverted"', '"beta"'), "line 7: likelihood 'beta' is declared already, by vaestudy"),
         (PARTS.replace("family", "famly"), "unknown field of a likelihood 'famly'"),
     ],

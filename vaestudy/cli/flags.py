@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from vaestudy.config.fields import choice_names, item_metadata
+from vaestudy.config.fields import Choice, choice_of, item_metadata
 from vaestudy.config.messages import expected_values, field_schema
 from vaestudy.errors import BadInput, unknown_name
 
@@ -25,6 +25,20 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+        self._choices: list[tuple[argparse.Action, str, Choice, str]] = []
+
+    def name_in_help(self, action: argparse.Action, before: str, choice: Choice, after: str) -> None:
+        """Let the help text of a flag list the names of a choice, between the texts `before` and `after`.
+
+        The names are read when the help is printed: to know them all, the users' own files are imported.
+        """
+        self._choices.append((action, before, choice, after))
+
+    def format_help(self) -> str:
+        """Return the help text, with the valid names of each flag."""
+        for action, before, choice, after in self._choices:
+            action.help = f"{before}. One of: {', '.join(choice.names)}{after}"
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise `BadInput`; argparse calls this method for its own errors."""
@@ -74,27 +88,25 @@ def add_fields(
         if name in leave:
             continue
         text = (field.description or "").rstrip(".").replace("%", "%%")
-        names = choice_names(field.metadata) or choice_names(item_metadata(field.annotation))
-        if names:
-            text += f". One of: {', '.join(names)}"
+        choice = choice_of(field.metadata) or choice_of(item_metadata(field.annotation))
         default = (defaults or {}).get(name, field.default)
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        shown, default_text = " ".join(map(str, default)) if isinstance(default, tuple) else default, ""
         if shown not in (None, "") and "[default" not in text and not (switches and field.annotation is bool):
-            text += f" [default: {shown}]"
+            default_text = f" [default: {shown}]"
         if field.annotation is bool and switches:
-            group.add_argument(flag(name), action="store_true", help=text)
+            kind: dict[str, Any] = {"action": "store_true"}
         elif field.annotation is bool:
-            group.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
-        elif isinstance(field.default, tuple):
-            group.add_argument(flag(name), nargs="+", metavar=_metavar(model, name, names), help=text)
+            kind = {"action": argparse.BooleanOptionalAction}
         else:
-            group.add_argument(flag(name), metavar=_metavar(model, name, names), help=text)
+            kind = {"metavar": "NAME" if choice else _metavar(model, name)}
+            kind |= {"nargs": "+"} if isinstance(field.default, tuple) else {}
+        action = group.add_argument(flag(name), help=text + default_text, **kind)
+        if choice is not None:
+            parser.name_in_help(action, text, choice, default_text)
 
 
-def _metavar(model: type[BaseModel], name: str, names: tuple[str, ...]) -> str:
+def _metavar(model: type[BaseModel], name: str) -> str:
     """Return the placeholder for a flag's value in the help text: NAME, N, X or the field's own."""
-    if names:
-        return "NAME"
     schema = field_schema(model, name)
     if "metavar" in schema:
         return str(schema["metavar"])

@@ -133,10 +133,9 @@ def _check_estimator(config: CheckedFields) -> None:
 
 def _check_kl(config: CheckedFields) -> None:
     """Raise unless the objective, and the measured gradients, are defined with this weight on the KL and free bits."""
-    weighted = [name for name in OBJECTIVES if OBJECTIVES[name].takes_beta]
     for field, value, default in (("beta", config.beta, 1.0), ("kl_warmup", config.kl_warmup, 0)):
-        if value != default and config.estimator not in weighted:
-            why = f"weights the KL of the ELBO, so {{estimator}} must be one of {', '.join(weighted)}"
+        if value != default and not OBJECTIVES[config.estimator].takes_beta:
+            why = f"weights the KL of the ELBO, so {{estimator}} must be one of {_weighted()}"
             raise Conflict(field, value, f"{why}, not {config.estimator}")
     if config.free_bits and not OBJECTIVES[config.estimator].takes_free_bits:
         fit = ", ".join(name for name in OBJECTIVES if OBJECTIVES[name].takes_free_bits)
@@ -148,26 +147,33 @@ def _check_kl(config: CheckedFields) -> None:
     if config.gradient_images and config.free_bits:
         why = "couple the images of a minibatch, so {gradient_images} must be 0: an image has no gradient of its own"
         raise Conflict("free_bits", config.free_bits, why)
-    others = [name for name in config.gradient_estimators if name not in weighted]
+    others = [name for name in config.gradient_estimators if not OBJECTIVES[name].takes_beta]
     if config.beta != 1 and others:
-        why = f"weights the KL of the ELBO, so {{gradient_estimators}} must be among {', '.join(weighted)}"
+        why = f"weights the KL of the ELBO, so {{gradient_estimators}} must be among {_weighted()}"
         raise Conflict("beta", config.beta, f"{why}, not {others[0]}")
+
+
+def _weighted() -> str:
+    """Return the names of the objectives with a weight on the KL, for a message."""
+    return ", ".join(name for name in OBJECTIVES if OBJECTIVES[name].takes_beta)
 
 
 def _check_drops(config: CheckedFields) -> None:
     """Raise unless the drops of the step size are those of a schedule that has drops, in increasing order."""
-    shown, taking = " ".join(map(str, config.lr_drops)), [name for name in SCHEDULES if SCHEDULES[name].takes_drops]
-    if config.schedule in taking:
+    shown = " ".join(map(str, config.lr_drops))
+    if SCHEDULES[config.schedule].takes_drops:
         if not config.lr_drops:
             raise Conflict("schedule", config.schedule, "takes one or more epochs after which it drops, in {lr_drops}")
         if any(a >= b for a, b in pairwise(config.lr_drops)):
             raise Conflict("lr_drops", shown, "must increase from one to the next")
         return
-    why = f"drops the step size, so {{schedule}} must be {' or '.join(taking)}, not {config.schedule}"
+    if not config.lr_drops and config.lr_drop_factor == DROP_FACTOR:
+        return
+    taking = " or ".join(name for name in SCHEDULES if SCHEDULES[name].takes_drops)
+    why = f"drops the step size, so {{schedule}} must be {taking}, not {config.schedule}"
     if config.lr_drops:
         raise Conflict("lr_drops", shown, why)
-    if config.lr_drop_factor != DROP_FACTOR:
-        raise Conflict("lr_drop_factor", config.lr_drop_factor, why)
+    raise Conflict("lr_drop_factor", config.lr_drop_factor, why)
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:

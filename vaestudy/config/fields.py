@@ -102,12 +102,16 @@ def device_name(value: str) -> str:
     return value
 
 
+def choice_of(metadata: Iterable[Any]) -> Choice | None:
+    """Return a field's `Choice` validator; None if the field has none."""
+    found = (item.func for item in metadata if isinstance(item, AfterValidator) and isinstance(item.func, Choice))
+    return next(found, None)
+
+
 def choice_names(metadata: Iterable[Any]) -> tuple[str, ...]:
     """Return the names that a field's `Choice` validator allows; empty if the field has no such validator."""
-    for item in metadata:
-        if isinstance(item, AfterValidator) and isinstance(item.func, Choice):
-            return item.func.names
-    return ()
+    choice = choice_of(metadata)
+    return choice.names if choice is not None else ()
 
 
 def item_metadata(annotation: Any) -> Iterable[Any]:

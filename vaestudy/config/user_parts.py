@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +49,7 @@ def load() -> None:
             try:
                 entry.load()
             except Exception as error:
-                raise BadInput(f"the parts of {entry.value}: {_reason(error)}") from error
+                raise BadInput(f"the parts of {entry.value}: {_reason(error, None)}") from error
         for path in project_files():
             load_file(path)
     except BadInput:
@@ -92,7 +93,7 @@ def load_file(path: Path) -> None:
     except Exception as error:
         del sys.modules[name]
         _loaded.discard(path)
-        raise BadInput(f"{path}: {_reason(error)}") from error
+        raise BadInput(f"{path}: {_reason(error, path)}") from error
 
 
 def declared_in(module: str) -> Path | None:
@@ -120,13 +121,15 @@ def _files_of_main() -> set[Path]:
     return {Path(file).resolve() for each in modules if (file := getattr(each, "__file__", None))}
 
 
-def _reason(error: Exception) -> str:
-    """Return an error of a user's file as one line, with the line of the file where it was raised."""
-    trace, line = error.__traceback__, getattr(error, "lineno", None)
-    while trace is not None:
-        line = trace.tb_lineno if "importlib" not in trace.tb_frame.f_code.co_filename else line
-        trace = trace.tb_next
-    if isinstance(error, SyntaxError):
-        line = error.lineno
+def _reason(error: Exception, path: Path | None) -> str:
+    """Return an error of a user's file as one line, with the number of the line where it was raised.
+
+    Args:
+        error: the error.
+        path: the file, as Python names it in the traceback; None if it is a module of an installed package.
+    """
     kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    return f"line {line}: {kind}{one_line(str(error))}"
+    text = one_line(f"{kind}{error.msg if isinstance(error, SyntaxError) else error}")
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return text if line is None else f"line {line}: {text}"
