@@ -140,6 +140,28 @@ def test_c03_compares_at_equal_images_passes_and_seconds() -> None:
     assert judged(c03.CLAIM, given | {c03.MORE[5]: faster}).verdict == "depends"
 
 
+def test_c03_measures_the_best_cell_with_seeds_that_did_not_choose_it() -> None:
+    """The seeds 0 to 2 say 5 nats, those from 3 on say 2."""
+    best = [-106.7] * 3 + near(-109.7, 5)
+    found = judged(c03.CLAIM, {c03.ONE: {"test/elbo": near(-111.7)}, c03.BEST_OF_33: {"test/elbo": best}}).parts[-1]
+    assert found.estimate is not None
+    assert (found.estimate.value, found.estimate.n) == (pytest.approx(2.0, abs=0.02), 5)
+    assert len(found.run_ids) == 5 + 7  # seeds 3 to 7, and 3 to 9
+    few = evidence(rows(c03.ONE, {"test/elbo": near(-111.7)}), rows(c03.BEST_OF_33, {"test/elbo": [-106.7] * 3}))
+    absent = c03.CLAIM.judge(few).parts[-1]
+    assert absent.estimate is None
+    assert absent.decision.reason.endswith("with a seed from 3 on")
+
+
+def test_more_seeds_of_a_chosen_cell_come_after_those_that_chose_it() -> None:
+    close = {c03.ONE: {"test/elbo": near(-111.7, spread=1.0)}, c03.BEST_OF_33: {"test/elbo": near(-111.0, 8, 1.0)}}
+    found = judged(c03.CLAIM, close).parts[-1]
+    assert found.estimate is not None
+    assert found.decision.more_seeds
+    wanted = found.estimate.n + found.decision.more_seeds + c03.CHOSE
+    assert {arm.seeds for arm in found.wanted} == {max(wanted, 8), max(wanted, 10)}
+
+
 def test_c04_fails_with_the_trade_at_equal_steps_and_rows() -> None:
     """As it was measured: at equal epochs draws gain 5 nats, at equal steps they lose 5."""
     given = {

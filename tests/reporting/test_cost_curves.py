@@ -141,6 +141,59 @@ def test_pareto_set() -> None:
     assert passes.loc[100_000.0, "samples"] == 10
     assert (passes["minibatch"] == 20).all()
     assert passes["gain"].to_numpy() == pytest.approx([2.0] * (len(passes) - 1) + [2.5])
+    assert table.full["gain_ci95"].isna().all()  # all seeds took part in the choice of the best cell
+    assert set(table.shown["fresh seeds"]) == {"0"}
+    assert any("The best of 5 cells is chosen with the seeds that all of them have: 0, 1, 2." in n for n in table.notes)
+
+
+def lucky(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with 3 nats more at (100, 10), a stroke of luck that fresh seeds do not have."""
+    chosen = (frame["minibatch"] == 100) & (frame["samples"] == 10)
+    return frame.assign(**{f"along/{m}/elbo": frame[f"along/{m}/elbo"] + 3 * chosen for m in MILESTONES})
+
+
+def further(frame: pd.DataFrame, cells: list[tuple[int, int]], seeds: int = 2) -> pd.DataFrame:
+    """Return runs with seeds 3, 4, ... of some cells; the gain of (100, 10) is 0.5 and 1.5 there."""
+    parts = []
+    for M, L in cells:
+        cell = frame[(frame["minibatch"] == M) & (frame["samples"] == L) & (frame["lr_scaling"] == "none")]
+        mine = cell[cell["seed"] < seeds]
+        extra = {f"along/{m}/elbo": mine[f"along/{m}/elbo"] + (L > 1) * mine["seed"] for m in MILESTONES}
+        parts.append(mine.assign(seed=mine["seed"] + 3, **extra))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_chosen_cell_is_measured_with_fresh_seeds() -> None:
+    """The gain of 3.5 by which (100, 10) is chosen is 1.0 ± 6.35 on two fresh seeds: 0.5 and 1.5."""
+    fresh = further(runs(), [(100, 10), (100, 1)])
+    table = cost.pareto(pd.concat([lucky(runs()), fresh], ignore_index=True), study())
+    assert table is not None
+    last = table.full[table.full["kind"] == "passes"].iloc[-1]
+    assert (last["minibatch"], last["samples"], last["fresh_seeds"]) == (100, 10, 2)
+    assert (last["gain"], last["gain_ci95"]) == pytest.approx((1.0, 12.7062 * 0.5), rel=1e-4)
+    assert last["elbo"] == pytest.approx(elbo(100, 10, "none", 1, 10_000) + 3)  # the mean of the seeds that chose
+    # Cells that were chosen at lower costs have no fresh seeds, and the baseline has no gain over itself.
+    others = table.full[table.full["minibatch"] == 20]
+    assert others["gain_ci95"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "seeds"), [([(100, 10)], 2), ([(100, 1)], 2), ([(100, 10), (100, 1)], 1)], ids=["best", "baseline", "one"]
+)
+def test_too_few_fresh_seeds_give_no_interval(cells: list[tuple[int, int]], seeds: int) -> None:
+    table = cost.pareto(pd.concat([lucky(runs()), further(runs(), cells, seeds)], ignore_index=True), study())
+    assert table is not None
+    last = table.full[table.full["kind"] == "passes"].iloc[-1]
+    assert last["gain"] == pytest.approx(3.5)
+    assert math.isnan(last["gain_ci95"])
+
+
+def test_the_baseline_has_no_gain_over_itself() -> None:
+    one = runs().query("minibatch == 100 and samples == 1")
+    table = cost.pareto(pd.concat([one, further(one, [(100, 1)])], ignore_index=True), study())
+    assert table is not None
+    assert set(table.full["gain"]) == {0.0}
+    assert table.full["gain_ci95"].isna().all()
 
 
 def test_predicted_samples() -> None:

@@ -10,6 +10,8 @@ mean three things, and each is a part:
                            this asks which of the two makes more of the data.
     equal seconds          what a user who waits gets.
 
+The pair is set by the 200 rows and the factor of ten, and not chosen among cells by its values.
+
 A fourth part asks the same of the gradient at the start, where all arms have the same weights: its variance at
 (20, 10) is at most a quarter above that at (200, 1). By the law Var = (Var_x + Var_eps / L) / M, L divides only one of
 the two parts of the variance. Whether the law holds is exploratory.

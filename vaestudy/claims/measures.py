@@ -64,6 +64,11 @@ class Measure:
         raise NotImplementedError
 
     @property
+    def unused_seeds(self) -> int:
+        """Return how many of the lowest seeds are not used."""
+        return 0
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Return the metrics that are read from each run; one that ends in "/" stands for all that begin so."""
         raise NotImplementedError
@@ -116,6 +121,9 @@ class Contrast(Measure):
     scale: str = "linear"
     of_other: Quantity | None = None
     """The quantity of the other arm, if it is another one."""
+    first_seed: int = 0
+    """The first seed that is used. An arm that was chosen among many for its values is measured with fresh seeds, which
+    took no part in the choice."""
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -125,11 +133,15 @@ class Contrast(Measure):
     def metrics(self) -> tuple[str, ...]:
         return (*self.quantity.metrics, *(self.of_other.metrics if self.of_other else ()))
 
+    @property
+    def unused_seeds(self) -> int:
+        return self.first_seed
+
     def estimate(self, evidence: Evidence) -> Estimate:
         from vaestudy.claims.statistics import difference
 
-        a, lost_a = values_of(evidence, self.one, self.quantity)
-        b, lost_b = values_of(evidence, self.other, self.of_other or self.quantity)
+        a, lost_a = values_of(evidence, self.one, self.quantity, self.first_seed)
+        b, lost_b = values_of(evidence, self.other, self.of_other or self.quantity, self.first_seed)
         return on_scale(lambda: difference(a, b, self.scale, lost_a + lost_b))
 
 
@@ -218,8 +230,8 @@ class Spread(_OfOneArm):
         return spread(values, lost)
 
 
-def values_of(evidence: Evidence, arm: Need, quantity: Quantity) -> tuple[dict[int, float], int]:
-    """Return (seed -> the value of a quantity, number of runs without a value).
+def values_of(evidence: Evidence, arm: Need, quantity: Quantity, first_seed: int = 0) -> tuple[dict[int, float], int]:
+    """Return (seed -> the value of a quantity, number of runs without a value), of the seeds from `first_seed` on.
 
     A run that diverged has a value only if the quantity is one of the first step.
 
@@ -227,9 +239,12 @@ def values_of(evidence: Evidence, arm: Need, quantity: Quantity) -> tuple[dict[i
         NotMeasured: there is no run, or none has the metrics.
     """
     everything = evidence.runs(arm)
+    everything = everything[everything["seed"] >= first_seed] if len(everything) else everything
     if not len(everything):
-        raise NotMeasured(f"there is no run of {arm.name}")
-    runs = everything if quantity.early else evidence.finished(arm)
+        raise NotMeasured(
+            f"there is no run of {arm.name}" + (f" with a seed from {first_seed} on" if first_seed else "")
+        )
+    runs = everything if quantity.early else everything[everything["status"] == "FINISHED"]
     if not len(runs):
         raise NotMeasured(f"no run of {arm.name} has finished: {len(everything)} of {len(everything)} diverged")
     if absent := [name for name in quantity.metrics if name not in runs or runs[name].isna().all()]:

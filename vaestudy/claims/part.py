@@ -42,7 +42,8 @@ class Part:
         from vaestudy.claims.evidence import SOURCE, TRACKED
 
         evidence.require_comparable(self.measure.needs, self.measure.metrics)
-        runs = [run for arm in self.measure.needs for run in evidence.runs(arm).to_dict("records")]
+        every = (run for arm in self.measure.needs for run in evidence.runs(arm).to_dict("records"))
+        runs = [run for run in every if run["seed"] >= self.measure.unused_seeds]
         ids = tuple(dict.fromkeys(str(run["run_id"]) for run in runs))
         committed = tuple(sorted({str(run[SOURCE]) for run in runs} - {TRACKED}))
         try:
@@ -76,6 +77,7 @@ class PartVerdict:
             return ()
         arms, runs = self.part.measure.needs, self.estimate.n + self.decision.more_seeds + self.estimate.lost
         seeds = math.ceil(runs / len(arms)) if self.estimate.over == "runs" else runs
+        seeds += self.part.measure.unused_seeds
         return tuple(arm.with_seeds(max(arm.seeds, seeds)) for arm in arms)
 
 

@@ -21,7 +21,7 @@ from rich.table import Table as Screen
 from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import to_png
-from vaestudy.reporting import runs_frame
+from vaestudy.reporting import common_target, runs_frame
 from vaestudy.reporting.escaping import latex, markdown_cell, markdown_line, one_text_line
 from vaestudy.reporting.figures import arms
 from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
@@ -96,6 +96,10 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
         return Exported(folder, screens, notes + (search_notes(searched) if searched else []))
+    if common_target.RELATIVE in study.tabulate:
+        name = common_target.curve_metric(tidy)
+        curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
+        tidy = common_target.with_common_target(tidy, study, curves)
     table = summary.summarise(tidy, study)
     if searched is not None:
         table = amended(tracker, searched, table, tidy)
@@ -184,7 +188,7 @@ def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     """Return a CSV file with one row per run, for readers who make their own tables."""
     facts = ["run_id", "status", "quick", *study.factors, "seed", "tags.code.revision", "tags.data.fingerprint"]
     kinds = ("test/", "valid/", "train/", "seconds", "along/", "gradient/")
-    metrics = [c for c in map(str, tidy) if c.startswith(kinds) or c in study.tabulate]
+    metrics = [c for c in map(str, tidy) if c.startswith(kinds) or c in (*study.tabulate, common_target.EPOCHS)]
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
 

@@ -37,6 +37,7 @@ LABELS = {
     "negative_sigma_units": "units with sigma < 0",
     "two_signed_sigma_units": "units of two signs",
     "epochs_to_95": "epochs to 95 %",
+    "epochs_to_common_target": "epochs to common target",
     "neighbour_purity": "own neighbours",
     "recognised_reconstruction": "recognised",
     "relative_error": "relative error",

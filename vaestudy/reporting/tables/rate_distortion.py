@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vaestudy.reporting import selection
 from vaestudy.reporting.rate_distortion import (
     COLLAPSED_RATE,
     ELBO,
@@ -16,8 +17,7 @@ from vaestudy.reporting.rate_distortion import (
     is_collapsed,
     runs_by_front,
 )
-from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.tables.formats import interval_column
+from vaestudy.reporting.tables.formats import bound_text, interval_column
 from vaestudy.reporting.tables.summary import Table
 from vaestudy.study.declaration import Study, level_text
 
@@ -27,7 +27,10 @@ def front(runs: pd.DataFrame, study: Study) -> Table | None:
     found = runs_by_front(runs, study)
     if not found or ELBO not in runs:
         return None
-    full = pd.DataFrame([_row(key, cells, study) for key, cells in found.items()])
+    seeds = selection.choosing_seeds(
+        {(*key, beta): cell for key, cells in found.items() for beta, cell in cells.items()}
+    )
+    full = pd.DataFrame([_row(key, cells, study, seeds) for key, cells in found.items()])
     at_edge = zip(full["best_beta"], full["on_edge"], strict=True)
     reference = level_text(study.baseline["beta"])
     shown = pd.DataFrame(
@@ -35,8 +38,9 @@ def front(runs: pd.DataFrame, study: Study) -> Table | None:
             "arm": full["arm"],
             "D": full["latent_dim"].astype(str),
             "best beta": [f"{level_text(beta)}{' (edge)' if edge else ''}" for beta, edge in at_edge],
-            "ELBO": interval_column(full, "elbo"),
+            "ELBO": [bound_text(v) for v in full["elbo"]],
             f"gain over beta={reference}": interval_column(full, "gain", sign="+"),
+            "fresh seeds": full["fresh_seeds"].astype(str),
             "rate": interval_column(full, "rate"),
             "distortion": interval_column(full, "distortion"),
             "active units": interval_column(full, "active", 1),
@@ -44,8 +48,9 @@ def front(runs: pd.DataFrame, study: Study) -> Table | None:
         }
     )
     notes = [
-        "All columns but the last are of the beta with the highest mean ELBO on test, scored at beta = 1. Of many "
-        "betas the best is also the luckiest, so a small gain is none. (edge): it is the lowest or the highest beta.",
+        "All columns but the last are of the beta with the highest mean ELBO on test, scored at beta = 1. (edge): it "
+        "is the lowest or the highest beta.",
+        selection.selection_note(max(map(len, found.values())), "betas", seeds),
         f"Rate: KL, distortion: -log-lik., nats per image. Gain: difference to beta={reference} at the same seed; ± is "
         "the half-width of the 95 % t-interval over seeds.",
         f"Collapsed: a run without an active unit and with a rate below {COLLAPSED_RATE:g} nats; the number of such "
@@ -54,24 +59,33 @@ def front(runs: pd.DataFrame, study: Study) -> Table | None:
     return Table(full, shown, notes)
 
 
-def _row(key: Key, cells: dict[float, pd.DataFrame], study: Study) -> dict[str, Any]:
-    """Return the row of one arm and D; `cells` has the runs of each beta."""
+def _row(key: Key, cells: dict[float, pd.DataFrame], study: Study, seeds: list[int]) -> dict[str, Any]:
+    """Return the row of one arm and D.
+
+    Args:
+        key: the arm and D.
+        cells: the runs of each beta.
+        seeds: the seeds that choose the best beta.
+    """
     arm, D = key
-    means = {beta: float(cell[ELBO].mean()) for beta, cell in cells.items()}
+    choosing = selection.with_seeds(cells, seeds)
+    means = {beta: float(cell[ELBO].mean()) for beta, cell in (choosing or cells).items()}
     best = max(means, key=lambda beta: means[beta])
     point = front_point(best, cells[best])
     elbos = {beta: cell.set_index("seed")[ELBO] for beta, cell in cells.items()}
     reference = study.baseline["beta"]
-    gain = (math.nan, math.nan)
+    gain, half, fresh = math.nan, math.nan, 0
     if reference in elbos and reference != best:
-        gain = interval((elbos[best] - elbos[reference]).dropna())
-    numbers = {"elbo": interval(elbos[best]), "gain": gain, "rate": point.rate, "distortion": point.distortion,
-               "active": point.active}  # fmt: skip
+        each = (elbos[best] - elbos[reference]).dropna()
+        chosen = each.index.isin(seeds)
+        gain, half, fresh = selection.confirmed_gain(each[chosen], each[~chosen])
+    numbers = {"elbo": (means[best], math.nan), "gain": (gain, half), "rate": point.rate,
+               "distortion": point.distortion, "active": point.active}  # fmt: skip
     row: dict[str, Any] = {"arm": arm_label(arm, study), "latent_dim": D, "best_beta": best,
                            "on_edge": len(cells) > 1 and best in (min(cells), max(cells))}  # fmt: skip
     for name, (mean, half) in numbers.items():
         row |= {name: mean, f"{name}_ci95": half}
-    return row | {"collapsed": _collapsed(cells)}
+    return row | {"fresh_seeds": fresh, "collapsed": _collapsed(cells)}
 
 
 def _collapsed(cells: dict[float, pd.DataFrame]) -> str:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
+from vaestudy.reporting import common_target
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
@@ -69,6 +70,8 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
             paired = (done.set_index("seed")[metric] - base[metric]).dropna()
             if not is_baseline and not base.empty:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
+        if common_target.EPOCHS in runs:
+            row |= common_target.numbers(group)
         row["seeds"] = len(done)
         row["failed"] = len(group) - len(done)
         row["seconds"] = done["seconds/total"].mean() if len(done) else math.nan
@@ -94,6 +97,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         shown[label(metric)] = interval_texts(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+        if metric == common_target.RELATIVE and common_target.EPOCHS in full:
+            shown[label(common_target.EPOCHS)] = common_target.texts(full)
     shown["seeds"] = full["seeds"].astype(str)
     shown["failed"] = full["failed"].astype(str)
     shown["s/run"] = [f"{value:.1f}" if value == value else "" for value in full["seconds"]]
@@ -180,6 +185,8 @@ def _notes(runs: pd.DataFrame, study: Study, compared: bool) -> list[str]:
         )
     if study.base.changes_kl or {"beta", "kl_warmup", "free_bits"} & set(study.factors):
         notes.append("beta, kl_warmup and free_bits change the KL in training alone; every score is at beta = 1.")
+    if common_target.EPOCHS in runs:
+        notes.append(common_target.note(runs, study))
     notes += _test_image_notes(finished, study)
     if (
         bounds
