@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,12 +11,16 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from tests.support.studies import toy
 from vaestudy.cli.main import main
 from vaestudy.config import registry
-from vaestudy.config.registry import DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
+from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.bernoulli import Bernoulli
 from vaestudy.run.execute import execute
+
+KEY_OF_DEFAULTS = "826c69d816dfde64"
+"""The key of a configuration of defaults, but for the seed 3, of a revision without the field `architecture`."""
 
 REGISTRIES = {name: value for name, value in vars(registry).items() if isinstance(value, Registry)}
 
@@ -72,6 +77,27 @@ def test_a_likelihood_from_outside_trains_and_is_known_to_flags_and_messages(
 def test_an_inherited_class_keeps_its_own_declaration(inverted: str) -> None:
     assert set(LIKELIHOODS[inverted].refusals) == {"grey"}
     assert not LIKELIHOODS["bernoulli"].refusals
+
+
+def test_a_field_without_meaning_for_an_architecture_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ARCHITECTURES, "_specs", dict(ARCHITECTURES))
+    why = {"hidden": "its widths are fixed", "second_biases": "it has no biases"}
+    ARCHITECTURES.register(dataclasses.replace(ARCHITECTURES["mlp"], name="fixed", refusals=why))
+    assert RunConfig(architecture="fixed").architecture == "fixed"
+    assert main(["train", "--architecture", "fixed", "--hidden", "32", "16"]) == 2
+    assert "--hidden 32 16: not for --architecture fixed: its widths are fixed" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not for architecture fixed: it has no biases"):
+        RunConfig(architecture="fixed", second_biases=True)
+
+
+def test_an_architecture_is_a_factor_and_leaves_the_keys_of_earlier_runs() -> None:
+    study = toy(factors={"architecture": ("mlp", "conv")}, full={}, baseline={"architecture": "mlp"}, seeds=1)
+    mlp, conv = (cell.config for cell in study.cells_to_run(study.base, study.factors, 1))
+    assert (mlp.architecture, conv.architecture) == ("mlp", "conv")
+    assert conv.key != mlp.key == conv.with_changes(architecture="mlp").key
+    assert RunConfig(seed=3).key == KEY_OF_DEFAULTS
 
 
 def test_a_name_is_registered_once(inverted: str) -> None:

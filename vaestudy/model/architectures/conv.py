@@ -7,13 +7,13 @@ The convolutions are those of van den Oord, Vinyals & Kavukcuoglu 2017, «Neural
 convolutions of stride 2, of which the last is the head. There is no batch normalisation.
 
 What differs from that program:
-    * 32 channels, and 8 inside a block, a quarter of its 128 and 32, so that an epoch on a CPU takes a few times the
+    * 16 channels, and 8 inside a block, in place of its 128 and 32, so that an epoch on a CPU takes a few times the
       MLP's.
     * A VQ-VAE has a code at each place of the map. Here the map is joined with the vector z by fully connected layers,
       whose widths are the field `hidden`; the last layer before the decoder's map also has the activation.
     * The activation is the field `activation` (relu in that program).
 
-Shapes: C channels of an image, H x W its size. Maps of a 28 x 28 image: 14 x 14 with 16 channels, 7 x 7 with 32. An odd
+Shapes: C channels of an image, H x W its size. Maps of a 28 x 28 image: 14 x 14 with 8 channels, 7 x 7 with 16. An odd
 side is halved upwards, and the decoder cuts what is too much, so that the head has exactly H x W places.
 """
 

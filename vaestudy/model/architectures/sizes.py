@@ -11,7 +11,7 @@ from itertools import pairwise
 from vaestudy.config.image_shape import ImageShape
 from vaestudy.config.run_config import RunConfig
 
-CHANNELS = 32
+CHANNELS = 16
 """Channels of conv's feature maps; the first and the last convolution have half of it on their inner side."""
 RESIDUAL_CHANNELS = 8
 """Channels inside a residual block of conv."""
