@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from vaestudy.config.registry import ARCHITECTURES, LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES, SIGMAS
 
@@ -46,8 +46,6 @@ class Conflict(ValueError):
 class CheckedFields(Protocol):
     """The fields of a configuration that this file reads."""
 
-    model_fields: ClassVar[dict[str, Any]]
-
     architecture: str
     pixels: str
     valid_size: int | None
@@ -84,13 +82,17 @@ def likelihood_label(config: CheckedFields) -> str:
     return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
 
 
-def require_compatible(config: CheckedFields) -> None:
+def require_compatible(config: CheckedFields, defaults: Mapping[str, Any]) -> None:
     """Raise unless all fields are valid together.
+
+    Args:
+        config: the fields.
+        defaults: every field of a configuration -> its default.
 
     Raises:
         Conflict: some fields are not valid together; the first such problem is reported.
     """
-    _check_architecture(config)
+    _check_architecture(config, defaults)
     _check_pixels(config)
     _check_estimator(config)
     _check_kl(config)
@@ -107,11 +109,10 @@ def require_compatible(config: CheckedFields) -> None:
         raise Conflict("sigma_floor", config.sigma_floor, f"must be below {highest:g}, the ceiling of {config.sigma}")
 
 
-def _check_architecture(config: CheckedFields) -> None:
+def _check_architecture(config: CheckedFields, defaults: Mapping[str, Any]) -> None:
     """Raise unless every field that has no meaning for the architecture is at its default."""
-    fields: Mapping[str, Any] = type(config).model_fields
     for name, reason in ARCHITECTURES[config.architecture].refusals.items():
-        if (value := getattr(config, name)) != fields[name].default:
+        if (value := getattr(config, name)) != defaults[name]:
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
             raise Conflict(name, shown, f"not for {{architecture}} {config.architecture}: {reason}")
 

@@ -194,7 +194,8 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _go_together(self) -> RunConfig:
-        compatibility.require_compatible(self)
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        compatibility.require_compatible(self, defaults)
         return self
 
     @classmethod

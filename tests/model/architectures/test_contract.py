@@ -122,11 +122,11 @@ class TestEveryArchitecture:
         for layer in layers:
             layer.register_forward_hook(lambda layer, _, output: given.update({layer: output.numel()}))
         model.decode(model.encode(draw(1, shape.pixels)).mu)
-        assert list(sizes.encoder) == [given[layer] for layer in layers_of(model.encoder)]
+        assert sorted(sizes.encoder) == sorted(given[layer] for layer in layers_of(model.encoder))
         assert sorted(sizes.decoder) == sorted(given[layer] for layer in layers_of(model.decoder))
 
     def test_an_epoch_raises_the_bound(self, name: str, tiny: RunConfig) -> None:
-        config = tiny.with_changes(architecture=name, epochs=1, minibatch=20)
+        config = tiny.with_changes(architecture=name, epochs=1, minibatch=20, subset=1000, learning_rate=3e-3)
         data = datasets.load_splits(config, Path())
         x = fixed(config.pixels, data.valid.images, "valid")
         before = bounds.elbo_terms(VAE(config), x, 1, "valid", 1).elbo.mean().item()
