@@ -9,6 +9,7 @@ Shapes: L samples, R repeats, n images, `rows` = L R n; I channels in, O channel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,15 @@ class Layer(ABC):
 
     weight: Tensor
     """The first dimension is that of the outputs."""
-    bias: Tensor
+    bias: Any
+    """A tensor. Torch's own layers declare that it may be None; no layer here lets it be."""
     second_bias: Tensor | None
     """A second vector that is added to `bias`, as in the article's script; None if there is none."""
 
     def total_bias(self) -> Tensor:
         """Return the sum of the biases."""
-        return self.bias if self.second_bias is None else self.bias + self.second_bias
+        total: Tensor = self.bias if self.second_bias is None else self.bias + self.second_bias
+        return total
 
     @property
     def biases(self) -> int:
@@ -127,6 +130,7 @@ class TransposedConvolution(nn.Module, Layer):
         drawn = nn.ConvTranspose2d(channels_in, channels_out, self.KERNEL, self.STRIDE, self.PADDING)
         self.size = size
         self.weight = nn.Parameter(drawn.weight.detach().transpose(0, 1).contiguous())
+        assert drawn.bias is not None
         self.bias = nn.Parameter(drawn.bias.detach())
         self.second_bias = nn.Parameter(torch.zeros(channels_out)) if second_bias else None
 
