@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Layer(ABC):
-    """The interface of a layer with weights. A subclass is an `nn.Module`, too."""
+class Layer(nn.Module, ABC):
+    """The interface of a layer with weights."""
 
     weight: Tensor
     """The first dimension is that of the outputs."""
@@ -110,7 +110,7 @@ class Convolution(nn.Conv2d, Layer):
         return F.pad(x, (0, width, 0, height)) if height or width else x
 
 
-class TransposedConvolution(nn.Module, Layer):
+class TransposedConvolution(Layer):
     """The transpose of a `Convolution` with kernel 4 and stride 2, cut to a size: [rows, I, H', W'] -> [rows, O, H, W].
 
     The weight is [O, I, k, k], outputs first as in every layer; `nn.ConvTranspose2d` has [I, O, k, k]. The initial

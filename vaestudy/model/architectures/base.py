@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from vaestudy.config.image_shape import ImageShape
 from vaestudy.config.registry import ACTIVATIONS, ARCHITECTURES
 from vaestudy.config.run_config import RunConfig
+from vaestudy.model.layers import Layer
 from vaestudy.model.likelihoods.base import Likelihood
 
 
@@ -61,8 +62,8 @@ class Architecture(ABC):
         """Return the module z [..., D] -> the features from which the head is computed."""
 
     @abstractmethod
-    def head(self) -> nn.Module:
-        """Return the last layer, a `Layer`: features of the decoder -> [..., heads * P], in the likelihood's order.
+    def head(self) -> Layer:
+        """Return the last layer: features of the decoder -> [..., heads * P], in the likelihood's order.
 
         Likelihoods initialise the scale's outputs by the rows of its weight and bias (`Likelihood.initialise_head`). So
         the first dimension of both is ordered by heads: its second half belongs to the second of two heads.

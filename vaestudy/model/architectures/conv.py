@@ -111,7 +111,7 @@ class ConvHead(TransposedConvolution):
         self.heads, self.channels, self.adjacent = likelihood.heads, shape.channels, likelihood.outputs_adjacent
         size = (shape.height, shape.width)
         super().__init__(CHANNELS // 2, self.heads * self.channels, size, second_bias)
-        self.half = halved(size)
+        self.half_size = halved(size)
 
     def forward(self, h: Tensor) -> Tensor:
         out = super().forward(self._maps(h))
@@ -127,7 +127,7 @@ class ConvHead(TransposedConvolution):
 
     def _maps(self, h: Tensor) -> Tensor:
         """Return the features as maps: [..., CHANNELS / 2 * h * w] -> [rows, CHANNELS / 2, h, w]."""
-        return h.reshape(-1, CHANNELS // 2, *self.half)
+        return h.reshape(-1, CHANNELS // 2, *self.half_size)
 
 
 class Conv(Architecture):
