@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from vaestudy.config.registry import ACTIVATIONS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.vae import VAE, Affine, Posterior
+from vaestudy.model.layers import Affine
+from vaestudy.model.vae import VAE, Posterior
 
 
 def literal_posterior(model: VAE, x: Tensor, guard: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     """Return (mu, sigma, ln sigma^2) of q(z|x), computed layer by layer with explicit matrices."""
     h = x
     for layer in model.encoder:
-        h = model.activation(h @ layer.weight.T + total_bias(layer))
+        h = ACTIVATIONS.load(model.config.activation)(h @ layer.weight.T + total_bias(layer))
     mu = h @ model.mu.weight.T + total_bias(model.mu)
     out = h @ model.sigma.weight.T + total_bias(model.sigma)
     if model.config.sigma == "raw":
@@ -35,7 +37,7 @@ def literal_decode(model: VAE, z: Tensor) -> Tensor:
     """Return the head for z, computed layer by layer with explicit matrices."""
     h = z
     for layer in model.decoder:
-        h = model.activation(h @ layer.weight.T + total_bias(layer))
+        h = ACTIVATIONS.load(model.config.activation)(h @ layer.weight.T + total_bias(layer))
     return h @ model.head.weight.T + total_bias(model.head)
 
 
@@ -181,7 +183,7 @@ class LinearVAE:
     def __init__(self, W: Tensor, s: float) -> None:
         self.W, self.s, self.likelihood = W, s, Gaussian(s)
         self.M = W.T @ W + s**2 * torch.eye(W.shape[1], dtype=W.dtype)
-        self.config = SimpleNamespace(latent_dim=W.shape[1], pixels="grey", sigma_floor=0.0)
+        self.config = SimpleNamespace(latent_dim=W.shape[1], pixels="grey", sigma_floor=0.0, architecture="mlp")
 
     def encode(self, x: Tensor, log_guard: float = 0.0) -> Posterior:
         mu = torch.linalg.solve(self.M, self.W.T @ x.T).T

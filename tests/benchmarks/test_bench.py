@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import DataLoader, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.benchmarks import bench, floors, plain_loop
+from tests.benchmarks import bench, floors, layers_alone, plain_loop
 from tests.benchmarks.timing import ratios
-from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
+from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.vae import VAE
@@ -90,3 +90,14 @@ def test_a_small_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + len(LIKELIHOODS) + 2 + 3 + 2
     assert all(len(row) == 4 for row in rows)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_layers_alone_are_a_part_of_the_step(tiny: RunConfig, name: str) -> None:
+    """The layers alone compute the gradients of all weights, and leave the weights as they are; a step changes them."""
+    step, alone, model = layers_alone.step_and_layers(tiny.with_changes(architecture=name))
+    before = [parameter.clone() for parameter in model.parameters()]
+    assert min(layers_alone.seconds([alone], rounds=1)) > 0
+    assert all(map(torch.equal, before, model.parameters()))
+    assert min(layers_alone.seconds([step], rounds=1)) > 0
+    assert not any(map(torch.equal, before, model.parameters()))

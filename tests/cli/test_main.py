@@ -15,7 +15,7 @@ import pytest
 
 from vaestudy.cli.main import main
 from vaestudy.config.presets import PRESETS
-from vaestudy.config.registry import DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
+from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime import addresses, project
 
@@ -44,6 +44,8 @@ BAD = {
         "did you mean 'bernoulli'",
         *LIKELIHOODS,
     ],
+    "train --architecture con": ["unknown architecture 'con'", "did you mean 'conv'", *ARCHITECTURES],
+    "train --architecture vgg": ["unknown architecture 'vgg'", *ARCHITECTURES],
     "train --sigma row": ["'row'", "did you mean 'raw'", *SIGMAS],
     "train --likelihood beta": ["--pixels grey", "not for beta", "infinite", "choose from: dequantised"],
     "train --likelihood gaussian --pixels stochastic": ["--pixels stochastic", "no probability", "grey, dequantised"],

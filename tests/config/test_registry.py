@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from tests.support.studies import toy
 from vaestudy.cli.main import main
 from vaestudy.config import registry
-from vaestudy.config.registry import DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
+from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.bernoulli import Bernoulli
 from vaestudy.run.execute import execute
+
+KEY_OF_DEFAULTS = "826c69d816dfde64"
+"""The key of the default configuration in a revision without the field `architecture`."""
 
 REGISTRIES = {name: value for name, value in vars(registry).items() if isinstance(value, Registry)}
 
@@ -96,6 +101,27 @@ def test_a_name_fits_into_flags_and_files(name: str, inverted: str) -> None:
 def test_a_field_that_the_kind_does_not_have(inverted: str) -> None:
     with pytest.raises(BadInput, match=r"unknown field of a likelihood 'famly'.*did you mean 'family'"):
         LIKELIHOODS.part("new", famly="density")
+
+
+def test_a_field_without_meaning_for_an_architecture_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ARCHITECTURES, "_specs", dict(ARCHITECTURES))
+    why = {"hidden": "its widths are fixed", "second_biases": "it has no biases"}
+    ARCHITECTURES.register(dataclasses.replace(ARCHITECTURES["mlp"], name="fixed", refusals=why))
+    assert RunConfig(architecture="fixed").architecture == "fixed"
+    assert main(["train", "--architecture", "fixed", "--hidden", "32", "16"]) == 2
+    assert "--hidden 32 16: not for --architecture fixed: its widths are fixed" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="second_biases True: not for architecture fixed: it has no biases"):
+        RunConfig().with_changes(architecture="fixed", second_biases=True)
+
+
+def test_an_architecture_is_a_factor_and_leaves_the_keys_of_earlier_runs() -> None:
+    study = toy(factors={"architecture": ("mlp", "conv")}, full={}, baseline={"architecture": "mlp"}, seeds=1)
+    mlp, conv = (cell.config for cell in study.cells_to_run(study.base, study.factors, 1))
+    assert (mlp.architecture, conv.architecture) == ("mlp", "conv")
+    assert conv.key != mlp.key == conv.with_changes(architecture="mlp").key
+    assert RunConfig().key == KEY_OF_DEFAULTS
 
 
 @pytest.mark.parametrize("name", ["mnist-5k"])

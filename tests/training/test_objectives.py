@@ -46,7 +46,7 @@ def test_in_chunks_the_gradient_is_the_same(name: str, rows: int, monkeypatch: p
         return objective.detach(), torch.autograd.grad(objective.sum(), list(model.parameters()))
 
     value, gradient = run()
-    monkeypatch.setattr("vaestudy.model.terms.max_rows", lambda heads: rows)
+    monkeypatch.setattr("vaestudy.model.terms.max_rows", lambda heads, architecture: rows)
     passes = []
     monkeypatch.setattr(model.head, "forward", lambda h, forward=model.head.forward: passes.append(h) or forward(h))
     in_chunks, gradient_in_chunks = run()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.benchmarks import floors
-from vaestudy.config.registry import ACTIVATIONS, LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
+from vaestudy.config.registry import ACTIVATIONS, ARCHITECTURES, LIKELIHOODS, OBJECTIVES, PIXELS, SIGMAS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.terms import terms
@@ -42,6 +42,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         }
         for name in SIGMAS
     },
+    **{f"architecture {name}": {"architecture": name, "second_biases": True} for name in ARCHITECTURES},
     "article": {"sigma": "raw", "log_guard": 1e-8, "reduction": "sum", "second_biases": True},
     **{
         f"{kind} scale": {"likelihood": "gaussian", "pixels": "dequantised", "likelihood_scale": kind}

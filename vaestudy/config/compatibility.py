@@ -6,10 +6,11 @@ Nothing slow is imported here, so a wrong combination is reported at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Protocol
 
-from vaestudy.config.registry import LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES, SIGMAS
+from vaestudy.config.registry import ARCHITECTURES, LIKELIHOODS, OBJECTIVES, PIXELS, SCHEDULES, SIGMAS
 
 OPTION_DEFAULTS: dict[str, Any] = {
     "likelihood_scale": "per-pixel",
@@ -45,6 +46,7 @@ class Conflict(ValueError):
 class CheckedFields(Protocol):
     """The fields of a configuration that this file reads."""
 
+    architecture: str
     pixels: str
     valid_size: int | None
     subset: int | None
@@ -80,12 +82,17 @@ def likelihood_label(config: CheckedFields) -> str:
     return ", ".join([config.likelihood, *(value if isinstance(value, str) else f"{value:g}" for value in given)])
 
 
-def require_compatible(config: CheckedFields) -> None:
+def require_compatible(config: CheckedFields, defaults: Mapping[str, Any]) -> None:
     """Raise unless all fields are valid together.
+
+    Args:
+        config: the fields.
+        defaults: every field of a configuration -> its default.
 
     Raises:
         Conflict: some fields are not valid together; the first such problem is reported.
     """
+    _check_architecture(config, defaults)
     _check_pixels(config)
     _check_estimator(config)
     _check_kl(config)
@@ -100,6 +107,14 @@ def require_compatible(config: CheckedFields) -> None:
     highest = SIGMAS[config.sigma].bounds[1]
     if config.sigma_floor >= highest:
         raise Conflict("sigma_floor", config.sigma_floor, f"must be below {highest:g}, the ceiling of {config.sigma}")
+
+
+def _check_architecture(config: CheckedFields, defaults: Mapping[str, Any]) -> None:
+    """Raise unless every field that has no meaning for the architecture is at its default."""
+    for name, reason in ARCHITECTURES[config.architecture].refusals.items():
+        if (value := getattr(config, name)) != defaults[name]:
+            shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            raise Conflict(name, shown, f"not for {{architecture}} {config.architecture}: {reason}")
 
 
 def _check_pixels(config: CheckedFields) -> None:

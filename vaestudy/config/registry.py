@@ -81,6 +81,26 @@ class SigmaSpec(Spec):
 
 
 @dataclass(frozen=True)
+class ArchitectureSpec(Spec):
+    """An architecture: the layers of the encoder and of the decoder."""
+
+    sizes: Any = None
+    """The function (or "module:attribute") that returns the sizes of the layers: (configuration, shape of the images,
+    heads) -> `Sizes` (`vaestudy/model/architectures/sizes.py`). It must import nothing slow: memory is estimated from
+    it before a run starts."""
+    rows: int = 10_000
+    """Number of decoder rows whose activations are kept at once, for a likelihood with at most two heads
+    (`vaestudy/model/chunking.py`)."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Configuration field -> the reason why it has no meaning for this architecture. Such a field must be at its
+    default."""
+
+    def load_sizes(self) -> Any:
+        """Return the function of `sizes`. Import it first if the spec only names it."""
+        return _imported(self.sizes) if isinstance(self.sizes, str) else self.sizes
+
+
+@dataclass(frozen=True)
 class ObjectiveSpec(Spec):
     """An objective of training. The configuration field `estimator` names it."""
 
@@ -244,6 +264,7 @@ DATASETS = Registry("dataset", "vaestudy.data.registry:DATASETS", DatasetSpec)
 PIXELS = Registry("pixel protocol", "vaestudy.data.registry:PIXELS", PixelSpec)
 LIKELIHOODS = Registry("likelihood", "vaestudy.model.likelihoods.registry:LIKELIHOODS", LikelihoodSpec)
 SIGMAS = Registry("sigma", "vaestudy.model.registry:SIGMAS", SigmaSpec)
+ARCHITECTURES = Registry("architecture", "vaestudy.model.architectures.registry:ARCHITECTURES", ArchitectureSpec)
 INITS = Registry("init", "vaestudy.model.registry:INITS", Spec)
 ACTIVATIONS = Registry("activation", "vaestudy.model.registry:ACTIVATIONS", Spec)
 OBJECTIVES = Registry("estimator", "vaestudy.training.registry:OBJECTIVES", ObjectiveSpec)

@@ -32,6 +32,7 @@ from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
     ACTIVATIONS,
+    ARCHITECTURES,
     DATASETS,
     INITS,
     LIKELIHOODS,
@@ -60,6 +61,7 @@ ADDED_LATER = (
     "free_bits",
     "lr_drops",
     "lr_drop_factor",
+    "architecture",
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -81,8 +83,11 @@ class RunConfig(BaseModel):
     images for all runs. dequantised: (v + u) / 256 with u drawn from U(0, 1) at each use."""
     latent_dim: Count = 10
     """D, the number of latent dimensions."""
+    architecture: Annotated[str, AfterValidator(Choice.of(ARCHITECTURES))] = "mlp"
+    """The layers of the encoder and the decoder. mlp: fully connected layers. conv: strided convolutions with residual
+    blocks, then fully connected layers."""
     hidden: Counts = (256,)
-    """Widths of the encoder's hidden layers. The decoder has the same widths in reverse order."""
+    """Widths of the encoder's hidden layers, fully connected. The decoder has the same widths in reverse order."""
     activation: Annotated[str, AfterValidator(Choice.of(ACTIVATIONS))] = "relu"
     """The activation function of the hidden layers. identity gives a linear VAE."""
     init: Annotated[str, AfterValidator(Choice.of(INITS))] = "torch"
@@ -189,7 +194,8 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _go_together(self) -> RunConfig:
-        compatibility.require_compatible(self)
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        compatibility.require_compatible(self, defaults)
         return self
 
     @classmethod

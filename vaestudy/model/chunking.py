@@ -8,14 +8,15 @@ estimate is made before torch is imported.
 
 from __future__ import annotations
 
-MAX_ROWS = 10_000
-"""Number of decoder rows whose activations are kept at once, for a likelihood with at most `USUAL_HEADS` outputs per
-pixel."""
+from vaestudy.config.registry import ARCHITECTURES
 
 USUAL_HEADS = 2
-"""Decoder outputs per pixel up to which `MAX_ROWS` applies: a location and a scale."""
+"""Decoder outputs per pixel up to which an architecture keeps all its rows: a location and a scale."""
 
 
-def max_rows(heads: int) -> int:
-    """Return the number of decoder rows whose activations are kept at once, for `heads` outputs per pixel."""
-    return MAX_ROWS * USUAL_HEADS // max(USUAL_HEADS, heads)
+def max_rows(heads: int, architecture: str) -> int:
+    """Return the number of decoder rows whose activations are kept at once, for `heads` outputs per pixel.
+
+    The architecture declares its number for at most `USUAL_HEADS` outputs per pixel.
+    """
+    return ARCHITECTURES[architecture].rows * USUAL_HEADS // max(USUAL_HEADS, heads)

@@ -21,13 +21,13 @@ SIGMAS = (
 )
 
 INITS = (
-    Spec("torch", "vaestudy.model.vae:torch_default"),
-    Spec("glorot", "vaestudy.model.vae:glorot"),
-    Spec("aevb-normal", "vaestudy.model.vae:aevb_normal"),
+    Spec("torch", "vaestudy.model.layers:torch_default"),
+    Spec("glorot", "vaestudy.model.layers:glorot"),
+    Spec("aevb-normal", "vaestudy.model.layers:aevb_normal"),
 )
 
 ACTIVATIONS = (
     Spec("relu", "torch.nn.functional:relu"),
     Spec("tanh", "torch:tanh"),
-    Spec("identity", "vaestudy.model.vae:identity"),
+    Spec("identity", "vaestudy.model.layers:identity"),
 )

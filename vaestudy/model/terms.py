@@ -106,7 +106,7 @@ def terms(
     def decode(x: Tensor, z: Tensor) -> Tensor:
         return p.log_prob(x, model.decode(z), log_guard)
 
-    most = max_rows(p.heads)
+    most = max_rows(p.heads, model.config.architecture)
     if z[..., 0].numel() <= most or not torch.is_grad_enabled():
         return Terms(decode(x, z), z, q, beta)
     parameters = list(model.parameters())

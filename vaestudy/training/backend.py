@@ -8,6 +8,8 @@ processors MKL reaches half the speed of oneDNN on the same core. A public switc
     2. multiply matrices of the run's own shapes and compare with float64,
     3. switch back unless the error is that of float32.
 
+Convolutions are computed by oneDNN in float32 on all processors; the switch is not about them.
+
 The rule depends only on the processor and on the configuration, never on a timing. So the same configuration on the
 same processor gives the same bits. The choice is part of the run's record.
 
@@ -26,7 +28,6 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import torch
 from torch import Tensor
 
 from vaestudy.config.image_shape import DIGIT
+from vaestudy.config.registry import ARCHITECTURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
 
@@ -49,11 +51,9 @@ def configure(config: RunConfig) -> str:
     keep_freed_memory()
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
         return "torch's default in float32"
-    H = config.hidden
-    heads = make_likelihood(config).heads
-    widths = (DIGIT.pixels, *H, config.latent_dim, *H[::-1], DIGIT.pixels * heads)
+    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, DIGIT, make_likelihood(config).heads)
     rows = min(config.minibatch * config.samples, 1000)
-    error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))
+    error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in sizes.affine)
     if error > FLOAT32_ERROR:
         _switch(DEFAULT)
         return f"torch's default in float32 (oneDNN's relative error would be {error:.1e})"

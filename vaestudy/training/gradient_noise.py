@@ -26,8 +26,8 @@ gradient.
 The estimates are unbiased. For each image i there are R gradients with fresh draws; gbar_i is their mean. Var_eps is
 the mean of the variances within images, and the variance between the gbar_i is Var_x + Var_eps / R.
 
-The gradient of a single image is never formed. In a layer it is sum_l delta_l h_l^T (and sum_l delta_l for the bias),
-so the inner product of two such gradients is a sum of (delta . delta') (h . h' + 1).
+Only inner products of the gradients of single images are needed. Each layer computes its own from its input h and
+from the gradient delta of its output (`vaestudy/model/layers.py`). A fully connected layer forms no such gradient.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ from torch import Tensor, nn
 
 from vaestudy.config.registry import OBJECTIVES, PIXELS
 from vaestudy.model import chunking
+from vaestudy.model.layers import Layer, layers_of
 from vaestudy.model.terms import terms
-from vaestudy.model.vae import VAE, Affine
+from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.training.memory import REPEATS
 
@@ -160,9 +161,10 @@ def block_sums(
     zeros = torch.zeros(BLOCKS, dtype=torch.float64)
     found: dict[str, BlockSums] = {name: BlockSums(zeros.clone(), zeros.clone(), zeros, n) for name in names}
     totals: dict[str, list[Tensor]] = {name: [] for name in names}
+    most = chunking.max_rows(model.likelihood.heads, model.config.architecture)
     for b, block in enumerate(blocks):
         summed_gradient = {name: torch.zeros(_size(layers.get(name)), dtype=torch.float64) for name in names}
-        for xs in block.split(max(1, chunking.max_rows(model.likelihood.heads) // (REPEATS * samples))):
+        for xs in block.split(max(1, most // (REPEATS * samples))):
             shape = (samples, REPEATS * len(xs), model.config.latent_dim)
             eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             with _collect_rows(layers) as rows:
@@ -174,7 +176,9 @@ def block_sums(
             inner = {"value": values.unsqueeze(2) * values.unsqueeze(1)}
             summed_gradient["value"] += values.sum() / REPEATS
             for name, group in layers.items():
-                inner[name] = torch.stack([_inner(layer, *rows[layer]) for layer in group]).sum(0)
+                inner[name] = torch.stack(
+                    [layer.gradient_products(*rows[layer], len(xs), REPEATS) for layer in group]
+                ).sum(0)
                 flat = [next(gradients).flatten() for layer in group for _ in layer.parameters()]
                 summed_gradient[name] += torch.cat(flat).double().cpu() / REPEATS
             for name, products in inner.items():  # [n, R, R]
@@ -201,13 +205,13 @@ def _combine(parts: list[BlockSums]) -> BlockSums:
     return BlockSums(within, squares, products, parts[0].images)
 
 
-def parameter_groups(model: VAE) -> dict[str, list[Affine]]:
+def parameter_groups(model: VAE) -> dict[str, list[Layer]]:
     """Return group -> its layers; a group without layers is left out."""
-    layers: dict[str, list[Affine]] = {
-        "encoder": list(model.encoder),  # type: ignore[arg-type]
-        "mu_head": [model.mu],
-        "sigma_head": [model.sigma],
-        "decoder": [*model.decoder, model.head],
+    layers: dict[str, list[Layer]] = {
+        "encoder": layers_of(model.encoder),
+        "mu_head": layers_of(model.mu),
+        "sigma_head": layers_of(model.sigma),
+        "decoder": [*layers_of(model.decoder), *layers_of(model.head)],
     }
     return {name: group for name, group in layers.items() if group}
 
@@ -231,12 +235,12 @@ def best_samples(per_image: float, per_draw: float, var_x: float, var_eps: float
 
 
 @contextmanager
-def _collect_rows(layers: dict[str, list[Affine]]) -> Iterator[dict[Affine, tuple[Tensor, Tensor]]]:
+def _collect_rows(layers: dict[str, list[Layer]]) -> Iterator[dict[Layer, tuple[Tensor, Tensor]]]:
     """Collect each layer's input h in the forward pass and the gradient delta of its output in the backward pass."""
-    rows: dict[Affine, tuple[Tensor, Tensor]] = {}
+    rows: dict[Layer, tuple[Tensor, Tensor]] = {}
 
     def collect(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        assert isinstance(layer, Affine)
+        assert isinstance(layer, Layer)
         h = inputs[0].detach()
         output.register_hook(lambda delta: rows.update({layer: (h, delta)}))
 
@@ -248,20 +252,6 @@ def _collect_rows(layers: dict[str, list[Affine]]) -> Iterator[dict[Affine, tupl
             handle.remove()
 
 
-def _inner(layer: Affine, h: Tensor, delta: Tensor) -> Tensor:
-    """Return the inner products of each image's R gradients in one layer.
-
-    Shapes: h and delta are [.., R n, width]; the result is [n, R, R], float64.
-    """
-    h, delta = (rows.reshape(-1, REPEATS, rows.shape[-2] // REPEATS, rows.shape[-1]) for rows in (h, delta))
-    draws = len(h)  # L in the decoder, 1 in the encoder and its heads
-    h, delta = (rows.permute(2, 1, 0, 3).flatten(1, 2) for rows in (h, delta))  # [n, R draws, width]
-    biases = 1 if layer.second_bias is None else 2
-    products: Tensor = (delta @ delta.mT) * (h @ h.mT + biases)
-    products = products.double().cpu().unflatten(2, (REPEATS, draws)).unflatten(1, (REPEATS, draws))
-    return products.sum((2, 4))
-
-
-def _size(group: list[Affine] | None) -> int:
+def _size(group: list[Layer] | None) -> int:
     """Return the number of components of a group's gradient; 1 for the objective's value (None)."""
     return 1 if group is None else sum(p.numel() for layer in group for p in layer.parameters())

@@ -12,10 +12,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 
-from vaestudy.config.registry import DATASETS, LIKELIHOODS
+from vaestudy.config.image_shape import DIGIT
+from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.model.chunking import max_rows
@@ -26,7 +26,7 @@ REPEATS = 4
 FLOAT = 4  # bytes
 DOUBLE = 8  # bytes
 SCORED_AT_ONCE = 100  # images, `scoring.bounds.IMAGES_PER_BLOCK`
-PIXELS = 784
+PIXELS = DIGIT.pixels
 PROCESS = 800 * 2**20  # bytes for torch, and for a data set while its fingerprint is computed
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -42,26 +42,26 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
     Returns:
         flags that determine a part -> bytes of the part. The key "" is the part that every run needs.
     """
-    H, D, L, heads = config.hidden, config.latent_dim, config.samples, most_heads(config)
+    D, L, heads = config.latent_dim, config.samples, most_heads(config)
+    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, DIGIT, heads)
+    encoder, decoder, most = sum(sizes.encoder), sum(sizes.decoder), max_rows(heads, config.architecture)
     M = min(config.minibatch, DATASETS[config.dataset].train_size if config.dataset != "auto" else 60_000)
-    encoder, decoder = (PIXELS, *H, 2 * D), (D, *H[::-1], heads * PIXELS)
-    weights = sum(a * b for a, b in [*pairwise(encoder), *pairwise(decoder)])
-    kept = min(L * M, max_rows(heads))
-    row = FLOAT * (4 * heads * PIXELS + 3 * sum(H))
+    kept = min(L * M, most)
+    row = FLOAT * (4 * heads * PIXELS + 3 * decoder)
     batch, draws = f"--minibatch {config.minibatch}", f"--samples {L}"
     parts = {
         # Twice if the draws are computed in chunks: the backward pass computes each chunk again.
-        "": PROCESS + kept * row * (2 if max_rows(heads) < L * M else 1),
+        "": PROCESS + kept * row * (2 if most < L * M else 1),
         # The factor 6: weights, gradients, two moments, and copies.
-        f"--latent-dim {D} with --hidden {' '.join(map(str, H))}": 6 * FLOAT * weights,
-        batch: M * FLOAT * (3 * PIXELS + 3 * sum(H)),
+        f"--latent-dim {D} with --hidden {' '.join(map(str, config.hidden))}": 6 * FLOAT * sizes.weights,
+        batch: M * FLOAT * (3 * PIXELS + 3 * encoder),
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
         # The log-weights of one block of images, with two copies while they are summed (`scoring/bounds.py`).
         f"--iwae {max(config.iwae)}": 3 * SCORED_AT_ONCE * DOUBLE * max(config.iwae),
     }
     if config.gradient_images:
-        draws_at_once = max(max_rows(heads), REPEATS * L)
-        each = FLOAT * ((sum(encoder) + sum(decoder)) * 2 + 3 * REPEATS * L)
+        draws_at_once = max(most, REPEATS * L)
+        each = FLOAT * ((PIXELS + encoder + 3 * D + decoder + heads * PIXELS) * 2 + 3 * REPEATS * L)
         parts[f"{draws} with --gradient-images"] = draws_at_once * each
     return parts
 

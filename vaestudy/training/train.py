@@ -193,7 +193,7 @@ def make_gradient(model: VAE, calls_before_trace: int | None = None) -> TracedGr
     objective = OBJECTIVES.load(config.estimator)
     if config.free_bits:
         objective = functools.partial(objective, free_bits=config.free_bits)
-    small = config.samples * config.minibatch <= chunking.max_rows(likelihood.heads)
+    small = config.samples * config.minibatch <= chunking.max_rows(likelihood.heads, config.architecture)
 
     def step(x: Tensor, eps: Tensor, beta: Tensor | None = None) -> tuple[Tensor, Tensor]:
         estimate = objective(terms(model, x, eps, config.log_guard, beta=beta))

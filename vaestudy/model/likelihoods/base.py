@@ -9,8 +9,8 @@ Shapes: L samples, M minibatch, P pixels. A head is one output of the decoder pe
     log_prob:          [L, M]              log p(x|z) in nats, summed over pixels
     mean, sample, cdf: [..., P]            for a head [..., heads * P] with any leading dimensions
 
-The base class does not fix the order of the outputs in a head. `Scaled` puts those of the first head first, then those
-of the second: [..., 0:P] and [..., P:2P].
+The outputs of the first head come first, then those of the second: [..., 0:P] and [..., P:2P]. A likelihood that reads
+them in the other order, pixel by pixel, says so by `outputs_adjacent`.
 
 The order of calls in a run:
     1. `__init__` and `heads`   the model is built; the decoder's last layer gets heads * P outputs
@@ -52,7 +52,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,17 @@ GREY_VALUES = 256
 CELL_WIDTH = 1 / GREY_VALUES  # the width of a grey value's cell on [0, 1]
 # A density that is undefined at 0 or 1 clamps x to [CLIP, 1 - CLIP]. This moves 1 in 80,000 dequantised pixels.
 CLIP = 2**-24
+
+
+class Weighted(Protocol):
+    """A layer with a weight and a bias. The first dimension of both is that of the outputs."""
+
+    @property
+    def weight(self) -> Tensor: ...
+
+    @property
+    def bias(self) -> Tensor: ...
+
 
 Pointwise = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 """(with_slopes, x, parameters...) -> (log p of each pixel, its slope in each parameter or an empty tuple).
@@ -83,6 +94,9 @@ class Likelihood(nn.Module, ABC):
 
     heads: int = 1
     """Number of decoder outputs per pixel, at most the spec's `most_heads`. A class attribute, or set in `__init__`."""
+    outputs_adjacent: bool = False
+    """Whether the outputs of a pixel are adjacent in the head ([..., P * heads]). If not, those of the first head come
+    first ([..., heads * P]). An architecture whose pixels have places needs to know it."""
     image_by_image: bool = False
     """Whether `log_prob` loops over images. If so, training steps are not traced: a trace would have thousands of
     operations, and each of them takes so long that replaying gains nothing."""
@@ -148,13 +162,14 @@ class Likelihood(nn.Module, ABC):
         """
         return None
 
-    def initialise_head(self, head: nn.Linear) -> None:
+    def initialise_head(self, head: Weighted) -> None:
         """Change the initial weights of the decoder's last layer. It is called once, after the weights are drawn.
 
         The base class changes nothing.
 
         Args:
-            head: the decoder's last layer, with heads * P outputs.
+            head: the decoder's last layer. Its outputs, the first dimension of weight and bias, are ordered by heads.
+                There are heads * P of them, or heads * C if the last layer is a convolution (C channels).
         """
 
     def fit_scale(self, mean_square: Callable[[], Tensor]) -> None:
@@ -263,13 +278,13 @@ class Scaled(Likelihood):
         limited = self.parameterisation.limit(output, self.floor, self.ceiling)
         return 0.5 * self.parameterisation.log_variance(limited, log_guard)
 
-    def initialise_head(self, head: nn.Linear) -> None:
+    def initialise_head(self, head: Weighted) -> None:
         """Let every pixel's scale start at `likelihood_sigma`, if it is given.
 
         The weights of the scale's outputs become zero, and their biases the output that gives this scale.
         """
         if self.kind == "per-pixel" and self.initial is not None:
-            half = head.out_features // 2
+            half = len(head.bias) // 2
             with torch.no_grad():
                 head.weight[half:] = 0
                 head.bias[half:] = self.parameterisation.inverse(self.initial)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaestudy.config.registry import LikelihoodSpec
 from vaestudy.config.run_config import RunConfig
-from vaestudy.model.likelihoods.base import CLIP, Scaled, summed_log_prob
+from vaestudy.model.likelihoods.base import CLIP, Scaled, Weighted, summed_log_prob
 from vaestudy.model.likelihoods.gaussian import LOG_SQRT_2PI
 from vaestudy.model.sigma import clamped
 from vaestudy.model.special import binet
@@ -40,7 +40,7 @@ class Beta(Scaled):
         location, concentration = clamped(location, -self.MEAN_LIMIT, self.MEAN_LIMIT), (-2 * t).exp()
         return location.sigmoid() * concentration, (-location).sigmoid() * concentration
 
-    def initialise_head(self, head: torch.nn.Linear) -> None:
+    def initialise_head(self, head: Weighted) -> None:
         if not self.by_shapes:
             super().initialise_head(head)
         elif self.initial is not None:

@@ -120,6 +120,7 @@ class Categorical256(Likelihood):
     """
 
     heads = 16
+    outputs_adjacent = True
     image_by_image = True
     RANK = heads
 

@@ -1,0 +1,1 @@
+"""The architectures: the layers between the pixels and z, in the encoder and in the decoder."""
