@@ -44,6 +44,7 @@ FLAGS = {
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("tracking_uri"),
+    "runs": flags_of("where", "columns", "csv", "json", "tracking_uri"),
     "sync": flags_of("tracking_uri"),
     "studies": flags_of("tracking_uri"),
     "ui": flags_of("port", "tracking_uri"),

@@ -130,6 +130,14 @@ BAD = {
     "dashboard --storage sqlite:///x.db": ["--storage sqlite:///x.db", "postgresql://"],
     "dashboard --storage postgresql://h/x --tracking-uri sqlite:///x.db": ["--tracking-uri: not with --storage"],
     "dashboard --storage postgresql://me:s5word@h:99999/x": ["--storage", "65535"],
+    "runs": ["nothing is tracked", "make study-latent-dims"],
+    "runs --where latent_dm>5": ["'latent_dm'", "did you mean 'latent_dim'"],
+    "runs --where latent_dim>x": ["latent_dim is a number", "'x'"],
+    "runs --columns elbow": ["'elbow'", "did you mean 'elbo'"],
+    "runs --columns ,": ["--columns", "one or more"],
+    "runs --csv x.csv --json": ["--json: not with --csv"],
+    "runs --csv /no/such/folder/x.csv": ["/no/such/folder is no folder"],
+    "runs --csv /tmp": ["--csv /tmp", "a folder"],
     "trian": ["'trian'", "did you mean 'train'", "evaluate", "tables", "studies", "ui"],
 }
 
@@ -195,6 +203,7 @@ def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
         ["train", "--from", "01"],
         ["studies"],
         ["dashboard", "latent-dim"],
+        ["runs", "--where", "latent_dm>5"],
     ],
 )
 def test_answers_without_slow_imports(arguments: list[str]) -> None:

@@ -22,6 +22,8 @@ from vaestudy.cli.parsing import (
     run_guarded,
 )
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
+from vaestudy.cli.runs import runs_command
+from vaestudy.cli.tracked import require_records, tracked_study
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -30,7 +32,6 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, paths
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
-from vaestudy.tracking.database_checks import require_tracking_database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,26 +138,11 @@ def tables_command(arguments: list[str]) -> int:
     values = parser.parse(arguments)
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
-        values["study"] = _tracked_study(values["study"], uri)
+        values["study"] = tracked_study(values["study"], uri)
     with gc_paused():
         from vaestudy.cli import commands
 
     return commands.export_tables(uri, values.get("study"))
-
-
-def _tracked_study(name: str, uri: str) -> str:
-    """Return the name of a study of this repository, or of one from elsewhere that may be tracked at `uri`.
-
-    Raises:
-        BadInput: there is no such study.
-    """
-    try:
-        return discovery.find_study(paths.repository() / "studies", name).name
-    except BadInput:
-        elsewhere, database = name.replace("_", "-"), addresses.database_file(uri)
-        if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
-            raise
-        return elsewhere  # the tracker says whether it has it
 
 
 def sync_command(arguments: list[str]) -> int:
@@ -191,11 +177,8 @@ def ui_command(arguments: list[str]) -> int:
     if addresses.is_server(uri):
         raise BadInput(f"{addresses.public_address(uri)} serves MLflow's pages already; open it in a browser")
     require_free(port)
-    if (database := addresses.database_file(uri)) is not None:
-        if not database.exists():
-            raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
-        require_tracking_database(database)
-    else:
+    require_records(uri)
+    if addresses.database_file(uri) is None:
         from vaestudy.tracking.mlflow_tracker import Tracker
 
         Tracker(uri)  # MLflow's server would answer with a traceback
@@ -211,6 +194,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
+    "runs": runs_command,
     "article": article_command,
     "sync": sync_command,
     "studies": studies_command,
