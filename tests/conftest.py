@@ -50,7 +50,7 @@ def copied_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the records of `support.tracked_store`. Training them takes seconds. Change nothing in it."""
+    """Return the folder of the records of `support.tracked_store`, which take seconds to make. Change nothing in it."""
     from tests.support.tracked_store import make_store
 
     folder = tmp_path_factory.mktemp("made_store") / "mlruns"

@@ -91,7 +91,9 @@ def test_what_is_no_condition(text: str, parts: list[str]) -> None:
         assert part in str(refused.value)
 
 
-TOKENS = st.sampled_from(["latent_dim", "elbo", ">", "=", "in", "(", ")", ",", "and", "or", "not", "5", "'a'", "x", "'"])
+TOKENS = st.sampled_from(
+    ["latent_dim", "elbo", ">", "=", "in", "(", ")", ",", "and", "or", "not", "5", "'a'", "x", "'"]
+)
 
 
 @settings(max_examples=300, deadline=None)

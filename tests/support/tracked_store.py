@@ -9,7 +9,10 @@ import pytest
 from tests.support.studies import run_study, toy
 from vaestudy.cli.main import main
 
-SINGLE = "train --dataset mnist-5k --subset 60 --epochs 1 --hidden 16 --iwae 1 3 --minibatch 30 --latent-dim 3 --figures reconstructions"
+SINGLE = (
+    "train --dataset mnist-5k --subset 60 --epochs 1 --hidden 16 --iwae 1 3 --minibatch 30 --latent-dim 3 "
+    "--figures reconstructions"
+)
 """A run on the images of the study: it can be compared with the study's runs."""
 OTHERS = (
     f"{SINGLE} --pixels dequantised --likelihood gaussian",

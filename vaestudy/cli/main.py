@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaestudy.cli.article import article_command
+from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import (
@@ -195,6 +196,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate_command,
     "tables": tables_command,
     "runs": runs_command,
+    "compare": compare_command,
     "article": article_command,
     "sync": sync_command,
     "studies": studies_command,

@@ -37,6 +37,8 @@ MAIN = (
 )
 """The columns of a list, unless the user names others. Those that no run has are left out."""
 ID_DIGITS = 8
+NO_COLUMNS = ("started_ms", "experiment", "tags")
+"""What rows have beside their columns: the start in milliseconds, the experiment's id, and all tags."""
 
 Rows = list[dict[str, Any]]
 """One dictionary for each run: column -> value. What a run does not have is missing."""
@@ -58,6 +60,18 @@ def run_rows(tracker: Tracker, study: str | None = None) -> Rows:
             rows += [_row(name, record) for record in _records(runs) if "tags.config.key" in record]
     _add_varies(rows)
     return sorted(rows, key=lambda row: (row["started_ms"], row["id"]))
+
+
+def run_row(tracker: Tracker, run_id: str) -> dict[str, Any]:
+    """Return the row of one run, without the column `varies`.
+
+    Raises:
+        BadInput: there is no such run, or it is not the run of one model.
+    """
+    record = tracker.get(run_id)
+    if "tags.config.key" not in record:
+        raise BadInput(f"run {run_id} is not the run of one model")
+    return _row(tracker.experiment_tags().get(record["experiment"], {}).get("study", ""), record)
 
 
 def _records(runs: Any) -> list[dict[str, Any]]:
@@ -82,6 +96,8 @@ def _row(study: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "status": record["status"],
         "started": datetime.fromtimestamp(started / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
         "started_ms": started,
+        "experiment": record["experiment"],
+        "tags": {k.removeprefix("tags."): str(v) for k, v in record.items() if k.startswith("tags.")},
     }
     facts |= {fact: record[f"tags.{tag}"] for fact, tag in TAGS.items() if f"tags.{tag}" in record}
     return facts | config | metrics
@@ -145,7 +161,7 @@ def csv_text(rows: Rows, columns: Sequence[str]) -> str:
 def all_columns(rows: Rows) -> list[str]:
     """Return every column that some run has: facts, configuration, metrics."""
     facts = [*MAIN[:6], "name", "role", "key", "revision", "fingerprint"]
-    metrics = {name for row in rows for name in row} - {*facts, *RunConfig.model_fields, "started_ms"}
+    metrics = {name for row in rows for name in row} - {*facts, *RunConfig.model_fields, *NO_COLUMNS}
     return [*facts, *RunConfig.model_fields, *sorted(metrics)]
 
 
