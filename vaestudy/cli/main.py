@@ -13,6 +13,7 @@ from pathlib import Path
 from vaestudy.cli.article import article_command
 from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
+from vaestudy.cli.export import export_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.parsing import (
     add_location_flags,
@@ -197,6 +198,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "tables": tables_command,
     "runs": runs_command,
     "compare": compare_command,
+    "export": export_command,
     "article": article_command,
     "sync": sync_command,
     "studies": studies_command,
