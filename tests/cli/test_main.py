@@ -138,6 +138,23 @@ BAD = {
     "runs --csv x.csv --json": ["--json: not with --csv"],
     "runs --csv /no/such/folder/x.csv": ["/no/such/folder is no folder"],
     "runs --csv /tmp": ["--csv /tmp", "a folder"],
+    "compare": ["RUN"],
+    "compare 0123": ["0123: one run", "two or more"],
+    "compare 01 01": ["01: named twice"],
+    "compare 01 02": ["nothing is tracked", "make study-latent-dims"],
+    "compare xyz 01": ["'xyz'", "STUDY:FIELD=LEVEL"],
+    "compare latent-dims: 01": ["'latent-dims:'", "STUDY:FIELD=LEVEL"],
+    "compare latent-dims:latent_dim 01": ["'latent_dim' is no FIELD=LEVEL"],
+    "compare latent-dims:latent_dm=3 01": ["'latent_dm'", "did you mean 'latent_dim'"],
+    "compare latent-dims:latent_dim=0 01": ["latent_dim 0", "1 or more"],
+    "compare 01 02 --iwae 0": ["--iwae 0", "1 or more"],
+    "compare 01 02 --data-dir /no/such/folder": ["/no/such/folder", "no such directory"],
+    "export": ["STUDY"],
+    "export latent-dims": ["--to"],
+    "export latent-dims --to /tmp/.": ["--to /tmp/.", "a folder with files in it"],
+    "export latent-dims --to /dev/null": ["--to /dev/null", "there already"],
+    "export latent-dims --to /no/such/folder/x": ["/no/such/folder is no folder"],
+    "export latent-dims --to new.zip": ["nothing is tracked", "make study-latent-dims"],
     "trian": ["'trian'", "did you mean 'train'", "evaluate", "tables", "studies", "ui"],
 }
 
@@ -204,6 +221,8 @@ def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
         ["studies"],
         ["dashboard", "latent-dim"],
         ["runs", "--where", "latent_dm>5"],
+        ["compare", "01", "latent-dims:latent_dm=3"],
+        ["export", "latent-dims", "--to", "/dev/null"],
     ],
 )
 def test_answers_without_slow_imports(arguments: list[str]) -> None:

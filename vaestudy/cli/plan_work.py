@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from vaestudy.reporting.costs import shown_minutes
+from vaestudy.reporting.costs import ONE_NUMBER, shown_minutes
 from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.paths import cores, mlruns, slug
@@ -81,6 +81,11 @@ def _seconds(low: float, high: float) -> str:
     """Return the seconds of a run as text."""
     if low != low:
         return "?"
-    if high <= 1.2 * low:
-        return f"{(low + high) / 2:.3g}"
-    return f"{low:.2g} to {high:.2g}"
+    if high <= ONE_NUMBER * low:
+        return _number((low + high) / 2)
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(seconds: float) -> str:
+    """Return seconds as text: with two digits below ten, else without decimals."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"

@@ -70,7 +70,7 @@ def differing_fields(sides: Sequence[Side]) -> dict[str, list[str]]:
     found = {}
     same_seeds = any(side.is_cell for side in sides)
     for name in RunConfig.model_fields:
-        values = [level_text(side.runs[0][name]) for side in sides]
+        values = [_field_text(side.runs[0][name]) for side in sides]
         if len(set(values)) > 1 and not (name == "seed" and same_seeds):
             found[name] = values
     for tag in SURROUNDINGS:
@@ -78,6 +78,12 @@ def differing_fields(sides: Sequence[Side]) -> dict[str, list[str]]:
         if len(set(values)) > 1:
             found[tag] = values
     return found
+
+
+def _field_text(value: Any) -> str:
+    """Return a field's value as text; names of a list are separated by commas, numbers as in levels."""
+    is_names = isinstance(value, list | tuple) and any(isinstance(item, str) for item in value)
+    return ", ".join(value) if is_names else level_text(value)
 
 
 def _score_cells(row: ScoreRow) -> list[str]:

@@ -17,6 +17,9 @@ from vaestudy.study.run_names import RunName
 from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import Tracker
 
+SHOWN_DIGITS = 12
+"""The number of digits of a run's id in tables."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -56,7 +59,7 @@ def _run_side(tracker: Tracker, name: RunName) -> Side:
     """Return the side of a run that is named by its id."""
     row = run_list.run_row(tracker, tracker.full_run_id(name.digits))
     _require_scored(row)
-    return Side(name.text, [row], is_cell=False)
+    return Side(name.text[:SHOWN_DIGITS], [row], is_cell=False)
 
 
 def _cell_side(tracker: Tracker, name: RunName) -> Side:
