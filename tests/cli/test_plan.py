@@ -40,8 +40,9 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Return path -> digest of all files in a folder."""
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+    """Return path -> digest of all files in a folder, but for the index that SQLite keeps while it reads."""
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 def plan(capsys: pytest.CaptureFixture[str], study: Any, *flags: str) -> tuple[dict[str, list[str]], str]:
@@ -114,7 +115,7 @@ def test_a_plan_of_tuned_arms(mlruns: Path, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr(timed_steps, "MOST", 3)
     rows, _ = plan(capsys, toy(), "--tune", "learning_rate", "--tune-budget", "4")
     assert rows["trials of 2 searches"][:3] == ["at most 8", "0", "8"]
-    assert rows["the best of latent_dim=2"][:3] == ["at most 2", "0", "2"]
+    assert rows["the best of latent_dim=2"][:3] == ["2", "0", "2"]
     assert not mlruns.exists()
 
 

@@ -10,9 +10,8 @@ from vaestudy.cli.parsing import add_location_flags
 from vaestudy.cli.tracked import require_records, tracked_study
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
+from vaestudy.runtime.files import ZIP
 from vaestudy.runtime.gc_pause import gc_paused
-
-ZIP = ".zip"
 
 
 def export_command(arguments: list[str]) -> int:

@@ -7,11 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from vaestudy.cli.export import ZIP
 from vaestudy.errors import BadInput
 from vaestudy.reporting.bundle import bundle_files, zipped
 from vaestudy.runtime.console import consoles
-from vaestudy.runtime.files import write_files
+from vaestudy.runtime.files import ZIP, write_files
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 

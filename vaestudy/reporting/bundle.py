@@ -26,7 +26,6 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.reporting.escaping import markdown_line
 from vaestudy.reporting.export import SweepTables, sweep_tables
 from vaestudy.reporting.pages import rendered
-from vaestudy.reporting.run_list import ID_DIGITS
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.reporting.search.searched import FINAL_FILE
 from vaestudy.reporting.search.trials import TRIALS_FILE
@@ -140,7 +139,7 @@ def _sweep_files(tracker: Tracker, made: SweepTables, parent: str) -> dict[str, 
     """Return the files of one sweep: path within its folder -> content."""
     files = {"study.json": _json(json.loads(tracker.read_file(parent, "study.json")))} | dict(made.files)
     for run in made.tidy.to_dict("records"):
-        params = {k.removeprefix("params."): v for k, v in run.items() if k.startswith("params.") and v == v}
+        params = {str(k).removeprefix("params."): v for k, v in run.items() if str(k).startswith("params.") and v == v}
         config = {name: param_value(name, text) for name, text in params.items()}
         files[f"configurations/{run['run_id']}.json"] = _json(config)
     for path in (TRIALS_FILE, FINAL_FILE) if made.study.search is not None else ():
@@ -195,8 +194,8 @@ def _readme(study: str, question: str, sections: list[Section]) -> str:
         "All numbers are in nats per image unless a column says otherwise. ± in a table is the half-width of a 95 % "
         "interval over seeds.",
         "",
-        "A file is unchanged if its SHA-256 is that of `manifest.json` (`sha256sum FILE`). A run is trained again from "
-        f"its configuration by `vaestudy train`; the first {ID_DIGITS} digits of its id name it in MLflow.",
+        "A file is unchanged if its SHA-256 is that of `manifest.json` (`sha256sum FILE`). The fields of a "
+        "configuration are the flags of `vaestudy train`: `latent_dim` is `--latent-dim`.",
         "",
     ]
     return "\n".join(lines)

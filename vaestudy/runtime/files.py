@@ -7,6 +7,9 @@ from pathlib import Path
 
 from vaestudy.errors import BadInput
 
+ZIP = ".zip"
+"""The ending of the name of an archive."""
+
 
 def write_files(folder: Path, files: Mapping[str, bytes], what: str = "the report") -> None:
     """Write files into a folder, each of them whole or not at all.

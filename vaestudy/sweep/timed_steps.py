@@ -53,15 +53,15 @@ def timed_seconds(configs: Sequence[RunConfig], root: Path) -> list[Seconds]:
     order = sorted(range(len(configs)), key=lambda i: work[i])
     chosen = sorted({order[round(i)] for i in np.linspace(0, len(order) - 1, min(MOST_TIMED, len(order)))})
     measured = {i: one_run(configs[i], load_splits(configs[i], root)) for i in chosen}
-    known = sorted((work[i], seconds) for i, seconds in measured.items() if seconds == seconds)
+    measured = {i: seconds for i, seconds in measured.items() if seconds == seconds}  # nan: it diverged
+    known = sorted((work[i], seconds) for i, seconds in measured.items())
     if not known:
         return [Seconds(math.nan, math.nan, UNKNOWN)] * len(configs)
     found = []
     for i, config in enumerate(configs):
-        is_timed = measured.get(i, math.nan) == measured.get(i, math.nan)
-        value = measured[i] if is_timed else float(np.interp(work[i], *zip(*known, strict=True)))
+        value = measured.get(i, float(np.interp(work[i], [w for w, _ in known], [s for _, s in known])))
         more = config.class_scores or config.gradient_images or config.milestones
-        basis = TIMED if is_timed else BETWEEN
+        basis = TIMED if i in measured else BETWEEN
         found.append(Seconds(value * LOW, value * (HIGH_WITH_MORE if more else HIGH), basis))
     return found
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from vaestudy.data import datasets
@@ -26,6 +27,7 @@ from vaestudy.errors import BadInput
 from vaestudy.reporting.compare.sides import Side
 from vaestudy.reporting.runs_frame import Incomparable, interval, require_comparable
 from vaestudy.run import execute, weights
+from vaestudy.scoring.bounds import mean_and_error
 from vaestudy.scoring.score import image_scores
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import backend
@@ -224,19 +226,17 @@ def _images_of(tracker: Tracker, run: dict[str, Any], root: Path, ks: Sequence[i
 
 def _recorded(side: Side, name: str) -> float | None:
     """Return the recorded value of a score, as a mean over the runs of a side; None if one lacks it."""
-    values = [run.get(f"test/{name}") for run in side.runs]
-    return None if None in values else sum(map(float, values)) / len(values)
+    values = [float(run[f"test/{name}"]) for run in side.runs if run.get(f"test/{name}") is not None]
+    return sum(values) / len(values) if len(values) == len(side.runs) else None
 
 
 def _difference(name: str, first: Side, other: Side, images: dict[str, Images]) -> Difference | None:
     """Return the difference of a score between two sides; None if one of them lacks it."""
     pairs = list(zip(first.runs, other.runs, strict=True))
-    each = [[images[run["id"]].get(name) for run in pair] for pair in pairs]
-    if all(a is not None and b is not None and a.shape == b.shape for a, b in each):
-        by_image = [(b - a) for a, b in each]
-        mean = sum(by_image) / len(by_image)
-        error = mean.std().item() / math.sqrt(len(mean)) if len(mean) > 1 else math.nan
-        return Difference(mean.mean().item(), error, _over_seeds([one.mean().item() for one in by_image]))
+    if all(name in images[run["id"]] for pair in pairs for run in pair):
+        by_seed = torch.stack([images[b["id"]][name] - images[a["id"]][name] for a, b in pairs])
+        value, error = mean_and_error(name, by_seed.mean(0)).values()
+        return Difference(value, error, _over_seeds(by_seed.mean(1).tolist()))
     if _recorded(first, name) is None or _recorded(other, name) is None:
         return None
     values = [float(b[f"test/{name}"]) - float(a[f"test/{name}"]) for a, b in pairs]
