@@ -14,13 +14,13 @@ from vaestudy.claims.family import judge_family
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.logged import report_metrics
 from vaestudy.config.registry import OBJECTIVES
-from vaestudy.runtime import addresses, paths, provenance
+from vaestudy.runtime import addresses, project, provenance
 from vaestudy.scoring import class_probe
 from vaestudy.study import metrics
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training.gradient_noise import GROUPS, STAGES
 
-GLOSSARY = paths.repository() / "docs" / "glossary.md"
+GLOSSARY = project.repository() / "docs" / "glossary.md"
 BASE = RunConfig(dataset="mnist-5k", hidden=(16,), minibatch=200, valid_size=500, milestones=(400,), gradient_images=20)
 
 
@@ -137,7 +137,7 @@ def test_parameters_are_the_configurations_fields_in_its_own_words() -> None:
 
 @pytest.mark.parametrize("table", [METRICS, TAGS], ids=["metrics", "tags"])
 def test_every_row_names_a_file_that_is_there(table: dict[str, list[str]]) -> None:
-    package = paths.repository() / "vaestudy"
+    package = project.repository() / "vaestudy"
     for name, cells in table.items():
         assert cells[0], name
         pattern(name)

@@ -25,7 +25,8 @@ ROOMS = (
     ("training",),
     ("scoring",),
     ("model", "data", "study"),
-    ("config", "runtime"),
+    ("config",),
+    ("runtime",),
     ("errors", "plotting"),
 )
 """The layers, from the top down. A room imports only rooms of lower layers, and no other room of its own layer."""

@@ -40,7 +40,8 @@ from vaestudy.data import datasets
 from vaestudy.model import vae
 from vaestudy.run import execute
 from vaestudy.runtime import provenance
-from vaestudy.runtime.paths import cores, repository
+from vaestudy.runtime.paths import cores
+from vaestudy.runtime.project import repository
 from vaestudy.scoring import bounds, score
 from vaestudy.training import backend, train
 

@@ -33,7 +33,7 @@ from vaestudy.plotting import to_png
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.run.execute import execute
 from vaestudy.run.record import Record
-from vaestudy.runtime import paths
+from vaestudy.runtime import paths, project
 from vaestudy.study.plan import Arm
 from vaestudy.study.search import Search
 from vaestudy.sweep.arm_search import ArmSearch, OpenTrial
@@ -72,7 +72,7 @@ BEST_FROM = 3  # trainings: before, some repeats have no complete training
 def measure(method: str, repeat: int, trainings: int, epochs: int) -> list[dict[str, Any]]:
     """Make one search; return a row for each of its trials."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    declared = runpy.run_path(str(paths.repository() / "studies" / "tune.py"))["STUDY"]
+    declared = runpy.run_path(str(project.repository() / "studies" / "tune.py"))["STUDY"]
     base = resolve(declared.base.with_changes(dataset="mnist-5k", epochs=epochs), Path())[0]
     fields = {"space": declared.search.space, "seed": repeat, "epochs": trainings * epochs} | METHODS[method]
     search = Search(**fields)

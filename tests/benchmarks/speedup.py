@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 
 STUDY = repository() / "studies" / "latent_dims.py"
 CELLS = 12

@@ -97,7 +97,8 @@ def test_failures() -> None:
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(0.5, "nats", "0.5 nats"), (0.05, "%", "5 %"), (0.0, "points", "0 points"), (193_402.2, "times", "193,402 times"),
-     (1e9, "times", "1.0e9 times"), (-0.25, "", "-0.25"), (1e-12, "", "1e-12")],
+     (1e9, "times", "1.0e9 times"), (0.01, "points", "1 point"), (-1.0, "nats", "-1 nat"), (1.0, "times", "1 times"),
+      (-0.25, "", "-0.25"), (1e-12, "", "1e-12")],
 )  # fmt: skip
 def test_numbers_in_sentences(value: float, unit: str, text: str) -> None:
     assert criterion.number(value, unit) == text

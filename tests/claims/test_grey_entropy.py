@@ -12,7 +12,7 @@ from vaestudy.claims import grey_entropy
 from vaestudy.claims.measures import NotMeasured
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 
 
 def file_rows(name: str) -> list[str]:

@@ -279,7 +279,7 @@ def test_the_readme_is_in_step_with_the_committed_runs() -> None:
     """`vaestudy article --offline --publish` mends it."""
     from vaestudy.claims.collect import collect
     from vaestudy.claims.committed import data_folder
-    from vaestudy.runtime.paths import repository
+    from vaestudy.runtime.project import repository
 
     if not any((data_folder() / one.file).is_file() for claim in CLAIMS.values() for one in claim.needs):
         pytest.skip("docs/data has no runs yet")

@@ -17,9 +17,9 @@ from vaestudy.cli.main import main
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, project
 
-ROOT = paths.repository()
+ROOT = project.repository()
 STUDY = [sys.executable, str(ROOT / "studies" / "latent_dims.py")]
 
 # Command line -> texts that its one line of output must contain: the value, and the limit or the valid choices.

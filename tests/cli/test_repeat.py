@@ -13,7 +13,7 @@ from tests.support.studies import recorded, run_study, toy
 from vaestudy.cli import commands
 from vaestudy.cli.main import main
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime import addresses, paths, provenance
+from vaestudy.runtime import addresses, project, provenance
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.tracking.mlflow_tracker import TAG, Tracker
 from vaestudy.tracking.unavailable import reaching_tracker
@@ -128,7 +128,7 @@ def test_another_revision(run_id: str, capsys: pytest.CaptureFixture[str], monke
     assert (row["tags.repeats"], row["tags.code.revision"]) == (run_id, ELSEWHERE.commit)
     for part in ("code.revision: aaaaaaaaaa (clean) on record, bbbbbbbbbb (clean) now", "9.9.9 now"):
         assert part in row["tags.repeats.differs"]
-    glossary = (paths.repository() / "docs" / "glossary.md").read_text(encoding="utf-8")
+    glossary = (project.repository() / "docs" / "glossary.md").read_text(encoding="utf-8")
     named = [name.removeprefix("tags.") for name in row if name.startswith("tags.repeats")]
     assert len(named) == 3
     assert all(f"| `{name}` |" in glossary for name in named)

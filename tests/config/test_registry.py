@@ -14,6 +14,7 @@ from vaestudy.cli.main import main
 from vaestudy.config import registry
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, LikelihoodSpec, Registry
 from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.bernoulli import Bernoulli
 from vaestudy.run.execute import execute
 
@@ -32,6 +33,7 @@ def inverted(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Register the likelihood `Inverted` for one test and return its name."""
     spec = LikelihoodSpec("inverted", Inverted, family="bernoulli", support="{0, 1}", refusals={"grey": "not binary"})
     monkeypatch.setattr(LIKELIHOODS, "_specs", {name: LIKELIHOODS[name] for name in LIKELIHOODS})
+    monkeypatch.setattr(LIKELIHOODS, "_origins", {})
     LIKELIHOODS.register(spec)
     return spec.name
 
@@ -74,9 +76,26 @@ def test_an_inherited_class_keeps_its_own_declaration(inverted: str) -> None:
     assert not LIKELIHOODS["bernoulli"].refusals
 
 
-def test_a_name_is_registered_once(inverted: str) -> None:
-    with pytest.raises(ValueError, match="likelihood 'beta' is registered already"):
-        LIKELIHOODS.register(LikelihoodSpec("beta", Inverted))
+def test_a_name_is_declared_once(inverted: str) -> None:
+    with pytest.raises(BadInput, match="likelihood 'beta' is declared already, by vaestudy"):
+        LIKELIHOODS.part("beta")(Inverted)
+    LIKELIHOODS.part("twice")(Inverted)
+    LIKELIHOODS.part("twice", family="bernoulli")(Inverted)  # the same file, imported anew
+    assert LIKELIHOODS["twice"].family == "bernoulli"
+    assert LIKELIHOODS.origin("twice") == Path(__file__).resolve()
+    with pytest.raises(BadInput, match=r"'twice' is declared already, by .*test_registry.py"):
+        LIKELIHOODS.register(LikelihoodSpec("twice", Inverted), Path("other.py"))
+
+
+@pytest.mark.parametrize("name", ["", "Big", "two words", "a/b", "1st", "../x"])
+def test_a_name_fits_into_flags_and_files(name: str, inverted: str) -> None:
+    with pytest.raises(BadInput, match="a name has small letters"):
+        LIKELIHOODS.part(name)(Inverted)
+
+
+def test_a_field_that_the_kind_does_not_have(inverted: str) -> None:
+    with pytest.raises(BadInput, match="unknown field of a likelihood 'famly'.*did you mean 'family'"):
+        LIKELIHOODS.part("new", famly="density")
 
 
 @pytest.mark.parametrize("name", ["mnist-5k"])

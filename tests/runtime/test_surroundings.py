@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from vaestudy.data import datasets
-from vaestudy.runtime import paths
+from vaestudy.runtime import project
 
-ROOT = paths.repository()
+ROOT = project.repository()
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
 FOREIGN = ASCII | {
     "MPLBACKEND": "nonsense",

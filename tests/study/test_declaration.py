@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.studies import by_likelihood, recorded, run_study, toy
 from vaestudy.errors import BadInput
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 from vaestudy.study import declaration, discovery
 from vaestudy.study.declaration import Study
 

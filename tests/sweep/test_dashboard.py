@@ -27,6 +27,7 @@ from vaestudy.cli import dashboard as command
 from vaestudy.cli.main import main
 from vaestudy.errors import BadInput
 from vaestudy.run.record import EpochEnd
+from vaestudy.runtime import project
 from vaestudy.study.declaration import make_cells
 from vaestudy.sweep import dashboard
 from vaestudy.sweep.proposals import open_study
@@ -207,7 +208,7 @@ def test_the_command_chooses_a_sweep(
     monkeypatch.setattr(dashboard, "make_server", lambda trials, port: shown.append(trials._prefix) or Fake())
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(command, "require_free", lambda port: None)
-    monkeypatch.setattr(command.paths, "repository", lambda: mlruns)
+    monkeypatch.setenv(project.PROJECT_VARIABLE, str(mlruns))
     for flags, text in {
         "": "toy, sweep mnist; --sweep shows another: mnist~2, quick-mnist",
         "toy --sweep mnist~2": "toy, sweep mnist~2; --sweep shows another: mnist, quick-mnist",

@@ -21,11 +21,11 @@ from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import export
 from vaestudy.run.record import RunFailure
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, project
 from vaestudy.sweep.worker_pool import run_safely
 from vaestudy.tracking.mlflow_tracker import Tracker
 
-ROOT = paths.repository()
+ROOT = project.repository()
 
 
 def test_quick_study_file_end_to_end(mlruns: Path) -> None:

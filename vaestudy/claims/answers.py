@@ -41,7 +41,8 @@ def what_would_decide(part: PartVerdict) -> str:
     more = part.decision.more_seeds
     if more is None:
         return "no feasible number of seeds would decide it at this value and spread"
-    return f"about {more} more {'runs' if part.estimate.over == 'runs' else 'seeds'} would decide it"
+    what = "run" if part.estimate.over == "runs" else "seed"
+    return f"about {more} more {what}{'s' * (more != 1)} would decide it"
 
 
 def _named(part: PartVerdict) -> str:

@@ -44,7 +44,7 @@ CLAIM = Claim(
     question="Does the KL in closed form give less noise and a better bound than its estimate by draws?",
     parts=(
         *(_noise(stage, "encoder") for stage in STAGES),
-        *(_noise(stage, "value") for stage in ("start", "end")),
+        *(_noise(stage, "value") for stage in STAGES),
         Part(
             name="for the bound that is reached",
             question="Does training by B end more than half a nat above training by A?",

@@ -61,7 +61,7 @@ CLAIM = Claim(
         Part(
             name="in the variance of the gradient",
             question="Is the gradient's variance at (20, 10) at most a quarter above that at (200, 1)?",
-            says="the gradient at the start has {value} the variance at M=20 with ten draws",
+            says="at the start the gradient of M=20 with ten draws has {value} the variance of M=200 with one",
             measure=Contrast(DRAWS, IMAGES, metric("gradient/start/all/variance"), "log"),
             criterion=Below("times", QUARTER_WHY, QUARTER),
         ),

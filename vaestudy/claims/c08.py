@@ -32,7 +32,7 @@ def _speed(name: str) -> Part:
     return Part(
         name=f"for speed, against {name}",
         question=f"Does {name} need at least 80 % of the Bernoulli's time?",
-        says=f"an epoch with {name} takes {{value}} as long",
+        says=f"an epoch with {name} takes {{value}} as long as with a Bernoulli",
         measure=Contrast(OTHERS[name], BERNOULLI, metric("seconds_per_epoch"), "log"),
         criterion=Exceeds("times", QUARTER_WHY, 1 / QUARTER),
     )

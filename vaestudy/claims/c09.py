@@ -6,7 +6,8 @@ either sign, is compared with its absolute value, which is the same map without 
 article's guard of 10^-8 inside the logarithms. «Like» is an equivalence: the ELBO within half a nat, at the article's
 two values of D.
 
-A log-variance is another map, not another sign; it is exploratory, and so are the runs without a guard.
+A log-variance is another map, not another sign. It is exploratory, and so are the runs without a guard. A softplus, a
+third map without a sign, is compared in the study `sigma`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import pandas as pd
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.evidence import FACTS, SOURCE, Evidence
 from vaestudy.claims.needs import Need, declared_study
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 
 DIGITS = 10
 """Significant digits of a metric in a committed file: more than any verdict depends on."""

@@ -167,13 +167,21 @@ def number(value: float, unit: str = "") -> str:
         text = f"{shown:.1e}".replace("e+0", "e").replace("e+", "e")
     else:
         text = f"{shown:,.0f}" if abs(shown) >= 1000 else f"{shown:.3g}"
-    return f"{text} {unit}".rstrip()
+    return f"{text} {unit_of(text, unit)}".rstrip()
+
+
+def unit_of(text: str, unit: str) -> str:
+    """Return the unit of a number that is shown as this text: "nat" after 1 and "nats" after others."""
+    return unit[:-1] if text.lstrip("+-") == "1" and unit in COUNTABLE else unit
 
 
 def factor_of(unit: str) -> int:
     """Return by which factor a value is larger in its unit."""
     return 100 if unit in ("%", "points") else 1
 
+
+COUNTABLE = ("nats", "points", "units")
+"""Units that have a singular. ("times" has none.)"""
 
 HALF_A_NAT = 0.5
 HALF_A_NAT_WHY = (

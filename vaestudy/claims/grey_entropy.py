@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaestudy.claims.measures import NotMeasured
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 
 FILE = "docs/data/grey-entropy.csv"
 COLUMNS = ("dataset", "fingerprint", "subset", "class", "images", "entropy")

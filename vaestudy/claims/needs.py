@@ -17,7 +17,7 @@ from typing import Any
 from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
-from vaestudy.runtime.paths import repository
+from vaestudy.runtime.project import repository
 from vaestudy.study.declaration import Cell, Level, Study, level_text, quick_config
 from vaestudy.study.discovery import find_study
 from vaestudy.study.sweep import Sweep

@@ -92,7 +92,7 @@ def _more(verdict: Verdict, evidence: Evidence) -> str:
         return "its parts differ, not clearly enough"
     texts = dict.fromkeys(f"{part.part.name}: {what_would_decide(part)}" for part in verdict.deciding)
     runs = sum(len(entry.cells) for entry in missing_runs(verdict.wanted, evidence))
-    return "; ".join(texts) + (f" ({runs} runs)" if runs else "")
+    return "; ".join(texts) + (f" ({runs} run{'s' * (runs != 1)})" if runs else "")
 
 
 def cost(needs: Iterable[Need], evidence: Evidence) -> Cost:

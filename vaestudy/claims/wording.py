@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from vaestudy.claims.criterion import Criterion, Decision, factor_of, number
+from vaestudy.claims.criterion import Criterion, Decision, factor_of, number, unit_of
 
 if TYPE_CHECKING:
     from vaestudy.claims.estimates import Estimate
@@ -30,7 +30,8 @@ def interval_text(found: Estimate, unit: str, sign: str = "") -> str:
     def text(v: float, sign: str = "") -> str:
         return number(v) if abs(v) >= LARGE else f"{v:{sign},.{decimals}f}"
 
-    return f"{text(value, sign)} {unit} (95 %: {text(low, sign)} to {text(high, sign)})".replace("  ", " ")
+    shown = text(value, sign)
+    return f"{shown} {unit_of(shown, unit)} (95 %: {text(low, sign)} to {text(high, sign)})".replace("  ", " ")
 
 
 def part_sentence(says: str, unit: str, found: Estimate | None, decision: Decision, runs: int) -> str:

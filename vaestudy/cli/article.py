@@ -20,7 +20,8 @@ from vaestudy.config.registry import DATASETS
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.runtime.paths import mlruns, repository
+from vaestudy.runtime.paths import mlruns
+from vaestudy.runtime.project import repository
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
 NOT_TOGETHER = {

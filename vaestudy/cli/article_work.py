@@ -20,7 +20,8 @@ from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.files import write_files
-from vaestudy.runtime.paths import cores, repository
+from vaestudy.runtime.paths import cores
+from vaestudy.runtime.project import repository
 from vaestudy.tracking.mlflow_tracker import require_tracker
 
 QUICK_LINE = "--quick: few images, few epochs, two seeds: a look on little data, not a result"

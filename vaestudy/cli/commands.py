@@ -19,6 +19,7 @@ from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
 from vaestudy.run.record import EpochEnd, Record, RunFailure
+from vaestudy.runtime import project
 from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.bounds import Metrics
@@ -164,7 +165,7 @@ def _train(
 
 def _where(tracker: Tracker, link: str) -> str:
     """Return the line that says how to open a run's page in MLflow."""
-    return f"in MLflow {link}" if tracker.has_server else f"in MLflow `make ui` or `vaestudy ui`, then {link}"
+    return f"in MLflow {link}" if tracker.has_server else f"in MLflow `vaestudy ui`, then {link}"
 
 
 def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
@@ -254,7 +255,7 @@ def export_tables(uri: str, name: str | None) -> int:
     for folder in written:
         out.print(f"wrote {folder}")
     if not written:
-        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; run one, e.g. `make study-...`")
+        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; {project.first_steps()}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from vaestudy.cli.flags import Parser
 from vaestudy.cli.parsing import add_location_flags, port_of, require_free
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, project
 from vaestudy.study import discovery
 from vaestudy.sweep.trial_storage import journal_folder
 
@@ -87,14 +87,14 @@ def find_journal(folder: Path, study: str | None, sweep: str | None) -> tuple[Pa
     journals = sorted(folder.glob("*/*.journal"), key=lambda path: path.stat().st_mtime)
     if study is not None:
         recorded = {path.parent.name for path in journals}
-        declared = {each.name for each in discovery.study_files(paths.repository() / "studies")}
+        declared = {each.name for each in discovery.study_files(project.studies_folder())}
         if study not in recorded | declared:
             raise BadInput(unknown_name("study", study, sorted(recorded or declared)))
         journals = [path for path in journals if path.parent.name == study]
     if not journals:
         name = study or "latent-dims"
         raise BadInput(f"no trials {f'of {study} ' if study else ''}are recorded under {folder} yet; "
-                       f"run a study first, e.g. make study-{name}")  # fmt: skip
+                       f"run a study first, e.g. {project.study_command(name)}")  # fmt: skip
     chosen = journals[-1]
     sweeps = sorted(path.stem for path in journals if path.parent == chosen.parent)
     if sweep is not None:
@@ -113,6 +113,6 @@ def _require_installed() -> None:
     if importlib.util.find_spec("optuna_dashboard") is not None:
         return
     how = "pip install 'vaestudy[dashboard]'"
-    if (paths.checkout() / "pyproject.toml").is_file():
+    if project.is_checkout(project.checkout()):
         how = "make install, or pip install --constraint constraints.txt --editable '.[dashboard]'"
     raise BadInput(f"the package optuna-dashboard is not installed; install it: {how}")

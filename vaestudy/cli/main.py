@@ -15,6 +15,7 @@ from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.export import export_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
+from vaestudy.cli.new_project import new_command
 from vaestudy.cli.parsing import (
     add_location_flags,
     data_root_of,
@@ -31,7 +32,7 @@ from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
 
@@ -43,7 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name [default: that of this process].
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    return run_guarded("vaestudy", lambda: _dispatch(given))
+    return run_guarded("vaestudy", lambda: _dispatch(_with_project(given)))
+
+
+def _with_project(arguments: list[str]) -> list[str]:
+    """Return the arguments without `--project DIR`, wherever it stands. Its folder becomes the project.
+
+    Raises:
+        BadInput: there is no such folder, or none is named.
+    """
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, equals, folder = argument.partition("=")
+        if name != "--project":
+            rest.append(argument)
+        elif folder := folder if equals else next(left, ""):
+            project.choose_project(folder)
+        else:
+            raise BadInput("--project: needs a folder")
+    return rest
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -64,7 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
 def _overview() -> str:
     """Return the list of all subcommands, with their docstrings."""
     lines = [f"  {name:<10}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
-    head = "usage: vaestudy COMMAND [FLAGS]\n\nVariational auto-encoders, trained, scored and compared.\n\n"
+    head = "usage: vaestudy [--project DIR] COMMAND [FLAGS]\n\n"
+    head += "Variational auto-encoders, trained, scored and compared.\n\n"
     return head + "\n".join(lines) + "\n\n`vaestudy COMMAND --help` lists a command's flags."
 
 
@@ -163,9 +184,23 @@ def sync_command(arguments: list[str]) -> int:
 def studies_command(arguments: list[str]) -> int:
     """list the studies, with their questions and expected minutes"""
     Parser("vaestudy studies", "List the studies.").parse(arguments)
-    for study in discovery.study_files(paths.repository() / "studies"):
-        print(f"{study.name:<16} {study.question}\n{'':<16} {study.minutes}\n{'':<16} make study-{study.name}")
+    if not (found := discovery.study_files(project.studies_folder())):
+        print(project.first_steps())
+    for study in found:
+        command = project.study_command(study.name)
+        print(f"{study.name:<16} {study.question}\n{'':<16} {study.minutes}\n{'':<16} {command}")
     return 0
+
+
+def run_command(arguments: list[str]) -> int:
+    """run a study of this project; its flags follow the name"""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: vaestudy run STUDY [FLAGS]\n\nRun a study. `vaestudy studies` lists the studies, ")
+        print("`vaestudy run STUDY --help` the flags of one.")
+        return 0
+    file = discovery.find_study(project.studies_folder(), arguments[0]).path
+    project.choose_project(str(project.project()))
+    os.execv(sys.executable, [sys.executable, str(file), *arguments[1:]])
 
 
 def ui_command(arguments: list[str]) -> int:
@@ -193,7 +228,9 @@ def ui_command(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "new": new_command,
     "train": train_command,
+    "run": run_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
     "runs": runs_command,

@@ -19,7 +19,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import resolve
 from vaestudy.data.on_disk import resolve_on_disk
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, paths, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
 from vaestudy.study.levels import is_list, level_from_text
@@ -40,6 +40,7 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name [default: that of this process].
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    project.choose_project_of_main_file()
     return run_guarded(f"study {study.name}", lambda: _run(study, given))
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses, paths
+from vaestudy.runtime import addresses, project
 from vaestudy.study import discovery
 from vaestudy.tracking.database_checks import require_tracking_database
 
 
 def tracked_study(name: str, uri: str) -> str:
-    """Return the name of a study of this repository, or of one from elsewhere that may be tracked at `uri`.
+    """Return the name of a study of this project, or of one from elsewhere that may be tracked at `uri`.
 
     Raises:
         BadInput: there is no such study.
     """
     try:
-        return discovery.find_study(paths.repository() / "studies", name).name
+        return discovery.find_study(project.studies_folder(), name).name
     except BadInput:
         elsewhere, database = name.replace("_", "-"), addresses.database_file(uri)
         if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
@@ -33,5 +33,5 @@ def require_records(uri: str) -> None:
     if (database := addresses.database_file(uri)) is None:
         return
     if not database.exists():
-        raise BadInput(f"nothing is tracked at {database} yet; run a study first, e.g. make study-latent-dims")
+        raise BadInput(f"nothing is tracked at {database} yet; {project.first_steps()}")
     require_tracking_database(database)

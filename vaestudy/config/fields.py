@@ -68,7 +68,7 @@ class Choice:
         names: valid names.
         registry: its members are valid names too. They are read at each check, so later members are valid as well.
         """
-        self.kind, self._names, self._registry = kind, names, registry
+        self.kind, self._names, self.registry = kind, names, registry
 
     @classmethod
     def of(cls, registry: Registry[Any], *names: str) -> Choice:
@@ -78,7 +78,7 @@ class Choice:
     @property
     def names(self) -> tuple[str, ...]:
         """All valid names."""
-        return self._names + (tuple(self._registry) if self._registry is not None else ())
+        return self._names + (tuple(self.registry) if self.registry is not None else ())
 
     def __call__(self, value: str) -> str:
         """Return `value` if it is a valid name.
@@ -86,7 +86,7 @@ class Choice:
         Raises:
             ValueError: it is not.
         """
-        if value not in self.names:
+        if value not in self._names and (self.registry is None or value not in self.registry):
             raise ValueError(unknown_name(self.kind, value, self.names))
         return value
 

@@ -4,20 +4,27 @@ A registry maps a name to a `Spec`. A spec is plain data and imports nothing slo
 It names its code by the text "module:attribute"; `Registry.load` imports that code when a run needs it. Each room lists
 its own parts in a file `registry.py`. The registry reads that list when it is first used.
 
-Code outside the package registers a part by a call, before it creates a configuration that names the part:
+Code outside the package declares a part by a decorator, with the fields of the spec:
 
-    LIKELIHOODS.register(LikelihoodSpec("laplace", Laplace, family="density", support="the real line"))
+    @LIKELIHOODS.part("laplace", family="density", support="the real line")
+    class Laplace(Scaled): ...
+
+`config/user_parts.py` says in which files such code is found.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vaestudy.errors import unknown_name
+from vaestudy.config import user_parts
+from vaestudy.errors import BadInput, unknown_name
 
 SCALE_OPTIONS = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
 """Configuration fields that every likelihood with a scale has as options."""
@@ -133,34 +140,78 @@ class LrScalingSpec(Spec):
 
 
 S = TypeVar("S", bound=Spec)
+P = TypeVar("P")
+NAME = r"[a-z][a-z0-9_-]*"
+"""What the name of a part looks like."""
 
 
 class Registry(Mapping[str, S], Generic[S]):
     """A mapping name -> spec for one kind of part, in the order in which the parts are declared."""
 
-    def __init__(self, kind: str, members: str) -> None:
+    def __init__(self, kind: str, members: str, spec: type[S]) -> None:
         """Args:
         kind: the name of such a part in messages.
         members: "module:attribute" of the tuple of the package's own specs. This module must import nothing slow.
+        spec: the class of the specs.
         """
-        self.kind, self._members = kind, members
+        self.kind, self._members, self._spec = kind, members, spec
         self._specs: dict[str, S] | None = None
+        self._origins: dict[str, Path | None] = {}
 
-    def _all(self) -> dict[str, S]:
-        """Return all specs. At the first call, read the package's own specs."""
+    def _known(self) -> dict[str, S]:
+        """Return the specs of the package and of the users' files that were imported so far."""
         if self._specs is None:
             self._specs = {spec.name: spec for spec in _imported(self._members)}
         return self._specs
 
-    def register(self, spec: S) -> None:
-        """Add a part from outside the package.
+    def _all(self) -> dict[str, S]:
+        """Return all specs. At the first call, import the users' files that declare parts."""
+        user_parts.load()
+        return self._known()
+
+    def register(self, spec: S, origin: Path | None = None) -> None:
+        """Add a part from outside the package. The same file may declare it again, as when it is imported anew.
+
+        Args:
+            spec: its declaration.
+            origin: the file that declares it.
 
         Raises:
-            ValueError: the name is registered already.
+            BadInput: the name is taken, or is no name that a flag and a file name can contain.
         """
-        if spec.name in self._all():
-            raise ValueError(f"{self.kind} {spec.name!r} is registered already")
-        self._all()[spec.name] = spec
+        if not re.fullmatch(NAME, spec.name):
+            raise BadInput(f"{self.kind} {spec.name!r}: a name has small letters, digits, '-' and '_', a letter first")
+        if spec.name in self._known() and not (origin is not None and self.origin(spec.name) == origin):
+            by = f"by {known}" if (known := self.origin(spec.name)) else "by vaestudy"
+            raise BadInput(f"{self.kind} {spec.name!r} is declared already, {by}; choose another name")
+        self._known()[spec.name] = spec
+        self._origins[spec.name] = origin
+
+    def part(self, name: str, **fields: Any) -> Callable[[P], P]:
+        """Return a decorator that declares the class or function below it as a part of this kind.
+
+        Args:
+            name: the part's name in configurations.
+            fields: further fields of the spec of this kind, such as `family` of a likelihood.
+
+        Raises:
+            BadInput: see `register`; or the kind has no such field.
+        """
+        valid = [field.name for field in dataclasses.fields(self._spec) if field.name not in ("name", "implementation")]
+        for field_name in fields:
+            if field_name not in valid:
+                raise BadInput(unknown_name(f"field of a {self.kind}", field_name, valid))
+
+        def declare(implementation: P) -> P:
+            spec = self._spec(name, implementation, **fields)
+            self.register(spec, user_parts.declared_in(getattr(implementation, "__module__", "")))
+            return implementation
+
+        return declare
+
+    def origin(self, name: str) -> Path | None:
+        """Return the user's file that declares a part; None for a part of the package."""
+        return self._origins.get(name)
 
     def load(self, name: str) -> Any:
         """Return the function or class that implements the part `name`.
@@ -176,9 +227,11 @@ class Registry(Mapping[str, S], Generic[S]):
         Raises:
             KeyError: no part has this name.
         """
+        if name in self._known():
+            return self._known()[name]
         if name not in self._all():
             raise KeyError(unknown_name(self.kind, name, self._all()))
-        return self._all()[name]
+        return self._known()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -187,16 +240,16 @@ class Registry(Mapping[str, S], Generic[S]):
         return len(self._all())
 
 
-DATASETS: Registry[DatasetSpec] = Registry("dataset", "vaestudy.data.registry:DATASETS")
-PIXELS: Registry[PixelSpec] = Registry("pixel protocol", "vaestudy.data.registry:PIXELS")
-LIKELIHOODS: Registry[LikelihoodSpec] = Registry("likelihood", "vaestudy.model.likelihoods.registry:LIKELIHOODS")
-SIGMAS: Registry[SigmaSpec] = Registry("sigma", "vaestudy.model.registry:SIGMAS")
-INITS: Registry[Spec] = Registry("init", "vaestudy.model.registry:INITS")
-ACTIVATIONS: Registry[Spec] = Registry("activation", "vaestudy.model.registry:ACTIVATIONS")
-OBJECTIVES: Registry[ObjectiveSpec] = Registry("estimator", "vaestudy.training.registry:OBJECTIVES")
-OPTIMIZERS: Registry[Spec] = Registry("optimizer", "vaestudy.training.registry:OPTIMIZERS")
-SCHEDULES: Registry[ScheduleSpec] = Registry("schedule", "vaestudy.training.registry:SCHEDULES")
-LR_SCALINGS: Registry[LrScalingSpec] = Registry("learning rate scaling", "vaestudy.training.registry:LR_SCALINGS")
-RUN_FIGURES: Registry[Spec] = Registry("figure", "vaestudy.run.registry:RUN_FIGURES")
-STUDY_FIGURES: Registry[Spec] = Registry("study figure", "vaestudy.reporting.figures.registry:STUDY_FIGURES")
-STUDY_TABLES: Registry[Spec] = Registry("study table", "vaestudy.reporting.tables.registry:STUDY_TABLES")
+DATASETS = Registry("dataset", "vaestudy.data.registry:DATASETS", DatasetSpec)
+PIXELS = Registry("pixel protocol", "vaestudy.data.registry:PIXELS", PixelSpec)
+LIKELIHOODS = Registry("likelihood", "vaestudy.model.likelihoods.registry:LIKELIHOODS", LikelihoodSpec)
+SIGMAS = Registry("sigma", "vaestudy.model.registry:SIGMAS", SigmaSpec)
+INITS = Registry("init", "vaestudy.model.registry:INITS", Spec)
+ACTIVATIONS = Registry("activation", "vaestudy.model.registry:ACTIVATIONS", Spec)
+OBJECTIVES = Registry("estimator", "vaestudy.training.registry:OBJECTIVES", ObjectiveSpec)
+OPTIMIZERS = Registry("optimizer", "vaestudy.training.registry:OPTIMIZERS", Spec)
+SCHEDULES = Registry("schedule", "vaestudy.training.registry:SCHEDULES", ScheduleSpec)
+LR_SCALINGS = Registry("learning rate scaling", "vaestudy.training.registry:LR_SCALINGS", LrScalingSpec)
+RUN_FIGURES = Registry("figure", "vaestudy.run.registry:RUN_FIGURES", Spec)
+STUDY_FIGURES = Registry("study figure", "vaestudy.reporting.figures.registry:STUDY_FIGURES", Spec)
+STUDY_TABLES = Registry("study table", "vaestudy.reporting.tables.registry:STUDY_TABLES", Spec)

@@ -24,6 +24,7 @@ from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import VAE
 from vaestudy.run import figures
 from vaestudy.run.record import Record
+from vaestudy.run.user_code import user_code
 from vaestudy.run.weights import pack_weights
 from vaestudy.runtime import provenance
 from vaestudy.scoring import score
@@ -102,6 +103,7 @@ def execute(
     """
     require_device(config.device)
     origin = origin_tags()  # before training, in which the checkout may change
+    parts, code = user_code(config)  # for the same reason
     clock = [time.perf_counter()]
     data = datasets.load_splits(config, root)
     lines = run_notices(config, data)
@@ -117,7 +119,7 @@ def execute(
         "seconds/train": result.train_seconds,
         "seconds/train_and_validate": clock[1] - clock[0],
     }
-    files = {"config.json": (config.model_dump_json(indent=2) + "\n").encode()}
+    files = {"config.json": (config.model_dump_json(indent=2) + "\n").encode()} | code
     kl_per_dimension: list[float] = []
     if config.test_scores and not result.stopped:
         scored, further, kl_per_dimension = _score_and_draw(result, config, data, clock, lines, report)
@@ -127,6 +129,7 @@ def execute(
     metrics["seconds/total"] = clock[-1] - clock[0]
     about = (
         origin
+        | parts
         | run_tags(config, data, result.backend)
         | {"gradient": result.gradient_description, "outcome": "pruned" if result.stopped else "complete"}
         | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import getpass
-import importlib.util
 import os
 import re
 import tempfile
 from pathlib import Path
 
+from vaestudy.runtime.project import project
+
 MLRUNS_VARIABLE = "VAESTUDY_MLRUNS"
 """The environment variable that sets the folder of `mlruns`."""
 
 
-def checkout() -> Path:
-    """Return the folder that contains the package: the root of a checkout, or `site-packages`."""
-    spec = importlib.util.find_spec("vaestudy")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("the package vaestudy is not on the import path")
-    return Path(spec.origin).resolve().parents[1]
-
-
-def repository() -> Path:
-    """Return the root of the checkout that this package runs from, or the current directory if there is no checkout."""
-    return checkout() if (checkout() / "pyproject.toml").is_file() else Path.cwd()
-
-
 def mlruns() -> Path:
-    """Return the folder for all records: VAESTUDY_MLRUNS if it is set, else mlruns/ at the repository's root."""
+    """Return the folder for all records: VAESTUDY_MLRUNS if it is set, else mlruns/ in the project's folder."""
     named = os.environ.get(MLRUNS_VARIABLE)
-    return Path(named).resolve() if named else repository() / "mlruns"
+    return Path(named).resolve() if named else project() / "mlruns"
 
 
 def user_temporary(name: str) -> Path:

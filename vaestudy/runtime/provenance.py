@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaestudy.errors import LONGEST_REASON
-from vaestudy.runtime.paths import checkout
+from vaestudy.runtime.project import checkout
 
 PACKAGES = ("vaestudy", "torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "safetensors", "mlxtend")
 """Packages whose version a number may depend on."""

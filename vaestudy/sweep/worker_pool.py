@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from vaestudy.config import user_parts
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.run.execute import execute
@@ -90,10 +91,11 @@ def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Run
         return RunFailure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
 
 
-def _dask_work(config: RunConfig, root: Path, topic: str, judged: bool) -> Record | RunFailure:
+def _dask_work(config: RunConfig, root: Path, topic: str, judged: bool, parts: tuple[Path, ...]) -> Record | RunFailure:
     """Execute one run in a Dask worker; send its epochs to the driver as events of `topic`.
 
-    If the run is judged, the worker waits after each epoch for the driver's answer.
+    If the run is judged, the worker waits after each epoch for the driver's answer. `parts` are the users' files that
+    have declared parts in the driver's process.
     """
     from distributed import get_worker
 
@@ -111,7 +113,11 @@ def _dask_work(config: RunConfig, root: Path, topic: str, judged: bool) -> Recor
             raise StopTraining
 
     try:
+        for path in parts:
+            user_parts.load_file(path)
         return run_safely(config, root, on_epoch)
+    except BadInput as error:
+        return RunFailure(str(error), traceback.format_exc(), diverged=False)
     finally:
         verdicts.forget(topic, config.key)
 
@@ -221,7 +227,9 @@ class DaskPool:
         judged = judge is not None
         if judge is not None:
             self._judges[config.key] = judge
-        future = self._client.submit(_dask_work, config, root, self._topic, judged, key=name, pure=False)
+        future = self._client.submit(
+            _dask_work, config, root, self._topic, judged, user_parts.files(), key=name, pure=False
+        )
         self._futures[config.key] = future
         future.add_done_callback(lambda _, key=config.key: self._events.put(key))
 

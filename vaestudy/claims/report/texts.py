@@ -44,7 +44,7 @@ def how_text(found: PartVerdict) -> str:
     if estimate.correlation == estimate.correlation:
         parts.append(f"correlation {estimate.correlation:+.2f}")
     if estimate.lost:
-        parts.append(f"{estimate.lost} runs did not survive")
+        parts.append(f"{estimate.lost} run{'s' * (estimate.lost != 1)} did not survive")
     return ", ".join(parts)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,16 +73,28 @@ def levels_of(arm: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in arm.split(", ")) if arm else {}
 
 
+def short_names(arms: Iterable[str]) -> dict[str, str]:
+    """Return the name of each arm without the levels that all arms share: name -> short name."""
+    levels = {arm: levels_of(arm) for arm in arms}
+    counts = Counter(level for own in levels.values() for level in own.items())
+    varying = {
+        arm: ", ".join(f"{factor}={level}" for factor, level in own.items() if counts[factor, level] < len(levels))
+        for arm, own in levels.items()
+    }
+    return {arm: short or arm for arm, short in varying.items()}
+
+
 def panels_of(searched: Searched) -> list[Panel]:
     """Return the panels of a figure with a line for each arm."""
     arms = list(searched.studies)
+    short = short_names(arms)
     families = {family_of(arm, searched) for arm in arms}
     if len(arms) <= MOST_LINES and len(families) == 1:
-        return [Panel("", {arm: arm for arm in arms}, *families)]
+        return [Panel("", short, *families)]
     found: list[Panel] = []
     groups: dict[tuple[str, str], list[str]] = {}
     for arm in arms:
-        first = arm.partition(", ")[0]
+        first = short[arm].partition(", ")[0]
         groups.setdefault((family_of(arm, searched), first), []).append(arm)
     if max(map(len, groups.values())) == 1:  # one factor
         groups = {}
@@ -89,7 +103,7 @@ def panels_of(searched: Searched) -> list[Panel]:
     for (family, title), members in groups.items():
         for start in range(0, len(members), MOST_LINES):
             chosen = members[start : start + MOST_LINES]
-            labels = {arm: arm.removeprefix(f"{title}, ") for arm in chosen}
+            labels = {arm: short[arm].removeprefix(f"{title}, ") for arm in chosen}
             found.append(Panel(title, labels, family))
     return found
 

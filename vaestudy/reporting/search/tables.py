@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.search.arm_figures import family_of, levels_of
+from vaestudy.reporting.search.arm_figures import family_of, levels_of, short_names
 from vaestudy.reporting.search.expected_best import expected_best, independence_note, standard_error
 from vaestudy.reporting.search.outcomes import best_trial, counted, epochs, outcome_of, sign_of, trials_with_value
 from vaestudy.reporting.search.searched import CONFIGURATION, Searched
@@ -145,7 +145,7 @@ def trials_table(searched: Searched) -> Table | None:
     top = ranked.drop_duplicates("arm").sort_index() if searched.search.per_arm else ranked.head(TOP)
     shown = pd.DataFrame({"trial": top["number"].astype(str)})
     if searched.search.per_arm:
-        shown.insert(0, "arm", top["arm"])
+        shown.insert(0, "arm", top["arm"].map(short_names(searched.studies)))
     shown["outcome"] = top["outcome"]
     for metric in searched.search.objectives:
         shown[metric] = [bound_text(value) for value in top[metric]]
