@@ -48,6 +48,23 @@ def copied_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(tracker, "make_database", lambda path: shutil.copy(empty, path))
 
 
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the records of `support.tracked_store`, which take seconds to make. Change nothing in it."""
+    from tests.support.tracked_store import make_store
+
+    folder = tmp_path_factory.mktemp("made_store") / "mlruns"
+    make_store(folder)
+    return folder
+
+
+@pytest.fixture
+def store(made_store: Path, mlruns: Path) -> Path:
+    """Return a copy of the records of `support.tracked_store`, and make the package use it."""
+    shutil.copytree(made_store, mlruns)
+    return mlruns
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Let torch use one thread."""

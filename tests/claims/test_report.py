@@ -21,14 +21,16 @@ from vaestudy.claims.looks import COMMITTED, Looks
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.contents import Report, command_of, report_of
 from vaestudy.claims.report.figure import alternative_text, claim_figure, limits
-from vaestudy.claims.report.files import PAGE, TEXT, data_files, report_files, write_files
+from vaestudy.claims.report.files import PAGE, TEXT, data_files, report_files
 from vaestudy.claims.report.logged import EXPERIMENT, log_report
 from vaestudy.claims.report.markdown import BEGIN, END, markdown, readme_table, with_table
-from vaestudy.claims.report.page import Picture, web_page
+from vaestudy.claims.report.page import web_page
 from vaestudy.claims.report.texts import p_sentence, p_text
 from vaestudy.cli.study import study_main
 from vaestudy.errors import BadInput
+from vaestudy.reporting.pages import Picture
 from vaestudy.runtime import addresses
+from vaestudy.runtime.files import write_files
 from vaestudy.tracking.mlflow_tracker import Tracker
 
 VOID = {"meta", "link", "img", "br"}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-from vaestudy.cli import article_work, commands
+from vaestudy.cli import article_work, commands, plan_work
 from vaestudy.cli import study as study_command_line
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
@@ -44,6 +44,9 @@ FLAGS = {
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("tracking_uri"),
+    "runs": flags_of("where", "columns", "csv", "json", "tracking_uri"),
+    "compare": flags_of("iwae", "json", *LOCATIONS).map(lambda flags: ["01", "02", *flags]),
+    "export": flags_of("to", "sweep", "tracking_uri").map(lambda flags: ["latent-dims", *flags]),
     "sync": flags_of("tracking_uri"),
     "studies": flags_of("tracking_uri"),
     "ui": flags_of("port", "tracking_uri"),
@@ -62,6 +65,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(commands, name, lambda *_: 0)
     for name in ("show_plan", "make_article"):
         monkeypatch.setattr(article_work, name, lambda *_: 0)
+    monkeypatch.setattr(plan_work, "show_plan", lambda *_: 0)
     monkeypatch.setattr(datasets, "find_dataset", lambda *_: ("mnist-5k", None))
     monkeypatch.setattr(addresses, "require_listening", lambda *_: None)
     monkeypatch.setattr("os.execve", lambda *_: None)

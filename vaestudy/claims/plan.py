@@ -17,16 +17,16 @@ from vaestudy.claims.answers import what_would_decide
 from vaestudy.claims.claim import Claim, Verdict
 from vaestudy.claims.evidence import SOURCE, TRACKED, Evidence
 from vaestudy.claims.needs import Need, SweepNeeds, declared_study, needs_by_sweep, studies_folder
+from vaestudy.reporting.costs import RECORDED, SECONDS, UNKNOWN
 from vaestudy.study.declaration import QUICK_SEEDS
 from vaestudy.study.discovery import find_study
 
-RECORDED, DECLARED, UNKNOWN = "recorded", "the study's Minutes", "not known"
-"""Where the seconds of a run come from."""
+DECLARED = "the study's Minutes"
+"""Where the seconds of a run come from if no run is recorded."""
 CORES = 2
 """The number of cores for which studies declare their minutes."""
 DATASETS_IN_MINUTES = {"mnist": "full MNIST", "mnist-5k": "mnist-5k"}
 """Data set -> its name in the line `Minutes:`."""
-SECONDS = "seconds/total"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from vaestudy.claims.plan import Cost, PlannedClaim
 from vaestudy.claims.report.contents import Report
+from vaestudy.reporting.costs import shown_minutes
 
 
 def plan_table(rows: list[PlannedClaim], missing: int, total: Cost, workers: int) -> Table:
@@ -36,11 +37,6 @@ def minutes(total: Cost, workers: int) -> str:
     if not total.basis:
         return ""
     return f"{shown_minutes(total.seconds / workers / 60)} ({', '.join(total.basis)})"
-
-
-def shown_minutes(value: float) -> str:
-    """Return minutes as text."""
-    return "?" if value != value else "under 1" if value < 1 else f"{value:.0f}"
 
 
 def summary_table(report: Report) -> Table:

@@ -10,7 +10,7 @@ from rich.console import Console
 from vaestudy.claims.committed import data_folder
 from vaestudy.claims.plan import cost, missing_runs, planned
 from vaestudy.claims.report.contents import report_of
-from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files, write_files
+from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files
 from vaestudy.claims.report.logged import log_report
 from vaestudy.cli.article_evidence import Article, tracker_of
 from vaestudy.cli.article_request import Request
@@ -19,6 +19,7 @@ from vaestudy.cli.article_tables import plan_table, summary_table
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.runtime.console import consoles, print_uncut
+from vaestudy.runtime.files import write_files
 from vaestudy.runtime.paths import cores
 from vaestudy.runtime.project import repository
 from vaestudy.tracking.mlflow_tracker import require_tracker

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaestudy.cli.article import article_command
+from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
+from vaestudy.cli.export import export_command
 from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
 from vaestudy.cli.new_project import new_command
 from vaestudy.cli.parsing import (
@@ -23,6 +25,8 @@ from vaestudy.cli.parsing import (
     run_guarded,
 )
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
+from vaestudy.cli.runs import runs_command
+from vaestudy.cli.tracked import require_records, tracked_study
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -31,7 +35,6 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
-from vaestudy.tracking.database_checks import require_tracking_database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,26 +161,11 @@ def tables_command(arguments: list[str]) -> int:
     values = parser.parse(arguments)
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
-        values["study"] = _tracked_study(values["study"], uri)
+        values["study"] = tracked_study(values["study"], uri)
     with gc_paused():
         from vaestudy.cli import commands
 
     return commands.export_tables(uri, values.get("study"))
-
-
-def _tracked_study(name: str, uri: str) -> str:
-    """Return the name of a study of this repository, or of one from elsewhere that may be tracked at `uri`.
-
-    Raises:
-        BadInput: there is no such study.
-    """
-    try:
-        return discovery.find_study(project.studies_folder(), name).name
-    except BadInput:
-        elsewhere, database = name.replace("_", "-"), addresses.database_file(uri)
-        if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
-            raise
-        return elsewhere  # the tracker says whether it has it
 
 
 def sync_command(arguments: list[str]) -> int:
@@ -226,11 +214,8 @@ def ui_command(arguments: list[str]) -> int:
     if addresses.is_server(uri):
         raise BadInput(f"{addresses.public_address(uri)} serves MLflow's pages already; open it in a browser")
     require_free(port)
-    if (database := addresses.database_file(uri)) is not None:
-        if not database.exists():
-            raise BadInput(f"nothing is tracked at {database} yet; {project.first_steps()}")
-        require_tracking_database(database)
-    else:
+    require_records(uri)
+    if addresses.database_file(uri) is None:
         from vaestudy.tracking.mlflow_tracker import Tracker
 
         Tracker(uri)  # MLflow's server would answer with a traceback
@@ -248,6 +233,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
+    "runs": runs_command,
+    "compare": compare_command,
+    "export": export_command,
     "article": article_command,
     "sync": sync_command,
     "studies": studies_command,

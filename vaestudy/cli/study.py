@@ -17,6 +17,7 @@ from vaestudy.cli.uncaught import answer_in_one_line
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import resolve
+from vaestudy.data.on_disk import resolve_on_disk
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses, paths, project
 from vaestudy.runtime.gc_pause import gc_paused
@@ -69,12 +70,17 @@ def _run(study: Study, arguments: list[str]) -> int:
         runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
         workers = paths.cores() if options.workers is None else options.workers
         memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
-    base, note = resolve(base, root)
+    base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
     if options.quick:  # a field that the user set by a flag is not shrunk
         base = quick_config(base).with_changes(**changed)
     plan = Plan(study, base, levels, seeds)
     _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
     sweep = Sweep(study, base, changed, options.quick, note, variant)
+    if options.plan:
+        with gc_paused():
+            from vaestudy.cli import plan_work
+
+        return plan_work.show_plan(sweep, plan, options, Locations(root, uri), has_data)
     with gc_paused():
         from vaestudy.cli import commands
 

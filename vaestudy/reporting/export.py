@@ -13,6 +13,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -63,6 +64,34 @@ def export_all(tracker: Tracker, name: str | None) -> list[Path]:
     return written
 
 
+@dataclass(frozen=True)
+class SweepTables:
+    """The tables and figures of one sweep, as files and for a terminal."""
+
+    row: dict[str, Any]
+    """The sweep run, as `Tracker.get` returns it."""
+    study: Study
+    """The study as its tables take it: a search without factors has the factor `configuration`."""
+    tidy: pd.DataFrame
+    """The runs in the tables."""
+    table: summary.Table | None
+    """The study's own table; None if no run has finished."""
+    files: dict[str, bytes]
+    """Path -> content."""
+    screens: list[Screen]
+    notes: list[str]
+
+    @property
+    def sweep(self) -> str:
+        """Return the name of the sweep."""
+        return str(self.row["tags.sweep"])
+
+    @property
+    def quick(self) -> bool:
+        """Return whether the scale is `--quick`."""
+        return bool(self.row["tags.quick"] == "True")
+
+
 def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     """Write one sweep's tables and figures and attach them to its sweep run.
 
@@ -74,6 +103,31 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
         BadInput: the folder of the tables cannot be written to.
+    """
+    made = sweep_tables(tracker, experiment, parent)
+    study, sweep, quick, table, notes = made.study, made.sweep, made.quick, made.table, made.notes
+    files = made.files
+    folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
+    if table is not None:
+        totals = _summary(made.tidy, table)
+        tracker.metrics(parent, {k: v for k, v in totals.items() if made.row.get(f"metrics.{k}") != v})
+        _series(tracker, parent, study, table)
+        first = made.tidy[made.tidy["status"] == "FINISHED"].iloc[0]
+        tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
+        tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
+    return Exported(folder, made.screens, notes)
+
+
+def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
+    """Return one sweep's tables and figures. Nothing is written.
+
+    Args:
+        tracker: the store of the runs.
+        experiment: the id of the study's MLflow experiment.
+        parent: the id of the sweep run.
+
+    Raises:
+        runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
     study = Study.stored(tracker.read_file(parent, "study.json").decode())
@@ -92,10 +146,10 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             files |= _texts(name, further, f"{heading} ({sweep})", quick_lines + further.notes)
             screens.append(_screen(further, f"{heading} ({sweep})"))
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
-        folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
-        return Exported(folder, screens, notes + (search_notes(searched) if searched else []))
+        notes += search_notes(searched) if searched else []
+        return SweepTables(row, study, tidy, None, files, screens, notes)
     if common_target.RELATIVE in study.tabulate:
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
@@ -126,14 +180,7 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     files |= _texts("table", table, title, notes)
-    folder = _write_and_attach(tracker, parent, files, study, sweep, quick)
-    totals = _summary(tidy, table)
-    tracker.metrics(parent, {k: v for k, v in totals.items() if row.get(f"metrics.{k}") != v})
-    _series(tracker, parent, study, table)
-    first = tidy[tidy["status"] == "FINISHED"].iloc[0]
-    tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
-    tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
-    return Exported(folder, screens, notes)
+    return SweepTables(row, study, tidy, table, files, screens, notes)
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:

@@ -6,6 +6,8 @@ fixed noise. The docstring of scoring/score.py defines each number.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -53,17 +55,45 @@ def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, lis
     return metrics, {name: share.tolist() for name, share in shares.items()}
 
 
+@torch.no_grad()
+def pixel_errors(model: VAE, x: Tensor) -> Sums:
+    """Return mse and mae of each image of x [N, P]: [N], float64. Their means are those of `pixel_scores`."""
+    blocks = enumerate(x.split(BLOCK))
+    parts = [_decoded(model, xs, stream("score", "pixels", block, device=x.device)) for block, xs in blocks]
+    return {"mse": torch.cat([part.mse for part in parts]), "mae": torch.cat([part.mae for part in parts])}
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A block of images [M, P] after one draw of z for each."""
+
+    q: Posterior
+    head: Tensor
+    """The decoder's output at the draws."""
+    mse: Tensor
+    """The mean squared difference of each image, [M], float64."""
+    mae: Tensor
+    """The mean absolute difference of each image, [M], float64."""
+
+
+def _decoded(model: VAE, x: Tensor, generator: torch.Generator) -> _Decoded:
+    """Draw z once for each image of a block x [M, P], and compare E[x|z] with x."""
+    q = model.encode(x)
+    eps = torch.randn((1, *q.mu.shape), generator=generator, device=x.device)
+    head = model.decode(q.draw(eps))[0]
+    difference = (x - model.likelihood.mean(head)).double()
+    return _Decoded(q, head, difference.square().mean(-1), difference.abs().mean(-1))
+
+
 def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
     """Return the sums over the images of a block x [M, P], in float64.
 
     For each image these are means over pixels or latent dimensions, and counts.
     """
     likelihood, config = model.likelihood, model.config
-    q = model.encode(x)
-    eps = torch.randn((1, *q.mu.shape), generator=generator, device=x.device)
-    head = model.decode(q.draw(eps))[0]
-    difference = (x - likelihood.mean(head)).double()
-    found = {"mse": difference.square().mean(-1).sum(), "mae": difference.abs().mean(-1).sum()} | _sigmas(model, q)
+    decoded = _decoded(model, x, generator)
+    head = decoded.head
+    found = {"mse": decoded.mse.sum(), "mae": decoded.mae.sum()} | _sigmas(model, decoded.q)
     if (floored := likelihood.at_floor(head)) is not None:
         found["decoder_at_floor"] = floored.double().mean() * len(x)
     if config.pixels == "dequantised":

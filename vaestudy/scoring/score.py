@@ -126,7 +126,7 @@ uses the largest K.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -135,7 +135,7 @@ from torch import Tensor
 from vaestudy.model.likelihoods.base import GREY_VALUES
 from vaestudy.model.vae import VAE
 from vaestudy.scoring.bounds import elbo_terms, importance_weighted, mean_and_error
-from vaestudy.scoring.calibration import pixel_scores
+from vaestudy.scoring.calibration import pixel_errors, pixel_scores
 
 ELBO_DRAWS = 10
 ACTIVE_UNIT = 0.01
@@ -186,6 +186,37 @@ def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
             row |= mean_and_error(name, values[mine])
         per_class[str(label)] = row
     return Scores(len(x), metrics, b.kl_per_dimension.mean(0).tolist(), per_class, histograms)
+
+
+def image_scores(model: VAE, x: Tensor, ks: Collection[int]) -> dict[str, Tensor]:
+    """Return the scores that are means over images, for each image of x [N, P]: name -> [N], float64.
+
+    The noise is that of `score`, so the means of [N] are the numbers that `score` returns.
+
+    Args:
+        ks: the values of K for which iwae_K is computed.
+    """
+    b = elbo_terms(model, x, ELBO_DRAWS, "score", "elbo")
+    found = {"elbo": b.elbo, "log_likelihood": b.log_likelihood, "kl": b.kl}
+    for K in sorted(set(ks)):
+        found[f"iwae_{K}"], found[f"ess_{K}"] = importance_weighted(model, x, K)
+    if model.config.pixels == "dequantised" and (own := max(model.config.iwae, default=0)) in ks:
+        found |= _image_bits(model, x, own, found[f"iwae_{own}"])
+    return found | pixel_errors(model, x)
+
+
+def _image_bits(model: VAE, x: Tensor, K: int, log_px: Tensor) -> dict[str, Tensor]:
+    """Return the scores of `bits_per_dim` for each image of dequantised x [N, P]; log_px is iwae_K, [N]."""
+    likelihood, further = model.likelihood, {}
+    nats_per_bit = x.shape[1] * math.log(2)
+    if likelihood.normalised is not likelihood:
+        log_px, _ = importance_weighted(model, x, K, likelihood.normalised)
+        further[f"continuous_bernoulli_iwae_{K}"] = log_px
+    if (other := likelihood.with_same_mean) is not None:
+        matched, _ = importance_weighted(model, x, K, other)
+        further["mean_matched_bits_per_dim"] = math.log2(GREY_VALUES) - matched / nats_per_bit
+    offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
+    return further | {"bits_per_dim": offset - log_px / nats_per_bit}
 
 
 def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, float]:

@@ -36,16 +36,42 @@ def locked_generation(
         BadInput: another driver has locked the sweep; or there are generations under the former name, and the tracker,
             which knows their base configurations, does not answer.
     """
-    name, former = sweep.base_name, sweep.former_name
     with ExitStack() as locks:
-        locks.enter_context(storage.locked(name))
-        formers = storage.sweep_names(former) if former != name else []
-        if mine := _same_base(formers, sweep, uri, report):
-            locks.enter_context(storage.locked(former))
-            yield latest_name(storage.sweep_names(former), mine, former, fresh)
-            return
-        generations = storage.sweep_names(name)
-        yield latest_name(generations, _same_changes(generations, sweep, uri, report), name, fresh)
+        locks.enter_context(storage.locked(sweep.base_name))
+        yield _generation(
+            storage, sweep, uri, fresh, report, lambda former: locks.enter_context(storage.locked(former))
+        )
+
+
+def generation_name(storage: TrialStorage, sweep: Sweep, uri: str, fresh: bool, report: Callable[[str], None]) -> str:
+    """Return the name of the generation that `locked_generation` would yield now. Nothing is locked.
+
+    Raises:
+        BadInput: as in `locked_generation`, but for a driver that has locked the sweep.
+    """
+    return _generation(storage, sweep, uri, fresh, report, lambda former: None)
+
+
+def _generation(
+    storage: TrialStorage,
+    sweep: Sweep,
+    uri: str,
+    fresh: bool,
+    report: Callable[[str], None],
+    lock: Callable[[str], None],
+) -> str:
+    """Return the name of the generation to run.
+
+    Args:
+        lock: locks the sweep under its former name, if its generations are there.
+    """
+    name, former = sweep.base_name, sweep.former_name
+    formers = storage.sweep_names(former) if former != name else []
+    if mine := _same_base(formers, sweep, uri, report):
+        lock(former)
+        return latest_name(storage.sweep_names(former), mine, former, fresh)
+    generations = storage.sweep_names(name)
+    return latest_name(generations, _same_changes(generations, sweep, uri, report), name, fresh)
 
 
 def _same_base(generations: list[str], sweep: Sweep, uri: str, report: Callable[[str], None]) -> list[str]:

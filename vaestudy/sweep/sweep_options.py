@@ -50,6 +50,9 @@ class SweepOptions(BaseModel):
 
     quick: bool = False
     """Shrink the study to less than a minute: a quick look, not a result."""
+    plan: bool = False
+    """Show what would be run, what of it is done, and the minutes and memory that the rest takes. Run and write
+    nothing."""
     full: bool = False
     """Add the levels that take much time."""
     fresh: bool = False

@@ -78,7 +78,7 @@ def recorded_config(row: Mapping[str, Any]) -> RunConfig:
     Raises:
         BadInput: the parameters are not a configuration of this revision, or were altered after the run.
     """
-    run_id, values = row["run_id"], {name: _value(name, text) for name, text in _columns(row, "params.").items()}
+    run_id, values = row["run_id"], {name: param_value(name, text) for name, text in _columns(row, "params.").items()}
     try:
         config = validated(RunConfig, values)
     except BadInput as error:
@@ -93,7 +93,7 @@ def recorded_config(row: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def _value(field: str, text: str) -> Any:
+def param_value(field: str, text: str) -> Any:
     """Return the value of a parameter, the inverse of `mlflow_tracker.param_text`."""
     known = RunConfig.model_fields.get(field)
     if known is None or known.annotation is str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vaestudy.claims.committed import committed_files
@@ -13,9 +13,10 @@ from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.contents import Report
 from vaestudy.claims.report.figure import alternative_text, claim_figure
 from vaestudy.claims.report.markdown import PICTURES, markdown, readme_table, with_table
-from vaestudy.claims.report.page import Picture, web_page
+from vaestudy.claims.report.page import web_page
 from vaestudy.errors import BadInput
 from vaestudy.plotting import to_png
+from vaestudy.reporting.pages import Picture
 
 PAGE, TEXT = "claims.html", "claims.md"
 """The names of the report's files."""
@@ -56,20 +57,3 @@ def new_readme(readme: Path, report: Report) -> bytes:
     except OSError as error:
         raise BadInput(f"{readme}: cannot be read ({error.strerror})") from None
     return with_table(text, readme_table(report)).encode()
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, each of them whole or not at all.
-
-    Raises:
-        BadInput: the folder cannot be written to.
-    """
-    try:
-        for name, content in files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f"{target.name}.part")
-            scratch.write_bytes(content)
-            scratch.replace(target)
-    except OSError as error:
-        raise BadInput(f"the report cannot be written to {error.filename or folder}: {error.strerror}") from None

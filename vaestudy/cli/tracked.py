@@ -1,0 +1,37 @@
+"""Early checks of what is tracked: that anything is, and that a study's name can be one of a tracked study."""
+
+from __future__ import annotations
+
+from vaestudy.errors import BadInput
+from vaestudy.runtime import addresses, project
+from vaestudy.study import discovery
+from vaestudy.tracking.database_checks import require_tracking_database
+
+
+def tracked_study(name: str, uri: str) -> str:
+    """Return the name of a study of this project, or of one from elsewhere that may be tracked at `uri`.
+
+    Raises:
+        BadInput: there is no such study.
+    """
+    try:
+        return discovery.find_study(project.studies_folder(), name).name
+    except BadInput:
+        elsewhere, database = name.replace("_", "-"), addresses.database_file(uri)
+        if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
+            raise
+        return elsewhere  # the tracker says whether it has it
+
+
+def require_records(uri: str) -> None:
+    """Raise if nothing is tracked yet, so that reading does not make an empty store.
+
+    Raises:
+        BadInput: there is no database.
+        NoTracker: the file is not MLflow's database.
+    """
+    if (database := addresses.database_file(uri)) is None:
+        return
+    if not database.exists():
+        raise BadInput(f"nothing is tracked at {database} yet; {project.first_steps()}")
+    require_tracking_database(database)

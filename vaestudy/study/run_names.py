@@ -1,0 +1,66 @@
+"""The names by which the command line takes tracked runs: an id, or a cell of a study. Nothing slow is imported here.
+
+0123abcd                                   the run whose id begins so
+latent-dims:latent_dim=10                  a cell of a study: its runs, one for each seed
+latent-dims:latent_dim=10,seed=0           one run of it
+latent-dims/mnist-5k:latent_dim=10         a cell of a sweep that is named [default: the newest that is not --quick]
+tune:best, tune:base                       the two configurations that a search without factors compares
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.errors import BadInput, unknown_name
+from vaestudy.study.levels import level_from_text, level_text
+from vaestudy.study.plan import BASE, BEST
+
+FORMS = "RUN is a run's id or its first digits, or a cell STUDY:FIELD=LEVEL,FIELD=LEVEL or STUDY/SWEEP:FIELD=LEVEL"
+
+
+@dataclass(frozen=True)
+class RunName:
+    """A run or a cell, as the user names it."""
+
+    text: str
+    """What the user wrote."""
+    digits: str = ""
+    """The first digits of a run's id; empty for a cell."""
+    study: str = ""
+    sweep: str = ""
+    """The sweep; empty for the newest."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """(field, level as `level_text` has it) of a cell."""
+    final: str = ""
+    """`best` or `base`, for a study with a search."""
+
+
+def parse_run_name(text: str) -> RunName:
+    """Return the run or cell that a text names.
+
+    Raises:
+        BadInput: the text is neither an id nor a cell, or a field or a level of the cell is not valid.
+    """
+    if re.fullmatch("[0-9a-f]{1,32}", text):
+        return RunName(text, digits=text)
+    head, colon, tail = text.partition(":")
+    study, slash, sweep = head.partition("/")
+    study = study.replace("_", "-")
+    if not colon or not re.fullmatch("[a-z][a-z0-9-]*", study) or (slash and not sweep) or not tail:
+        raise BadInput(f"run {text!r}: {FORMS}")
+    if tail in (BEST, BASE):
+        return RunName(text, study=study, sweep=sweep, final=tail)
+    return RunName(text, study=study, sweep=sweep, levels=tuple(_level(text, part) for part in tail.split(",")))
+
+
+def _level(text: str, part: str) -> tuple[str, str]:
+    """Return one field and its level."""
+    field, equals, level = part.partition("=")
+    field = field.replace("-", "_")
+    if not equals:
+        raise BadInput(f"run {text!r}: {part!r} is no FIELD=LEVEL; {FORMS}")
+    if field not in RunConfig.model_fields:
+        raise BadInput(f"run {text!r}: {unknown_name('field', field, RunConfig.model_fields)}")
+    return field, level_text(level_from_text(field, level, str))
