@@ -43,6 +43,8 @@ def read_folder(folder: Path) -> tuple[Arrays, dict[str, str]]:
 def _read(folder: Path) -> tuple[Arrays, dict[str, str]]:
     """Return (part -> array, facts) of a folder of images."""
     names = {path.name for path in folder.iterdir() if path.is_dir()}
+    if len(one := names & {"train", "test"}) == 1:
+        raise Unusable(f"has a folder {min(one)} but no {'test' if 'train' in one else 'train'}; give both, or neither")
     splits = {"train", "test"} if {"train", "test"} <= names else {""}
     by_class = {split: _by_class(folder / split, folder) for split in sorted(splits, reverse=True)}
     classes = sorted({name for found in by_class.values() for name in found})
@@ -57,7 +59,7 @@ def _read(folder: Path) -> tuple[Arrays, dict[str, str]]:
         arrays[split or "images"] = _pixels([path for path, _ in found], shape, folder)
         if classes != [""]:
             arrays[f"{split}_labels" if split else "labels"] = _label_array([label for _, label in found])
-    facts = {} if classes == [""] else {"classes": f"{len(classes)}: {', '.join(classes)}"}
+    facts = {} if classes == [""] else {"class_names": f"{len(classes)}: {', '.join(classes)}"}
     used = sum(map(len, files.values()))
     others = sum(path.is_file() and not _hidden(path, folder) for path in folder.rglob("*")) - used
     return arrays, facts | ({"unused": f"{others} files that are no PNG or JPEG of a class"} if others else {})

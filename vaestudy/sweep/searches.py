@@ -120,9 +120,7 @@ def _headline(plan: Plan, search: Search, done: int) -> str:
     arms = f"{len(plan.arms)} arms, {budget} each" if search.per_arm else budget
     pruner = "" if search.pruner == "NopPruner" else f" and {search.pruner}"
     fields = ", ".join(search.space)
-    return (
-        f"{plan.study.name} on {plan.base.dataset}: search of {fields} by {search.sampler}{pruner}: {arms}, {done} done"
-    )
+    return f"{plan.study.name} on {plan.base.dataset_name}: search of {fields} by {search.sampler}{pruner}: {arms}, {done} done"
 
 
 def _run(

@@ -219,14 +219,14 @@ def prepare_repetition(tracker: Tracker, run: str, root: Path, any_revision: boo
         execute.require_device(config.device)
         if config.device == "cpu":
             memory.require_memory([config])
-        datasets.find_dataset(config.dataset, root)
+        datasets.verify(config, root)
     except BadInput as error:
         raise BadInput(f"run {recorded.run_id} cannot be repeated here: {error}") from None
     data = datasets.load_splits(config, root)
     fingerprint = recorded.tags.get("data.fingerprint")
     if fingerprint not in (None, data.fingerprint):
         raise BadInput(f"run {recorded.run_id} was made from other images than {config.dataset} under {root} holds")
-    now = execute.origin_tags() | execute.run_tags(config, data, backend.configure(config))
+    now = execute.origin_tags() | execute.run_tags(config, data, backend.configure(config, data.shape))
     differences += [
         f"{tag}: {recorded.tags[tag]} on record, {now[tag]} now"
         for tag in COMPARED_TAGS

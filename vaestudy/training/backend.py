@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaestudy.config.image_shape import DIGIT
+from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
 
@@ -43,15 +43,15 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 KEPT_BYTES = 256 * 2**20
 
 
-def configure(config: RunConfig) -> str:
-    """Set up torch for a run; return a description of the choice for the run's record."""
+def configure(config: RunConfig, shape: ImageShape = DIGIT) -> str:
+    """Set up torch for a run on images of a shape; return a description of the choice for the run's record."""
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
         return "torch's default in float32"
     H = config.hidden
     heads = make_likelihood(config).heads
-    widths = (DIGIT.pixels, *H, config.latent_dim, *H[::-1], DIGIT.pixels * heads)
+    widths = (shape.pixels, *H, config.latent_dim, *H[::-1], shape.pixels * heads)
     rows = min(config.minibatch * config.samples, 1000)
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in pairwise(widths))
     if error > FLOAT32_ERROR:
