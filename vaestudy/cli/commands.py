@@ -100,7 +100,7 @@ def train_and_track(
     return show_comparison(compared, as_json)
 
 
-def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool) -> int:
+def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool, dataset: str | None = None) -> int:
     """Train a tracked run again and compare the two records; return the exit code, 1 if they differ.
 
     Args:
@@ -109,11 +109,12 @@ def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: boo
         uri: the address of the tracker.
         any_revision: whether another code revision than the recorded one is reported and not refused.
         as_json: whether to print one JSON object in place of tables.
+        dataset: where the run's own data lies now, if it has moved.
 
     Raises:
         BadInput: the run cannot be repeated here; the message says why.
     """
-    repetition = prepare_repetition(Tracker(uri), run, root, any_revision)
+    repetition = prepare_repetition(Tracker(uri), run, root, any_revision, dataset)
     return train_and_track(repetition.recorded.config, root, uri, None, as_json, repetition)
 
 

@@ -113,7 +113,8 @@ def _rounded(name: str, x: NDArray[Any], rounding: Rounding) -> NDArray[np.uint8
         raise Unusable(f"{name} has values from {low:g} to {high:g}; float images must be in [0, 1]{hint}")
     levels = np.rint(x * LEVELS)
     rounding.add(np.abs(x * LEVELS - levels))
-    return levels.astype(np.uint8)
+    found: NDArray[np.uint8] = levels.astype(np.uint8)
+    return found
 
 
 def shape_text(shape: Sequence[int]) -> str:

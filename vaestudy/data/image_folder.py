@@ -67,19 +67,24 @@ def _read(folder: Path) -> tuple[Arrays, dict[str, str]]:
 
 def _by_class(folder: Path, root: Path) -> dict[str, list[Path]]:
     """Return class -> its image files. The class of images in the folder itself is ""."""
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found: dict[str, list[Path]] = {}
-    if own := [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]:
+    if own := _images(folder):
         found[""] = own
-    for path in inside:
-        if path.is_dir():
-            found[path.name] = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            found[path.name] = _images(path)
             if not found[path.name]:
                 raise Unusable(f"its folder {path.relative_to(root)} has no image (PNG or JPEG)")
     if not found:
         where = "" if folder == root else f" in {folder.relative_to(root)}"
         raise Unusable(f"has no images (PNG or JPEG){where}")
     return found
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the image files that lie in a folder itself."""
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() in SUFFIXES]
 
 
 def _hidden(path: Path, folder: Path) -> bool:

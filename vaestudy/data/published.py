@@ -108,7 +108,8 @@ def _classes(name: str, indicators: NDArray[Any]) -> NDArray[np.int64]:
 
     if not np.isin(indicators, (0, 1)).all() or not (indicators.sum(0) == 1).all():
         raise Unusable(f"{name} must have a single 1 in each column, and 0 else")
-    return indicators.argmax(0).astype(np.int64)
+    found: NDArray[np.int64] = indicators.argmax(0).astype(np.int64)
+    return found
 
 
 @dataclass(frozen=True)

@@ -262,11 +262,8 @@ def manifold(p: FigureInputs) -> Figure | None:
     means = p.model.likelihood.mean(p.model.decode(torch.stack((z1, z2), -1)))
     title = "Decoder means over the latent plane, tiles of equal prior mass"
     figure, ax = _sheet(means, title, p.shape, tile=0.36)
-    ticks, across, down = (
-        [0, n // 4, n // 2, 3 * n // 4, n - 1],
-        _centres(n, p.shape.width),
-        _centres(n, p.shape.height),
-    )
+    ticks = [0, n // 4, n // 2, 3 * n // 4, n - 1]
+    across, down = _centres(n, p.shape.width), _centres(n, p.shape.height)
     ax.set_xticks([across[i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
     ax.set_yticks([down[n - 1 - i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
     ax.set(xlabel="z1", ylabel="z2")
