@@ -258,7 +258,7 @@ class TestFolder:
             (lambda d: png(d / "x.png", pictures(1, 6, 5)[0]), ["images beside folders"]),
             (lambda d: png(d / "a" / "x.png", np.zeros((6, 5, 4), np.uint8)), ["a/x.png", "mode RGBA"]),
             (lambda d: (d / "a" / "x.png").write_bytes(b"nothing"), ["a/x.png cannot be read"]),
-            (lambda d: (d / "a" / "x.png").write_bytes((d / "a" / "0.png").read_bytes()[:-20]), ["cannot be read"]),
+            (lambda d: (d / "a" / "x.png").write_bytes((d / "a" / "0.png").read_bytes()[:-40]), ["cannot be read"]),
             (lambda d: png(d / "train" / "x.png", pictures(1, 6, 5)[0]), ["a folder train but no test"]),
             (lambda d: [p.unlink() for p in d.glob("*/*.png")], ["has no image"]),
             (lambda d: [(p.unlink(), p.parent.rmdir()) for p in d.glob("*/*.png")], ["has no images (PNG or JPEG)"]),
@@ -332,8 +332,11 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "objects": (lambda p: entry_of(npy_bytes(np.array([{}, {}], object)))(p), ["images", "pickle", "never unpacked"]),
     "nan": (lambda p: store(p, images=np.where(GOOD > 200, np.nan, GOOD / 255)), ["images contains nan"]),
     "infinite": (lambda p: store(p, images=np.full((9, 3, 3), np.inf)), ["from inf to inf", "[0, 1]"]),
-    "above 1": (lambda p: store(p, images=GOOD.astype(float)), ["from 0 to 255", "[0, 1]", "divide by 255"]),
-    "below 0": (lambda p: store(p, images=GOOD / 255 - 0.5), ["from -0.5", "[0, 1]"]),
+    "above 1": (
+        lambda p: store(p, images=np.linspace(0, 255, 99).reshape(11, 3, 3)),
+        ["from 0 to 255", "[0, 1]", "divide by 255"],
+    ),
+    "below 0": (lambda p: store(p, images=np.linspace(-0.5, 1, 99).reshape(11, 3, 3)), ["from -0.5 to 1", "[0, 1]"]),
     "empty": (lambda p: store(p, images=GOOD[:0]), ["images is empty", "[0, 6, 5]"]),
     "no height": (lambda p: store(p, images=GOOD[:, :0]), ["images is empty", "[20, 0, 5]"]),
     "two shapes": (lambda p: store(p, train=GOOD, test=GOOD[:, :4]), ["two shapes: train 6 x 5 and test 4 x 5"]),
@@ -443,7 +446,7 @@ class TestPublished:
         assert content.train.labels is None
         digest = hashlib.sha256((tmp_path / "binarized_mnist_test.amat").read_bytes()).hexdigest()
         assert f"binarized_mnist_test.amat has the SHA-256 {digest}" in content.facts["files"]
-        by_name = datasets.resolve(RunConfig(dataset="binarised-mnist", valid_size=2), tmp_path)[0]
+        by_name = datasets.resolve(RunConfig(dataset="binarised-mnist", valid_size=2, figures=()), tmp_path)[0]
         by_path = [resolved(path, valid_size=2) for path in (f"{tmp_path}/", tmp_path / "binarized_mnist_train.amat")]
         assert {config.key for config in by_path} == {by_name.key}
         assert all(config.epochs == 10 for config in by_path)
@@ -477,7 +480,7 @@ class TestPublished:
         found = dict(zip((row.tobytes() for row in content.train.pixels), content.train.labels, strict=True))
         assert found == {image.tobytes(): label for image, label in zip(images[:7], labels[:7], strict=True)}
         assert len(content.test.pixels) == 3
-        config = datasets.resolve(RunConfig(dataset="omniglot", valid_size=2), tmp_path)[0]
+        config = datasets.resolve(RunConfig(dataset="omniglot", valid_size=2, figures=()), tmp_path)[0]
         assert config.dataset == "omniglot"
         assert config.key == resolved(tmp_path / "omniglot" / "chardata.mat", valid_size=2).key
         savemat(tmp_path / "omniglot" / "chardata.mat", arrays | {"data": columns})
