@@ -105,7 +105,8 @@ def test_colour_images_without_labels(colour: Path, mlruns: Path, capsys: pytest
 def test_a_quick_study_is_resumed_after_a_move(colour: Path, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--seeds", "1", "--workers", "0", "--quick"]
     assert run_study(toy(), "--dataset", str(colour), *flags) == 0
-    assert len(runs := cells()) == 2
+    runs = cells()
+    assert len(runs) == 2
     assert set(runs["tags.data.shape"]) == {"32 x 32 x 3"}
     moved = colour.rename(colour.parent / "moved.npz")
     capsys.readouterr()
@@ -115,7 +116,8 @@ def test_a_quick_study_is_resumed_after_a_move(colour: Path, mlruns: Path, capsy
 
     store(moved, images=pictures(60, 32, 32, 3, seed=1))
     assert run_study(toy(), "--dataset", str(moved), *flags) == 0  # other content is another sweep
-    assert len(runs := cells()) == 4
+    runs = cells()
+    assert len(runs) == 4
     with pytest.raises(Incomparable, match="different data sets"):
         require_comparable(runs, ["test/elbo"])
 
