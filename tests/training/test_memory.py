@@ -11,6 +11,7 @@ import pytest
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
+from vaestudy.runtime import free_memory
 from vaestudy.training import memory
 
 RUN = """
@@ -62,7 +63,7 @@ def test_grows_with_what_grows() -> None:
 
 
 def test_a_limit_of_the_group_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(free_memory, "CGROUP", tmp_path)
     free = memory.available()
     assert free > 2**20
     (tmp_path / "memory.max").write_text(f"{2**20}\n")

@@ -33,6 +33,10 @@ NOT_TOGETHER = {
 """Flag -> flags that do not go with it."""
 
 
+PUBLISHED_SETS = tuple(name for name in DATASETS if not DATASETS[name].by_content)
+"""The data sets of which the keys of all runs are known before the data is read."""
+
+
 class ArticleFlags(BaseModel):
     """The flags of the command. The docstrings of the fields are the help of the flags."""
 
@@ -42,7 +46,7 @@ class ArticleFlags(BaseModel):
         *CLAIMS,
     )
     """The claims to run and to report. Holm's correction is for all claims in any case."""
-    dataset: Annotated[str, AfterValidator(Choice.of(DATASETS))] = ""
+    dataset: Annotated[str, AfterValidator(Choice("dataset", *PUBLISHED_SETS))] = ""
     """The data set of all runs [default: mnist; with --quick mnist-5k]."""
     quick: bool = False
     """Few images, few epochs and two seeds of each arm, in under five minutes: a look, not a result."""

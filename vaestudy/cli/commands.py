@@ -101,7 +101,7 @@ def train_and_track(
     return show_comparison(compared, as_json)
 
 
-def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool) -> int:
+def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool, dataset: str | None = None) -> int:
     """Train a tracked run again and compare the two records; return the exit code, 1 if they differ.
 
     Args:
@@ -110,11 +110,12 @@ def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: boo
         uri: the address of the tracker.
         any_revision: whether another code revision than the recorded one is reported and not refused.
         as_json: whether to print one JSON object in place of tables.
+        dataset: where the run's own data lies now, if it has moved.
 
     Raises:
         BadInput: the run cannot be repeated here; the message says why.
     """
-    repetition = prepare_repetition(Tracker(uri), run, root, any_revision)
+    repetition = prepare_repetition(Tracker(uri), run, root, any_revision, dataset)
     return train_and_track(repetition.recorded.config, root, uri, None, as_json, repetition)
 
 
@@ -132,8 +133,8 @@ def _train(
     """
     err, _ = consoles()
     history: list[Metrics] = []
-    sender.begin(f"{config.dataset} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}",
-                 config, repetition.tags if repetition else {})  # fmt: skip
+    name = f"{config.dataset_name} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
+    sender.begin(name, config, repetition.tags if repetition else {})
     with progress(err) as bar:
         task = bar.add_task("training", total=config.epochs, shown="")
 
@@ -170,7 +171,7 @@ def _where(tracker: Tracker, link: str) -> str:
 
 def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
     """Return the tables of one run's test scores: first the scores in nats of pixels, then all others."""
-    nats = Table(title=f"{config.dataset}, {images:,} test images, {config.pixels} pixels; nats per image")
+    nats = Table(title=f"{config.dataset_name}, {images:,} test images, {config.pixels} pixels; nats per image")
     rest = Table(title="further scores of the same model")
     for table, heading in itertools.product((nats, rest), ("score", "value", "±")):
         table.add_column(heading, justify="left" if heading == "score" else "right")
@@ -206,8 +207,8 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
     model = weights.unpack_weights(tracker.read_file(run_id, "weights.safetensors"))
     config = model.config
     execute.require_device(config.device)
-    backend.configure(config)
-    datasets.find_dataset(config.dataset, root)
+    backend.configure(config, model.shape)
+    datasets.verify(config, root)
     data = datasets.load_splits(config, root)
     if data.fingerprint != recorded.get("tags.data.fingerprint"):
         raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")

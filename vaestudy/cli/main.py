@@ -104,7 +104,9 @@ def train_command(arguments: list[str]) -> int:
         raise BadInput(unknown_name("preset", preset, PRESETS))
     named_root, uri = data_root_of(values), addresses.tracking_uri(values.pop("tracking_uri", None))
     if "from" in values:
-        return _train_again(str(values["from"]), named_root, uri, "any_revision" in values, as_json)
+        return _train_again(
+            str(values["from"]), named_root, uri, "any_revision" in values, as_json, values.get("dataset")
+        )
     config = validated(RunConfig, PRESETS.get(preset or "", {}) | values, flag)
     require_cuda_driver(config.device)
     from vaestudy.data.datasets import resolve
@@ -120,13 +122,13 @@ def train_command(arguments: list[str]) -> int:
     return commands.train_and_track(config, named_root, uri, note, as_json)
 
 
-def _train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool) -> int:
+def _train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool, dataset: str | None) -> int:
     """Train a tracked run again; return the exit code."""
     require_known_run(run, uri)
     with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.train_again(run, root, uri, any_revision, as_json)
+    return commands.train_again(run, root, uri, any_revision, as_json, dataset)
 
 
 def evaluate_command(arguments: list[str]) -> int:

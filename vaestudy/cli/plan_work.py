@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from vaestudy.reporting.costs import ONE_NUMBER, shown_minutes
+from vaestudy.runtime import free_memory
 from vaestudy.runtime.addresses import public_address
 from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.paths import cores, mlruns, slug
@@ -50,7 +51,7 @@ def show_plan(sweep: Sweep, plan: Plan, options: SweepOptions, locations: Locati
         minutes = shown_minutes(total.low / 60, total.high / 60)
         out.print(f"time      {minutes} min with {at_once} at once, if nothing else runs here ({total.basis})")
         need = max(sum(memory.estimate_bytes(g.config).values()) for g, _ in found.groups if g.missing) * at_once
-        free = memory.available()
+        free = free_memory.available()
         out.print(
             f"memory    up to {need / 2**30:.1f} GiB with {at_once} at once; {free / 2**30:.1f} GiB are available"
         )

@@ -10,8 +10,9 @@ from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.tracking.database_checks import runs_beginning_with
 
-BESIDE_FROM = ("any_revision", "data_dir", "tracking_uri", "json")
-"""The flags that may stand beside `--from`: all others would change the run."""
+BESIDE_FROM = ("dataset", "any_revision", "data_dir", "tracking_uri", "json")
+"""The flags that may stand beside `--from`: all others would change the run. `--dataset` says where own data lies now;
+its content must be that of the run."""
 
 
 def add_repeat_flags(parser: Parser) -> None:

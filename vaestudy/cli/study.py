@@ -24,7 +24,7 @@ from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
 from vaestudy.study.levels import is_list, level_from_text
 from vaestudy.study.plan import Plan
-from vaestudy.study.sweep import Sweep
+from vaestudy.study.sweep import NAMED, Sweep
 from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
 from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
 from vaestudy.training import memory
@@ -72,7 +72,7 @@ def _run(study: Study, arguments: list[str]) -> int:
         memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
     base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
     if options.quick:  # a field that the user set by a flag is not shrunk
-        base = quick_config(base).with_changes(**changed)
+        base = quick_config(base).with_changes(**{name: value for name, value in changed.items() if name not in NAMED})
     plan = Plan(study, base, levels, seeds)
     _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
     sweep = Sweep(study, base, changed, options.quick, note, variant)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vaestudy.config import user_parts
+from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.errors import BadInput, unknown_name
 
 SCALE_OPTIONS = ("likelihood_sigma", "likelihood_floor", "decoder_sigma")
@@ -120,7 +121,7 @@ class ObjectiveSpec(Spec):
 
 @dataclass(frozen=True)
 class DatasetSpec(Spec):
-    """A set of images with labels."""
+    """A set of images, with labels or without."""
 
     train_size: int = 60_000
     """Number of train images, including the validation images."""
@@ -128,6 +129,11 @@ class DatasetSpec(Spec):
     """Default number of train images that are set aside for validation."""
     epochs: int = 10
     """Default number of epochs."""
+    shape: ImageShape = DIGIT
+    """Shape of the images."""
+    by_content: bool = False
+    """Whether the content identifies the data set, because no published digest does: its digest is then a part of each
+    run's key (`RunConfig.data_digest`), and the source is a `ContentSource` (`vaestudy/data/content_source.py`)."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from vaestudy.config.fields import (
     device_name,
 )
 from vaestudy.config.messages import validated
+from vaestudy.config.own_dataset import DIGEST_LETTERS, DatasetName, digest_text, is_own, short_name
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
     ACTIVATIONS,
@@ -62,6 +63,7 @@ ADDED_LATER = (
     "lr_drops",
     "lr_drop_factor",
     "architecture",
+    "data_digest",
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -71,10 +73,15 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    dataset: Annotated[str, AfterValidator(Choice.of(DATASETS, "auto"))] = "auto"
-    """The data set. auto means mnist if it is on disk or quick to download, else mnist-5k."""
+    dataset: Annotated[str, AfterValidator(DatasetName.of(DATASETS, "auto"))] = "auto"
+    """The data set. auto means mnist if it is on disk or quick to download, else mnist-5k. Own data (docs/data.md): the
+    path of a .npz or .npy file, or of a folder of PNG or JPEG files, with a slash in it; or package.module:function."""
+    data_digest: Annotated[str, AfterValidator(digest_text)] = ""
+    """SHA-256 of the content of own data. It is filled in when the data is read; if it is given, other content is
+    refused. The run's key contains it in place of the data set's name, so a file may be moved."""
     valid_size: CountOrZero | None = None
-    """Number of train images that are set aside for validation [default: 5,000, or 500 of mnist-5k]."""
+    """Number of train images that are set aside for validation [default: 5,000, or 500 of mnist-5k; of own
+    data a tenth of the train images, at most 5,000]."""
     subset: Count | None = None
     """Use only this many train images, and at most half as many of valid and of test. A quick look, not a result."""
     pixels: Annotated[str, AfterValidator(Choice.of(PIXELS))] = "grey"
@@ -158,7 +165,8 @@ class RunConfig(BaseModel):
     lr_drop_factor: Fraction = compatibility.DROP_FACTOR
     """Of the schedule drops: what each drop multiplies the step size by."""
     epochs: Count | None = None
-    """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order]."""
+    """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order; of own
+    data 300,000 over the number of train images, but 10 to 200]."""
     seed: Seed = 0
     """The seed of all random numbers in the run."""
     milestones: tuple[Count, ...] = ()
@@ -227,11 +235,25 @@ class RunConfig(BaseModel):
         return self.beta != 1 or self.kl_warmup > 0 or self.free_bits > 0
 
     @property
+    def dataset_name(self) -> str:
+        """The data set's name for titles: of own data, the last part of its path."""
+        return short_name(self.dataset)
+
+    @property
+    def dataset_id(self) -> str:
+        """The data set's name for the names of records: of own data, it depends on the content alone."""
+        if not self.data_digest:
+            return self.dataset
+        return f"{'own' if is_own(self.dataset) else self.dataset}-{self.data_digest[:DIGEST_LETTERS]}"
+
+    @property
     def key(self) -> str:
         """A content hash of all fields, 16 hexadecimal digits.
 
         A field of `ADDED_LATER` is hashed only if it is not at its default, so that earlier results keep their keys.
+        The data set is hashed by its content if that is what identifies it, else by its name.
         """
         unset = {name for name in ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default}
+        unset |= {"dataset"} if self.data_digest else set()
         canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

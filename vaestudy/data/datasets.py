@@ -1,28 +1,35 @@
 """Find a data set, check its files, and cut it into train, valid and test images for one configuration.
 
-Shapes: n images, P = 784 pixels. Images are uint8 [n, P], labels int64 [n]. `vaestudy/data/pixels.py` turns the stored
-bytes into x. `vaestudy/data/sources.py` downloads, checks and reads the files of each data set.
+Shapes: n images, P pixels. Images are uint8 [n, P], labels int64 [n], or None. `vaestudy/data/pixels.py` turns the
+stored bytes into x. `vaestudy/data/sources.py` downloads, checks and reads the files of each data set, and
+`vaestudy/data/own.py` those of the user.
 
 Files are checked by SHA-256 before they are read, and before torch is imported. The fingerprint of a data set covers
-every byte of its images and labels.
+every byte of its images and labels, and their shape. Data that no published digest identifies is identified by its
+content: `resolve` fills in `data_digest`, and everything that reads the data compares.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import threading
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
 
 from vaestudy.config.compatibility import LEAST_GRADIENT_IMAGES
-from vaestudy.config.registry import DATASETS, PIXELS
+from vaestudy.config.image_shape import DIGIT, ImageShape
+from vaestudy.config.own_dataset import DIGEST_LETTERS, absolute_name, is_own
+from vaestudy.config.registry import DATASETS, PIXELS, DatasetSpec
 from vaestudy.config.run_config import RunConfig
+from vaestudy.data.content import fingerprint as fingerprint_of
+from vaestudy.data.content_source import ContentSource, described
+from vaestudy.data.own import own_spec
 from vaestudy.data.sources import IdxSet, Split
 from vaestudy.errors import BadInput
 from vaestudy.runtime.paths import mlruns
@@ -44,6 +51,12 @@ class Data:
     fingerprint: str
     """SHA-256 over every byte of the images and labels of the complete data set, even if only a part of it is used. If
     the pixel protocol draws the images once, it covers the drawn images, so it says which these are."""
+    shape: ImageShape = DIGIT
+    """Shape of an image; P is its number of values."""
+    classes: int = 10
+    """Number of classes, of all images: one more than the largest label; 0 if there are no labels."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What was done to make the data set of its files, for the record: `split`, `rounding`, ..."""
 
 
 def data_root(data_dir: Path | None) -> Path:
@@ -79,25 +92,38 @@ def _user_cache() -> Path | None:
     return cache if cache.is_absolute() else None  # earlier versions of platformdirs return "~/.cache"
 
 
+def spec_of(dataset: str) -> DatasetSpec:
+    """Return the declaration of a data set by its name. Own data is read for that.
+
+    Raises:
+        BadInput: own data cannot be read.
+    """
+    return own_spec(dataset) if is_own(dataset) else DATASETS[dataset]
+
+
 def find_dataset(name: str, root: Path) -> tuple[str, str | None]:
     """Find a data set on disk or download it, and check its files.
 
     `auto` means `mnist`. If MNIST is neither on disk nor quickly downloaded, `auto` means `mnist-5k`.
 
     Args:
-        name: the name of a data set, or `auto`.
+        name: the name of a data set, the place of own data, or `auto`.
         root: the directory of the data sets.
 
     Returns:
-        The name of the data set, and a line to show to the user if `auto` fell back to `mnist-5k`, else None.
+        The name of the data set, of own data with its absolute path; and a line to show to the user if `auto` fell back
+        to `mnist-5k`, or if the data was made of files by rules that the user should know; else None.
 
     Raises:
         BadInput: a file is missing or altered, or a data set that was requested by name is not on disk and cannot be
             downloaded.
     """
-    wanted = "mnist" if name == "auto" else name
+    wanted = "mnist" if name == "auto" else absolute_name(name)
     note = None
-    if not (entry := DATASETS.load(wanted)).present(root) and isinstance(entry, IdxSet):
+    entry = spec_of(wanted).load()
+    if isinstance(entry, ContentSource):
+        return wanted, described(name, entry.content(root))
+    if not entry.present(root) and isinstance(entry, IdxSet):
         try:
             _reachable(entry.mirror)
             entry.fetch(root, AUTO_SECONDS if name == "auto" else NAMED_SECONDS)
@@ -140,20 +166,24 @@ def _reachable(mirror: str) -> None:
 
 
 def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
-    """Fill in the name of the data set and the defaults that depend on it: `valid_size` and `epochs`.
+    """Fill in the name of the data set and what depends on it: `valid_size`, `epochs` and `data_digest`.
 
     Returns:
         The resolved configuration, and the line to show that `find_dataset` returned, or None.
 
     Raises:
-        BadInput: as in `find_dataset`, or `valid_size` leaves no images to train on.
+        BadInput: as in `find_dataset`, or `valid_size` leaves no images to train on, or the content has another digest
+            than `data_digest`.
     """
     if config.dataset != "auto":
         _check_valid_size(config)
     name, note = find_dataset(config.dataset, root)
-    entry = DATASETS[name]
+    entry = spec_of(name)
+    if config.data_digest and not entry.by_content:
+        raise BadInput(f"--data-digest {config.data_digest}: only for own data; {name} has published digests")
     resolved = config.with_changes(
         dataset=name,
+        data_digest=_checked_digest(name, root, config.data_digest) if entry.by_content else "",
         valid_size=entry.valid_size if config.valid_size is None else config.valid_size,
         epochs=entry.epochs if config.epochs is None else config.epochs,
     )
@@ -161,8 +191,32 @@ def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
     return resolved, note
 
 
+def _checked_digest(name: str, root: Path, expected: str) -> str:
+    """Return the digest of data that its content identifies.
+
+    Raises:
+        BadInput: the data cannot be read, or another digest is expected.
+    """
+    found: str = spec_of(name).load().content(root).digest
+    if expected not in ("", found):
+        shown = [digest[:DIGEST_LETTERS] for digest in (found, expected)]
+        raise BadInput(f"dataset {name}: other content than expected: its digest is {shown[0]}..., not {shown[1]}...")
+    return found
+
+
+def verify(config: RunConfig, root: Path) -> None:
+    """Check that the data of a resolved configuration is there, or download it; of own data, that it is the same.
+
+    Raises:
+        BadInput: as in `find_dataset`, or own data has changed.
+    """
+    find_dataset(config.dataset, root)
+    if config.data_digest:
+        _checked_digest(config.dataset, root, config.data_digest)
+
+
 def _check_valid_size(config: RunConfig) -> None:
-    size = DATASETS[config.dataset].train_size
+    size = spec_of(config.dataset).train_size
     if config.valid_size is not None and config.valid_size >= size:
         raise BadInput(f"--valid-size {config.valid_size}: must be below {size}, the train images of {config.dataset}")
     if config.valid_size is not None and config.gradient_images and size - config.valid_size < LEAST_GRADIENT_IMAGES:
@@ -174,29 +228,41 @@ def _check_valid_size(config: RunConfig) -> None:
 
 
 @functools.cache
-def _load(name: str, root: Path) -> tuple[Split, Split, str]:
-    """Return (train, test, fingerprint). The data set is read once per process."""
-    train, test = DATASETS.load(name).read(root)
-    return train, test, _fingerprint(train, test)
+def _load(name: str, root: Path, digest: str) -> Data:
+    """Return a data set that is not cut, without valid. It is read once per process.
+
+    Args:
+        digest: the digest of its content, if that identifies it; else empty.
+
+    Raises:
+        BadInput: the data cannot be read, or has other content.
+    """
+    if digest:
+        _checked_digest(name, root, digest)
+    source, shape = spec_of(name).load(), spec_of(name).shape
+    train, test = source.read(root)
+    facts = source.content(root).facts if isinstance(source, ContentSource) else {}
+    classes = 0
+    if train.labels is not None and test.labels is not None:
+        classes = 1 + max(int(split.labels.max()) for split in (train, test))
+    return Data(name, train, train[:0], test, _fingerprint(train, test, shape), shape, classes, facts)
 
 
 @functools.cache
-def _load_for(pixels: str, name: str, root: Path) -> tuple[Split, Split, str]:
-    """Return (train, test, fingerprint), with the images that the pixel protocol draws once in place of the stored."""
-    train, test, fingerprint = _load(name, root)
+def _load_for(pixels: str, name: str, root: Path, digest: str) -> Data:
+    """Return what `_load` returns, with the images that the pixel protocol draws once in place of the stored."""
+    stored = _load(name, root, digest)
     if (draw := PIXELS[pixels].load_draw_once()) is None:
-        return train, test, fingerprint
-    train, test = Split(draw(train.images, "train"), train.labels), Split(draw(test.images, "test"), test.labels)
-    return train, test, _fingerprint(train, test)
+        return stored
+    train = Split(draw(stored.train.images, "train"), stored.train.labels)
+    test = Split(draw(stored.test.images, "test"), stored.test.labels)
+    return replace(stored, train=train, test=test, fingerprint=_fingerprint(train, test, stored.shape))
 
 
-def _fingerprint(train: Split, test: Split) -> str:
+def _fingerprint(train: Split, test: Split, shape: ImageShape) -> str:
     """Return the SHA-256 over the types, shapes and bytes of all images and labels."""
-    digest = hashlib.sha256()
-    for tensor in (train.images, train.labels, test.images, test.labels):
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
+    tensors = (train.images, train.labels, test.images, test.labels)
+    return fingerprint_of((None if tensor is None else tensor.numpy() for tensor in tensors), shape)
 
 
 def load_splits(config: RunConfig, root: Path) -> Data:
@@ -206,14 +272,16 @@ def load_splits(config: RunConfig, root: Path) -> Data:
     `subset` images of train, and half as many (at least one) of valid and of test.
 
     Raises:
+        BadInput: own data cannot be read, or its content has changed.
         ValueError: the configuration was not resolved by `resolve`.
     """
-    if config.valid_size is None or config.dataset == "auto":
+    unresolved = config.valid_size is None or config.dataset == "auto"
+    if unresolved or spec_of(config.dataset).by_content != bool(config.data_digest):
         raise ValueError("load_splits() needs a configuration that resolve() has filled in")
-    all_train, test, fingerprint = _load_for(config.pixels, config.dataset, root)
-    cut = len(all_train) - config.valid_size
-    train, valid = all_train[:cut], all_train[cut:]
+    data = _load_for(config.pixels, config.dataset, root, config.data_digest)
+    cut = len(data.train) - (config.valid_size or 0)
+    train, valid, test = data.train[:cut], data.train[cut:], data.test
     if config.subset is not None:
         few = slice(0, max(1, config.subset // 2))
         train, valid, test = train[: config.subset], valid[few], test[few]
-    return Data(config.dataset, train, valid, test, fingerprint)
+    return replace(data, name=config.dataset_name, train=train, valid=valid, test=test)

@@ -6,6 +6,7 @@ their error messages are made from it.
 
 from __future__ import annotations
 
+from vaestudy.config.image_shape import ImageShape
 from vaestudy.config.registry import DatasetSpec, PixelSpec
 
 DATASETS = (
@@ -13,6 +14,23 @@ DATASETS = (
     DatasetSpec("fashion-mnist", "vaestudy.data.sources:FASHION_MNIST"),
     DatasetSpec("kmnist", "vaestudy.data.sources:KMNIST"),
     DatasetSpec("mnist-5k", "vaestudy.data.sources:MNIST_5K", train_size=4_000, valid_size=500, epochs=75),
+    DatasetSpec(
+        "digits",
+        "vaestudy.data.published:DIGITS",
+        train_size=1_412,
+        valid_size=141,
+        epochs=200,
+        shape=ImageShape(8, 8),
+    ),
+    DatasetSpec(
+        "omniglot",
+        "vaestudy.data.published:OMNIGLOT",
+        train_size=24_345,
+        valid_size=2_345,
+        epochs=25,
+        by_content=True,
+    ),
+    DatasetSpec("binarised-mnist", "vaestudy.data.published:BINARISED_MNIST", valid_size=10_000, by_content=True),
 )
 
 PIXELS = (

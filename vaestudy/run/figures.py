@@ -1,8 +1,10 @@
 """The figures of one run. `RUN_FIGURES` in run/registry.py lists them by name.
 
 Each function takes a `FigureInputs` and returns a matplotlib figure, or None if the figure does not apply to the run
-(a figure of the latent plane needs D=2). Digits are drawn dark on white, for paper. The noise of the figures is fixed,
-like that of the scores.
+(a figure of the latent plane needs D=2). Grey images are drawn dark on white, for paper; colour images in their own
+colours. The noise of the figures is fixed, like that of the scores.
+
+Shapes: N images, P values of an image, D latent dimensions; an image has height H, width W and C channels.
 """
 
 from __future__ import annotations
@@ -15,18 +17,22 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaestudy.config.compatibility import likelihood_label
+from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.errors import noting_failure
 from vaestudy.model.vae import VAE
 from vaestudy.plotting import to_png
 from vaestudy.runtime.random_streams import stream
-from vaestudy.scoring.class_probe import CLASSES
 from vaestudy.scoring.score import ACTIVE_UNIT, Scores
 
-SIDE = 28
+MOST_CLASSES = 10
+"""The largest number of classes of which images are shown, the first ones."""
+WITHOUT_LABELS = 10
+"""The number of images that are shown where there are no labels."""
 TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
 PARTS = {
     "elbo": "ELBO = log-likelihood - KL",
@@ -37,17 +43,32 @@ PARTS = {
 
 @dataclass(frozen=True)
 class FigureInputs:
-    """The inputs of a figure: a trained model, the test images x [N, P] with labels [N], its curves and its scores."""
+    """The inputs of a figure: a trained model, the test images x [N, P], labels [N] or None, its curves and scores."""
 
     model: VAE
     x: Tensor
-    labels: Tensor
+    labels: Tensor | None
     history: list[dict[str, float]]
     scores: Scores
 
     @property
     def D(self) -> int:
         return self.model.config.latent_dim
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.model.shape
+
+    def rows_by_class(self, most: int) -> dict[str, Tensor]:
+        """Return class -> the numbers of its first images, at most `most`; of the first classes only.
+
+        Without labels, each of the first images is a group of its own, without a name.
+        """
+        if self.labels is None:
+            groups = torch.arange(min(len(self.x), WITHOUT_LABELS * most), device=self.x.device).split(most)
+            return {" " * i: rows for i, rows in enumerate(groups)}
+        classes = self.labels.unique().tolist()[:MOST_CLASSES]
+        return {str(c): (self.labels == c).nonzero().flatten()[:most] for c in classes}
 
 
 def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> tuple[dict[str, bytes], list[str]]:
@@ -69,11 +90,13 @@ def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> tuple[dict[str
 def reconstructions(p: FigureInputs) -> Figure:
     """Draw two test images of each class above their reconstructions, E[x|z] at one z drawn from q(z|x).
 
-    Classes with fewer images are left out. If no class has two images, one image of each class is drawn.
+    Classes with fewer images are left out. If no class has two images, one image of each class is drawn. Without
+    labels, the first images are drawn.
     """
-    found = [(p.labels == c).nonzero().flatten()[:2] for c in range(CLASSES)]
-    count = max(len(rows) for rows in found)  # images of a class: 2, or 1 if there are very few test images
-    columns = [rows for rows in found if len(rows) == count]
+    found = p.rows_by_class(2)
+    count = max(len(rows) for rows in found.values())  # images of a class: 2, or 1 if there are very few test images
+    found = {name: rows for name, rows in found.items() if len(rows) == count}
+    columns = list(found.values())
     x = p.x[torch.cat(columns)]
     q = p.model.encode(x)
     eps = torch.randn(
@@ -82,37 +105,38 @@ def reconstructions(p: FigureInputs) -> Figure:
     back = p.model.likelihood.mean(p.model.decode(q.draw(eps)[0]))
     pairs = torch.stack((x, back)).unflatten(1, (len(columns), count))  # [original or back, class, which, P]
     grid = pairs.permute(2, 0, 1, 3).flatten(0, 1)
-    figure, ax = _sheet(grid, f"Test images and their reconstructions, D={p.D}")
-    ax.set_yticks(_centres(2 * count), ["original", "reconstruction"] * count, fontsize=11)
-    ax.set_xticks(_centres(len(columns)), [str(int(p.labels[rows[0]])) for rows in columns], fontsize=12)
-    ax.set_xlabel("class")
+    figure, ax = _sheet(grid, f"Test images and their reconstructions, D={p.D}", p.shape)
+    ax.set_yticks(_centres(2 * count, p.shape.height), ["original", "reconstruction"] * count, fontsize=11)
+    if p.labels is not None:
+        ax.set_xticks(_centres(len(columns), p.shape.width), list(found), fontsize=12)
+        ax.set_xlabel("class")
     return figure
 
 
 def prior_means(p: FigureInputs) -> Figure:
     """Draw the decoder means E[x|z] at 100 draws of z from the prior."""
     means = p.model.likelihood.mean(p.model.decode(_prior_draws(p)))
-    return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}")[0]
+    return _sheet(means.unflatten(0, (10, 10)), f"Decoder means E[x|z] at z drawn from the prior, D={p.D}", p.shape)[0]
 
 
 def prior_samples(p: FigureInputs) -> Figure:
     """Draw samples x ~ p(x|z) at the draws of z of `prior_means`."""
     generator = stream("figures", "pixels", device=p.x.device)
     samples = p.model.likelihood.sample(p.model.decode(_prior_draws(p)), generator)
-    return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}")[0]
+    return _sheet(samples.unflatten(0, (10, 10)), f"Samples x ~ p(x|z) at z drawn from the prior, D={p.D}", p.shape)[0]
 
 
 def decoder_samples(p: FigureInputs) -> Figure:
     """Draw one test image of each class, E[x|z] at a z drawn from q(z|x), and a sample of p(x|z) at the same z."""
-    rows = torch.cat([(p.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
+    rows = torch.cat(list(p.rows_by_class(1).values()))
     x = p.x[rows]
     q = p.model.encode(x)
     noise = stream("figures", "decoder_samples", device=x.device)
     head = p.model.decode(q.draw(torch.randn((1, *q.mu.shape), generator=noise, device=x.device))[0])
     grid = torch.stack((x, p.model.likelihood.mean(head), p.model.likelihood.sample(head, noise)))
-    figure, ax = _sheet(grid.clamp(0, 1), f"{likelihood_label(p.model.config)}, D={p.D}")
-    ax.set_yticks(_centres(3), ["original", "mean of p(x|z)", "sample of p(x|z)"], fontsize=11)
-    figure.set_size_inches(7, 2.2)
+    figure, ax = _sheet(grid.clamp(0, 1), f"{likelihood_label(p.model.config)}, D={p.D}", p.shape)
+    ax.set_yticks(_centres(3, p.shape.height), ["original", "mean of p(x|z)", "sample of p(x|z)"], fontsize=11)
+    figure.set_size_inches(7, 2.2 * min(2.0, p.shape.height / p.shape.width))
     return figure
 
 
@@ -195,25 +219,34 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
 
 
 def latent_means(p: FigureInputs) -> Figure | None:
-    """Draw the mean of q(z|x) of each test image, coloured by class. Return None unless D=2."""
+    """Draw the mean of q(z|x) of each test image, coloured by class if there are classes. Return None unless D=2."""
     if p.D != 2:
         return None
     mu = p.model.encode(p.x).mu.cpu().numpy()
-    labels = p.labels.cpu().numpy()
     figure = Figure(figsize=(7, 7), layout="constrained")
     ax = figure.subplots()
-    ax.scatter(mu[:, 0], mu[:, 1], c=labels, cmap="tab10", s=4, alpha=0.5, vmin=-0.5, vmax=9.5, linewidths=0)
-    for c in np.unique(labels):
-        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
-        z1, z2 = np.median(mu[labels == c], axis=0)
-        ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
+    if p.labels is None:
+        ax.scatter(mu[:, 0], mu[:, 1], color=TRAIN, s=4, alpha=0.5, linewidths=0)
+    else:
+        _scatter_by_class(ax, mu, p.labels.cpu().numpy())
     # Show 99.8 % of the points on each axis: the few far points would make all others small.
     low, high = np.percentile(mu, [0.1, 99.9], axis=0)
     room = np.where(high > low, 0.0, 1.0)  # a single point has no extent
     low, high = low - room, high + room
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
-    ax.set_title("Means of q(z|x) of the test images, by class")
+    ax.set_title("Means of q(z|x) of the test images" + (", no labels" if p.labels is None else ", by class"))
     return figure
+
+
+def _scatter_by_class(ax: Axes, mu: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    """Draw points [N, 2] in the colours of their classes, with each class's number at the median of its points."""
+    last = max(MOST_CLASSES, int(labels.max()) + 1) - 0.5
+    colours = "tab10" if last < MOST_CLASSES else "turbo"
+    ax.scatter(mu[:, 0], mu[:, 1], c=labels, cmap=colours, s=4, alpha=0.5, vmin=-0.5, vmax=last, linewidths=0)
+    for c in np.unique(labels):
+        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
+        z1, z2 = np.median(mu[labels == c], axis=0)
+        ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
 
 
 def manifold(p: FigureInputs) -> Figure | None:
@@ -227,10 +260,12 @@ def manifold(p: FigureInputs) -> Figure | None:
     quantiles = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n).float().to(p.x.device)
     z2, z1 = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
     means = p.model.likelihood.mean(p.model.decode(torch.stack((z1, z2), -1)))
-    figure, ax = _sheet(means, "Decoder means over the latent plane, tiles of equal prior mass", tile=0.36)
+    title = "Decoder means over the latent plane, tiles of equal prior mass"
+    figure, ax = _sheet(means, title, p.shape, tile=0.36)
     ticks = [0, n // 4, n // 2, 3 * n // 4, n - 1]
-    ax.set_xticks([_centres(n)[i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
-    ax.set_yticks([_centres(n)[n - 1 - i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    across, down = _centres(n, p.shape.width), _centres(n, p.shape.height)
+    ax.set_xticks([across[i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
+    ax.set_yticks([down[n - 1 - i] for i in ticks], [f"{quantiles[i]:.1f}" for i in ticks])
     ax.set(xlabel="z1", ylabel="z2")
     return figure
 
@@ -248,9 +283,11 @@ def traversals(p: FigureInputs) -> Figure | None:
     for row, d in enumerate(dims):
         z[row, :, d] = steps
     title = f"Traversals of the most active dimensions around one test image, D={p.D}"
-    figure, ax = _sheet(p.model.likelihood.mean(p.model.decode(z)), title)
-    ax.set_yticks(_centres(len(dims)), [f"z{d + 1} ({p.scores.kl_per_dimension[d]:.1f} nats)" for d in dims])
-    ax.set_xticks(_centres(len(steps)), [f"{step:g}" for step in steps.tolist()])
+    figure, ax = _sheet(p.model.likelihood.mean(p.model.decode(z)), title, p.shape)
+    ax.set_yticks(
+        _centres(len(dims), p.shape.height), [f"z{d + 1} ({p.scores.kl_per_dimension[d]:.1f} nats)" for d in dims]
+    )
+    ax.set_xticks(_centres(len(steps), p.shape.width), [f"{step:g}" for step in steps.tolist()])
     ax.set_xlabel("value of that dimension (prior: N(0, 1))")
     return figure
 
@@ -259,19 +296,26 @@ def _prior_draws(p: FigureInputs) -> Tensor:
     return torch.randn((100, p.D), generator=stream("figures", "prior", device=p.x.device), device=p.x.device)
 
 
-def _centres(count: int) -> list[float]:
-    return [i * (SIDE + 2) + SIDE / 2 + 0.5 for i in range(count)]
+def _centres(count: int, side: int) -> list[float]:
+    """Return the centres of the images of a sheet along one axis, for images with `side` pixels on that axis."""
+    return [i * (side + 2) + side / 2 + 0.5 for i in range(count)]
 
 
-def _sheet(images: Tensor, title: str, tile: float = 0.62) -> tuple[Figure, Axes]:
+def _sheet(images: Tensor, title: str, shape: ImageShape = DIGIT, tile: float = 0.62) -> tuple[Figure, Axes]:
     """Draw images [rows, columns, P], pixels in [0, 1], as one sheet with thin gaps between them."""
     rows, columns = images.shape[:2]
-    padded = np.zeros((rows, SIDE + 2, columns, SIDE + 2), dtype=np.float32)
-    tiles = images.reshape(rows, columns, SIDE, SIDE).cpu().numpy()
-    padded[:, 1:-1, :, 1:-1] = tiles.transpose(0, 2, 1, 3)
-    figure = Figure(figsize=(max(6.0, tile * columns + 1), tile * rows + 1.1), layout="constrained")
+    H, W, C = shape.height, shape.width, shape.channels
+    padded = np.full((rows, H + 2, columns, W + 2, C), 0 if C == 1 else 1, dtype=np.float32)  # the gaps are white
+    tiles = images.reshape(rows, columns, C, H, W).cpu().numpy()
+    padded[:, 1:-1, :, 1:-1] = tiles.transpose(0, 3, 1, 4, 2)
+    high = tile * min(3.0, H / W)
+    figure = Figure(figsize=(max(6.0, tile * columns + 1), high * rows + 1.1), layout="constrained")
     ax = figure.subplots()
-    ax.imshow(padded.reshape(rows * (SIDE + 2), -1), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    sheet = padded.reshape(rows * (H + 2), columns * (W + 2), C)
+    if C == 1:
+        ax.imshow(sheet[..., 0], cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        ax.imshow(sheet.clip(0, 1), interpolation="nearest")
     ax.set_title(title, fontsize=12)
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():

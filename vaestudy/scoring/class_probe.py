@@ -18,12 +18,10 @@ from torch.nn import functional as F
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data
 from vaestudy.data.pixels import fixed
-from vaestudy.data.sources import Split
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.bounds import mean_and_error
 
-CLASSES = 10
 NEIGHBOURS = 10
 PRIOR_DRAWS = 2_000
 CONFIDENT = 0.9
@@ -55,20 +53,26 @@ def get_classifier(config: RunConfig, data: Data, member: int = 0) -> Classifier
     """
     key = (data.fingerprint, len(data.train), config.pixels, config.device, torch.get_num_threads(), member)
     if key not in _classifiers:
-        _classifiers[key] = _train_classifier(data.train, config.pixels, torch.device(config.device), member)
+        _classifiers[key] = _train_classifier(data, config.pixels, torch.device(config.device), member)
     return _classifiers[key]
 
 
-def _train_classifier(train: Split, pixels: str, device: torch.device, member: int) -> Classifier:
-    """Train a perceptron 784-256-10 with ReLU: Adam at 1e-3, 3,000 steps of 100 images drawn with replacement."""
+def _train_classifier(data: Data, pixels: str, device: torch.device, member: int) -> Classifier:
+    """Train a perceptron P-256-C with ReLU: Adam at 1e-3, 3,000 steps of 100 images drawn with replacement.
+
+    Raises:
+        ValueError: the train images have no labels.
+    """
+    if data.train.labels is None:
+        raise ValueError(f"{data.name} has no labels, so no classifier can be trained")
     seed = (member,) if member else ()
-    x, labels = fixed(pixels, train.images.to(device), "train"), train.labels.to(device)
+    x, labels = fixed(pixels, data.train.images.to(device), "train"), data.train.labels.to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream("classes", "weights", *seed).initial_seed())
         net = nn.Sequential(
             nn.Linear(x.shape[1], CLASSIFIER_HIDDEN),
             nn.ReLU(),
-            nn.Linear(CLASSIFIER_HIDDEN, CLASSES),
+            nn.Linear(CLASSIFIER_HIDDEN, data.classes),
             nn.LogSoftmax(-1),
         ).to(device)
     optimizer = optim.Adam(net.parameters(), 1e-3, fused=True)
@@ -83,11 +87,14 @@ def _train_classifier(train: Split, pixels: str, device: torch.device, member: i
 
 
 @torch.no_grad()
-def class_scores(model: VAE, x: Tensor, labels: Tensor, panel: Sequence[Classifier]) -> tuple[Row, dict[str, Row]]:
+def class_scores(
+    model: VAE, x: Tensor, labels: Tensor, panel: Sequence[Classifier], classes: int
+) -> tuple[Row, dict[str, Row]]:
     """Return (metrics, metrics by class) of test images x [N, P] with labels [N].
 
     Args:
         panel: the classifiers, see `get_panel`. All scores but `two_classes` are those of the first.
+        classes: C, the number of classes.
     """
     read = panel[0]
     mu, back = _embed(model, x)
@@ -105,7 +112,7 @@ def class_scores(model: VAE, x: Tensor, labels: Tensor, panel: Sequence[Classifi
         if kind != "prior":
             by_image[f"recognised_{kind}"] = (log_p.argmax(-1) == labels).double()
     by_image["relative_error"] = ((x - back).double().square().sum(-1)) / x.double().square().sum(-1)
-    near = neighbour_shares(mu, labels)
+    near = neighbour_shares(mu, labels, classes)
     by_image["neighbour_purity"] = near.gather(1, labels[:, None])[:, 0]
     for name, values in by_image.items():
         metrics |= mean_and_error(name, values)
@@ -158,18 +165,19 @@ def _embed(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(means), torch.cat(pictures)
 
 
-def neighbour_shares(mu: Tensor, labels: Tensor) -> Tensor:
+def neighbour_shares(mu: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return the shares of the classes among each point's 10 nearest other points.
 
     Args:
         mu: the points, [N, D].
         labels: the class of each point, [N].
+        classes: C, the number of classes.
 
     Returns:
         shares [N, C], float64. With fewer than 11 points each has fewer neighbours; a single point has no neighbour,
         and its shares are nan.
     """
-    K, one_hot, shares = min(NEIGHBOURS, len(mu) - 1), F.one_hot(labels, CLASSES).double(), []
+    K, one_hot, shares = min(NEIGHBOURS, len(mu) - 1), F.one_hot(labels, classes).double(), []
     for start in range(0, len(mu), BLOCK):
         # From the differences of coordinates: |a|^2 + |b|^2 - 2 a.b would lose digits to cancellation for near points.
         distance = torch.cdist(mu[start : start + BLOCK], mu, compute_mode="donot_use_mm_for_euclid_dist")

@@ -1,6 +1,6 @@
 """The definitions of the numbers that a run reports, and the function `score`, which computes most of them.
 
-Shapes: N images, K draws, P pixels (784), D latent dimensions.
+Shapes: N images, K draws, P pixels (C H W, for C channels), D latent dimensions.
 
 A number NAME of the test split is recorded as `test/NAME`. For each class C, `elbo`, `log_likelihood`, `kl`, the
 number of `images` and some class scores (see below) are recorded as `test/class_C/NAME`. Three groups of numbers are
@@ -28,9 +28,10 @@ KL is a sum over latent dimensions, and beta = 1. z is always drawn from q(z|x) 
     bits_per_dim
         Bits per pixel; lower is better. It is computed from iwae_K with the largest K that was requested, so it is an
         upper bound on the negative log-likelihood. It is reported only for dequantised pixels (v + u) / 256. For a
-        density it is 8 - iwae_K / (784 ln 2) (Theis et al. 2016). For a mass on grey values it is -iwae_K /
-        (784 ln 2). `bernoulli` is no density: its bits_per_dim is that of the continuous Bernoulli with the same
-        decoder (with the normaliser added, Loaiza-Ganem & Cunningham 2019).
+        density it is 8 - iwae_K / (P ln 2) (Theis et al. 2016). For a mass on grey values it is -iwae_K / (P ln 2). P
+        is 784 for MNIST; each of the three values of a place in a colour image counts. `bernoulli` is no density: its
+        bits_per_dim is that of the continuous Bernoulli with the same decoder (with the normaliser added, Loaiza-Ganem
+        & Cunningham 2019).
     mean_matched_bits_per_dim
         For `bernoulli` on dequantised pixels: the bits per pixel of the continuous Bernoulli that has the decoder's
         output as its *mean*, and not as its parameter. It is the other way to read such a decoder as a density.
@@ -161,8 +162,8 @@ class Scores:
         return asdict(self)
 
 
-def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
-    """Return the bounds and the pixel scores of x [N, P] with labels [N], and the ELBO's parts for each class.
+def score(model: VAE, x: Tensor, labels: Tensor | None, ks: Sequence[int]) -> Scores:
+    """Return the bounds and the pixel scores of x [N, P] with labels [N] or None, and the ELBO's parts for each class.
 
     The class scores of class_probe.py are not included; `Scores.joined` adds them.
 
@@ -179,7 +180,7 @@ def score(model: VAE, x: Tensor, labels: Tensor, ks: Sequence[int]) -> Scores:
     pixels, histograms = pixel_scores(model, x)
     metrics |= pixels
     per_class: dict[str, dict[str, float]] = {}
-    for label in labels.unique().tolist():
+    for label in [] if labels is None else labels.unique().tolist():
         mine = labels == label
         row: dict[str, float] = {"images": float(mine.sum())}
         for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():

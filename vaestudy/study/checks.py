@@ -24,6 +24,7 @@ SINGLE_RUNS = "train"
 NO_FACTORS = {
     "seed": "it is a factor of every study; seeds=N gives their number",
     "dataset": "one table cannot hold different data sets",
+    "data_digest": "one table cannot hold different data sets",
     "subset": "one table cannot hold different subsets",
     "pixels": "one table cannot hold different pixel protocols",
     "figures": "it changes no score",

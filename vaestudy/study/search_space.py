@@ -34,6 +34,7 @@ EDGE = 0.05
 NOT_SEARCHED = {
     "seed": "it is not a choice; `seeds` is the number of seeds of a trial",
     "dataset": "trials on different data sets cannot be compared",
+    "data_digest": "trials on different data sets cannot be compared",
     "subset": "trials on different subsets cannot be compared",
     "valid_size": "trials that are scored on different validation images cannot be compared",
     "pixels": "trials on different pixel protocols cannot be compared",

@@ -28,6 +28,8 @@ from vaestudy.study.declaration import Study, level_text
 NO_SWEEP = ""
 """The name of the sweep of single runs, which belong to none."""
 LONGEST = 120  # characters of a name without the number of its generation
+NAMED = ("dataset", "data_digest")
+"""Fields that the name of the data set stands for."""
 DIGEST = 8  # hexadecimal digits
 DIGEST_END = re.compile(rf"-[0-9a-f]{{{DIGEST}}}$")
 DATASET = re.compile(r"(?!quick)[a-z0-9]([a-z0-9_-]*[a-z0-9])?")
@@ -59,7 +61,8 @@ class Sweep:
     @property
     def base_name(self) -> str:
         """Return the name of the sweep's first generation; later ones add ~2, ~3, ..."""
-        dataset, fields = self.base.dataset, [n for n in RunConfig.model_fields if n in self.changed and n != "dataset"]
+        dataset = self.base.dataset_id
+        fields = [name for name in RunConfig.model_fields if name in self.changed and name not in NAMED]
         named = [dataset, *(f"{name}={level_text(getattr(self.base, name))}" for name in fields)]
         named += [f"{name}={value}" for name, value in self.variant.items()]
         text = "-".join(["quick"] * self.quick + named)
@@ -67,7 +70,7 @@ class Sweep:
         exact = DATASET.fullmatch(dataset) and all(map(_is_plain, values))
         if exact and len(text) <= LONGEST and not DIGEST_END.search(text):
             return text
-        stands_for = self.base.model_dump(mode="json", include={"dataset", *fields}) | {"quick": self.quick}
+        stands_for = self.base.model_dump(mode="json", include={*fields}) | {"dataset": dataset, "quick": self.quick}
         stands_for |= {"variant": self.variant} if self.variant else {}
         digest = hashlib.sha256(json.dumps(stands_for, sort_keys=True).encode()).hexdigest()[:DIGEST]
         readable = slug(text).replace("~", "-").lower().strip("-._+=")
@@ -86,8 +89,8 @@ class Sweep:
         if self.variant:
             return self.base_name
         parts = ["quick"] if self.quick else []
-        parts.append(self.base.dataset)
-        parts += [f"{name}={_former_text(value)}" for name, value in self.changed.items() if name != "dataset"]
+        parts.append(self.base.dataset_id)
+        parts += [f"{name}={_former_text(value)}" for name, value in self.changed.items() if name not in NAMED]
         return slug("-".join(parts))[:LONGEST]
 
 

@@ -151,7 +151,7 @@ def _run_owned(
         finished = ledger.reconcile(recorded)
         work.missing = [cell for cell in cells if cell.config.key not in finished]
         work.cells, work.ledger = len(cells), ledger
-        console.print(f"{sweep.study.name} on {sweep.base.dataset}: {len(cells)} runs, {work.done} done")
+        console.print(f"{sweep.study.name} on {sweep.base.dataset_name}: {len(cells)} runs, {work.done} done")
         if work.missing:
             workers = make_pool(options, len(work.missing))
             work.failures = _run_missing(ledger, work.missing, workers, options, locations.data_root, console)

@@ -98,7 +98,8 @@ def _same_changes(generations: list[str], sweep: Sweep, uri: str, report: Callab
     if not generations or not sweep.changed:
         return generations
     bases, _ = recorded_bases(uri, sweep.study.name, report)
-    changes = sweep.base.model_dump(mode="json", include=set(sweep.changed))
+    moved = {"dataset"} if sweep.base.data_digest else set()  # its digest is a part of the sweep's name
+    changes = sweep.base.model_dump(mode="json", include=set(sweep.changed) - moved)
     return [g for g in generations if g not in bases or changes.items() <= bases[g].items()]
 
 

@@ -210,7 +210,8 @@ def _refuse_mixture(to: Destination, sweep: Sweep) -> None:
         BadInput: there are such runs; the message names them and the fields that differ.
     """
     searched = sweep.study.search.space if sweep.study.search else ()
-    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, *searched, "seed"})
+    moved = {"dataset"} if sweep.base.data_digest else set()  # the digest says which data it is, wherever it lies
+    fixed = sweep.base.model_dump(mode="json", exclude={*sweep.study.factors, *searched, *moved, "seed"})
     # A run that is older than a field has no value of it; it was made with what is now the field's default.
     defaults = RunConfig().model_dump(mode="json")
     differing: dict[str, list[str]] = {}

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vaestudy.config.own_dataset import absolute_name, is_own
+from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import LONGEST_REASON, BadInput, one_line
 from vaestudy.run import execute
@@ -199,7 +201,9 @@ def same_bits(recorded: float, now: float) -> bool:
     return recorded == min(max(now, -limit), limit) or recorded == now or (math.isnan(recorded) and math.isnan(now))
 
 
-def prepare_repetition(tracker: Tracker, run: str, root: Path, any_revision: bool) -> Repetition:
+def prepare_repetition(
+    tracker: Tracker, run: str, root: Path, any_revision: bool, dataset: str | None = None
+) -> Repetition:
     """Read the record of a run and check, before the training, what the bits of its repetition depend on.
 
     Args:
@@ -207,32 +211,47 @@ def prepare_repetition(tracker: Tracker, run: str, root: Path, any_revision: boo
         run: the run's id, or its first digits.
         root: the folder of the data sets.
         any_revision: whether another code revision than the recorded one is reported and not refused.
+        dataset: where the run's own data lies now, if it has moved.
 
     Raises:
         BadInput: there is no such run; its configuration cannot be read, or is not possible on this machine; the code
             or the data are not those of the record.
     """
     recorded = read_recorded_run(tracker, tracker.full_run_id(run))
+    if dataset is not None:
+        recorded = replace(recorded, config=_moved(recorded, dataset))
     differences = code_differences(recorded, any_revision)
     config = recorded.config
     try:
         execute.require_device(config.device)
         if config.device == "cpu":
             memory.require_memory([config])
-        datasets.find_dataset(config.dataset, root)
+        datasets.verify(config, root)
     except BadInput as error:
         raise BadInput(f"run {recorded.run_id} cannot be repeated here: {error}") from None
     data = datasets.load_splits(config, root)
     fingerprint = recorded.tags.get("data.fingerprint")
     if fingerprint not in (None, data.fingerprint):
         raise BadInput(f"run {recorded.run_id} was made from other images than {config.dataset} under {root} holds")
-    now = execute.origin_tags() | execute.run_tags(config, data, backend.configure(config))
+    now = execute.origin_tags() | execute.run_tags(config, data, backend.configure(config, data.shape))
     differences += [
         f"{tag}: {recorded.tags[tag]} on record, {now[tag]} now"
         for tag in COMPARED_TAGS
         if recorded.tags.get(tag, now[tag]) != now[tag]
     ]
     return Repetition(recorded, tuple(differences), tuple(_remarks(recorded)))
+
+
+def _moved(recorded: RecordedRun, dataset: str) -> RunConfig:
+    """Return the configuration of a run whose own data lies elsewhere now. It has the same key.
+
+    Raises:
+        BadInput: the run is not of own data.
+    """
+    if not is_own(dataset) or not recorded.config.data_digest:
+        reason = f"run {recorded.run_id} is of {recorded.config.dataset}; beside --from it says where own data lies now"
+        raise BadInput(f"--dataset {dataset}: {reason}")
+    return recorded.config.with_changes(dataset=absolute_name(dataset))
 
 
 def code_differences(recorded: RecordedRun, any_revision: bool) -> list[str]:

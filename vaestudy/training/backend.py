@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaestudy.config.image_shape import DIGIT
+from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import ARCHITECTURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
@@ -45,13 +45,13 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 KEPT_BYTES = 256 * 2**20
 
 
-def configure(config: RunConfig) -> str:
-    """Set up torch for a run; return a description of the choice for the run's record."""
+def configure(config: RunConfig, shape: ImageShape = DIGIT) -> str:
+    """Set up torch for a run on images of a shape; return a description of the choice for the run's record."""
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     if torch.device(config.device).type != "cpu" or not _is_amd() or not _switch(ONEDNN):
         return "torch's default in float32"
-    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, DIGIT, make_likelihood(config).heads)
+    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, shape, make_likelihood(config).heads)
     rows = min(config.minibatch * config.samples, 1000)
     error = max(_error(r, a, b, config.threads) for r in {100, rows} for a, b in sizes.affine)
     if error > FLOAT32_ERROR:

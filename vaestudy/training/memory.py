@@ -2,23 +2,23 @@
 
 Both are known before torch is imported, so that a run that does not fit is refused at once and is not killed midway.
 
-Shapes: L samples, M minibatch, D latent dimensions, P = 784 pixels. The decoder's activations would take by far the
+Shapes: L samples, M minibatch, D latent dimensions, P pixels. The decoder's activations would take by far the
 most memory. So a step keeps the activations of at most `max_rows` of its L M draws at a time (`model/chunking.py`,
 `model/terms.py`). The rest grows slowly with L and M.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from vaestudy.config.image_shape import DIGIT
-from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS
+from vaestudy.config.own_dataset import is_own
+from vaestudy.config.registry import ARCHITECTURES, LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
+from vaestudy.data.datasets import spec_of
 from vaestudy.errors import BadInput
 from vaestudy.model.chunking import max_rows
+from vaestudy.runtime.free_memory import available, capacity, gibibytes
 
 REPEATS = 4
 """Number of gradients per image, each with fresh draws, when gradient noise is measured (`gradient_noise.py`)."""
@@ -26,9 +26,7 @@ REPEATS = 4
 FLOAT = 4  # bytes
 DOUBLE = 8  # bytes
 SCORED_AT_ONCE = 100  # images, `scoring.bounds.IMAGES_PER_BLOCK`
-PIXELS = DIGIT.pixels
 PROCESS = 800 * 2**20  # bytes for torch, and for a data set while its fingerprint is computed
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def most_heads(config: RunConfig) -> int:
@@ -43,40 +41,32 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
         flags that determine a part -> bytes of the part. The key "" is the part that every run needs.
     """
     D, L, heads = config.latent_dim, config.samples, most_heads(config)
-    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, DIGIT, heads)
+    spec = None if config.dataset == "auto" else spec_of(config.dataset)
+    shape, images = (spec.shape, spec.train_size) if spec else (DIGIT, 60_000)
+    P, M = shape.pixels, min(config.minibatch, images)
+    sizes = ARCHITECTURES[config.architecture].load_sizes()(config, shape, heads)
     encoder, decoder, most = sum(sizes.encoder), sum(sizes.decoder), max_rows(heads, config.architecture)
-    M = min(config.minibatch, DATASETS[config.dataset].train_size if config.dataset != "auto" else 60_000)
     kept = min(L * M, most)
-    row = FLOAT * (4 * heads * PIXELS + 3 * decoder)
+    row = FLOAT * (4 * heads * P + 3 * decoder)
     batch, draws = f"--minibatch {config.minibatch}", f"--samples {L}"
     parts = {
         # Twice if the draws are computed in chunks: the backward pass computes each chunk again.
         "": PROCESS + kept * row * (2 if most < L * M else 1),
         # The factor 6: weights, gradients, two moments, and copies.
         f"--latent-dim {D} with --hidden {' '.join(map(str, config.hidden))}": 6 * FLOAT * sizes.weights,
-        batch: M * FLOAT * (3 * PIXELS + 3 * encoder),
+        batch: M * FLOAT * (3 * P + 3 * encoder),
         f"{draws} with {batch}": L * M * FLOAT * (36 * D + 20),
         # The log-weights of one block of images, with two copies while they are summed (`scoring/bounds.py`).
         f"--iwae {max(config.iwae)}": 3 * SCORED_AT_ONCE * DOUBLE * max(config.iwae),
     }
+    if is_own(config.dataset):
+        # The images as they are read and as stored; those of valid and test also as float32, with a copy.
+        parts[f"--dataset {config.dataset}"] = images * P * (2 + 2 * FLOAT)
     if config.gradient_images:
         draws_at_once = max(most, REPEATS * L)
-        each = FLOAT * ((PIXELS + encoder + 3 * D + decoder + heads * PIXELS) * 2 + 3 * REPEATS * L)
+        each = FLOAT * ((P + encoder + 3 * D + decoder + heads * P) * 2 + 3 * REPEATS * L)
         parts[f"{draws} with --gradient-images"] = draws_at_once * each
     return parts
-
-
-def capacity() -> int:
-    """Return the bytes of this machine, or of this process's control group if that has a limit."""
-    found = [_physical()]
-    with contextlib.suppress(OSError, ValueError):  # no control group, or a group without a limit ("max")
-        found.append(int((CGROUP / "memory.max").read_text()))
-    return min(found)
-
-
-def _physical() -> int:
-    """Return the bytes of this machine; where the system does not say it, a very large number."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
 
 
 def excess(config: RunConfig, at_once: int) -> float:
@@ -85,18 +75,6 @@ def excess(config: RunConfig, at_once: int) -> float:
     It does not depend on what other programs use now, so it is the same each time.
     """
     return sum(estimate_bytes(config).values()) * at_once / capacity() - 1.0
-
-
-def available() -> int:
-    """Return the bytes that this process and its children may still allocate."""
-    found = [_physical()]
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
-    with contextlib.suppress(OSError, ValueError):  # no control group, or a group without a limit ("max")
-        limit = int((CGROUP / "memory.max").read_text())
-        found.append(limit - int((CGROUP / "memory.current").read_text()))
-    return min(found)
 
 
 def require_memory(configs: Iterable[RunConfig], at_once: int = 1) -> None:
@@ -116,10 +94,6 @@ def require_memory(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     flags = max((name for name in parts if name), key=lambda name: parts[name])
     several = f" ({at_once} at once)" if at_once > 1 else ""
     raise BadInput(
-        f"{flags}: a run{several} would take about {_gib(needed)}, {_gib(parts[flags] * at_once)} of it by these, "
-        f"and {_gib(free)} are available"
+        f"{flags}: a run{several} would take about {gibibytes(needed)}, {gibibytes(parts[flags] * at_once)} of it by "
+        f"these, and {gibibytes(free)} are available"
     )
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:,.1f} GiB"

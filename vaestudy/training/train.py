@@ -82,9 +82,9 @@ def train(
     Raises:
         NonFiniteLoss: the run diverged.
     """
-    backend_description = backend.configure(config)
+    backend_description = backend.configure(config, data.shape)
     device = torch.device(config.device)
-    model = VAE(config).to(device)
+    model = VAE(config, data.shape).to(device)
     images = data.train.images.to(device)
     x_valid = fixed(config.pixels, data.valid.images.to(device), "valid")
     optimizer = OPTIMIZERS.load(config.optimizer)(model, config, len(images))
@@ -288,4 +288,6 @@ def run_notices(config: RunConfig, data: Data) -> list[str]:
             f"{config.likelihood} on grey pixels: where they are all 0 or all 255 the bound grows as the scale falls, "
             "and only its floor ends that; --pixels dequantised gives densities that can be compared"
         )
+    if config.class_scores and not data.classes:
+        lines.append(f"--class-scores: none, as {data.name} has no labels")
     return lines

@@ -8,7 +8,6 @@ Letters: a is the head, y = sigmoid(a).
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import torch
@@ -20,7 +19,14 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import Likelihood, summed_log_prob, uniform_like
 from vaestudy.model.special import exp, polynomial
 
-FACTORS = 98  # (1/2)^98 is far from underflow in float32, and 784 = 8 * 98
+FACTORS = 98
+"""The largest number of factors in a product: (1/2)^98 is far from underflow in float32, and 784 = 8 * 98."""
+
+
+@functools.cache
+def factors(pixels: int) -> int:
+    """Return the largest divisor of the number of pixels that is at most `FACTORS`."""
+    return max(divisor for divisor in range(1, FACTORS + 1) if pixels % divisor == 0)
 
 
 class _BernoulliLogProb(torch.autograd.Function):
@@ -40,7 +46,7 @@ class _BernoulliLogProb(torch.autograd.Function):
             torch.maximum(y, larger, out=larger)
         else:
             larger = a.abs().sigmoid_()  # scoring needs no gradient, so nothing is saved
-        rest: Tensor = larger.unflatten(-1, (-1, math.gcd(larger.shape[-1], FACTORS))).prod(-1).log_().sum(-1)
+        rest: Tensor = larger.unflatten(-1, (-1, factors(larger.shape[-1]))).prod(-1).log_().sum(-1)
         # max(a, 0) - x a is computed pixel by pixel, before the sum: so it is exact if x is 0 or 1. In separate sums
         # the two terms would cancel only after rounding.
         value: Tensor = rest.sub_(a.clamp_min(0).addcmul_(x, a, value=-1).sum(-1))

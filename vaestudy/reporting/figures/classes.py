@@ -20,10 +20,12 @@ from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.grouping import metric_interval, runs_by_cell, runs_by_cell_name
 from vaestudy.reporting.procrustes import ALIGNMENTS, Alignment, Array, distance, standardised
 from vaestudy.reporting.tables.classes import PICTURE_KINDS, class_layouts, has_picture_scores, scored_classes
-from vaestudy.scoring.class_probe import CLASSES, CONFIDENT, NEIGHBOURS
+from vaestudy.scoring.class_probe import CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
 MOST_CELLS = 4
+TAB10 = 10
+"""Number of colours of the palette for a few classes."""
 BY_CLASS = {
     "recognised_reconstruction": ("Reconstructions that read as their class", "share"),
     "relative_error": ("What reconstructions miss", "|x - E[x|z]|² / |x|²"),
@@ -157,7 +159,8 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 def _draw_layouts(ax: Axes, layouts: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
     """Draw the class means of each seed as coloured numerals, each layout after the transformation `moved`."""
-    colours = sns.color_palette("tab10", CLASSES)
+    count = max(TAB10, max(classes) + 1)
+    colours = sns.color_palette("tab10" if count == TAB10 else "husl", count)
     shown = np.stack([moved(layout) for layout in layouts.values()])  # [seeds, C, 2]
     for layout in shown:
         for label, (a, b) in zip(classes, layout, strict=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from vaestudy.reporting.procrustes import ALIGNMENTS, UNRELATED, Array, distance
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import interval_column, level_columns
 from vaestudy.reporting.tables.summary import Table
-from vaestudy.scoring.class_probe import CLASSES, CONFIDENT, NEIGHBOURS
+from vaestudy.scoring.class_probe import CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
 PICTURE_KINDS = {"data": "test images", "reconstruction": "reconstructions", "prior": "samples of the prior"}
@@ -27,6 +28,8 @@ OVER_SEEDS = "± over seeds, 95 %."
 READER = "The classifier is a perceptron of the same train images, the same for all runs."
 ALIKE = 0.05
 MOST_PAIRS = 5
+PURITY = re.compile(r"test/class_(\d+)/neighbour_purity")
+NEIGHBOUR = re.compile(r"test/class_\d+/neighbours_(\d+)")
 
 
 def scored_classes(runs: pd.DataFrame) -> list[int]:
@@ -35,8 +38,13 @@ def scored_classes(runs: pd.DataFrame) -> list[int]:
     Where there are few test images, some classes may be missing.
     """
     finished = runs[runs["status"] == "FINISHED"]
-    columns = {label: f"test/class_{label}/neighbour_purity" for label in range(CLASSES)}
-    return [label for label, name in columns.items() if name in finished and finished[name].notna().any()]
+    columns = {int(found[1]): found[0] for name in finished if (found := PURITY.fullmatch(str(name)))}
+    return sorted(label for label, name in columns.items() if finished[name].notna().any())
+
+
+def neighbour_classes(runs: pd.DataFrame) -> list[int]:
+    """Return the classes of which there can be neighbours: all classes of the data set."""
+    return sorted({int(found[1]) for name in runs if (found := NEIGHBOUR.fullmatch(str(name)))})
 
 
 def has_picture_scores(runs: pd.DataFrame) -> bool:
@@ -47,7 +55,7 @@ def has_picture_scores(runs: pd.DataFrame) -> bool:
 
 def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
     """Each class: how its test images reconstruct, and what lies near them in latent space"""
-    if not scored_classes(runs):
+    if not scored_classes(runs) or len(neighbour_classes(runs)) < 2:
         return None
     nats = ["elbo", "log_likelihood"] if len(study.families) == 1 else []
     metrics = [*nats, "relative_error", "recognised_reconstruction", "recognised_data", "neighbour_purity"]
@@ -58,7 +66,7 @@ def by_class(runs: pd.DataFrame, study: Study) -> Table | None:
             row: dict[str, Any] = dict(zip(study.factors, levels, strict=True)) | {"class": label}
             for name in metrics:
                 row[name], row[f"{name}_ci95"] = metric_interval(cell, f"{head}/{name}")
-            shares = {other: metric_interval(cell, f"{head}/neighbours_{other}") for other in range(CLASSES)}
+            shares = {other: metric_interval(cell, f"{head}/neighbours_{other}") for other in neighbour_classes(runs)}
             row["nearest_other"] = max((o for o in shares if o != label), key=lambda other: shares[other][0])
             row["nearest_share"], row["nearest_share_ci95"] = shares[row["nearest_other"]]
             rows.append(row)
