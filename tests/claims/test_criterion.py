@@ -9,8 +9,8 @@ import pytest
 
 from vaestudy.claims import criterion, statistics
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within
-from vaestudy.claims.estimates import ALPHA
 from vaestudy.claims.wording import criterion_sentence
+from vaestudy.evidence.estimates import ALPHA
 
 
 def by_seed(*values: float) -> dict[int, float]:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.reports import all_runs, report_on
 from vaestudy.claims.registry import CLAIMS
-from vaestudy.claims.report.files import PAGE, report_files, write_files
+from vaestudy.claims.report.files import PAGE, report_files
+from vaestudy.reporting.files import write_files
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

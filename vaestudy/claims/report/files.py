@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vaestudy.claims.committed import committed_files
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import FamilyVerdict
 from vaestudy.claims.looks import COMMITTED, Looks
 from vaestudy.claims.registry import CLAIMS
@@ -14,8 +13,9 @@ from vaestudy.claims.report.contents import Report
 from vaestudy.claims.report.figure import alternative_text, claim_figure
 from vaestudy.claims.report.markdown import PICTURES, markdown, readme_table, with_table
 from vaestudy.claims.report.page import Picture, web_page
-from vaestudy.errors import BadInput
+from vaestudy.evidence.evidence import Evidence
 from vaestudy.plotting import to_png
+from vaestudy.reporting.files import read_text
 
 PAGE, TEXT = "claims.html", "claims.md"
 """The names of the report's files."""
@@ -51,25 +51,4 @@ def new_readme(readme: Path, report: Report) -> bytes:
     Raises:
         BadInput: there is no README, or it has no marks for the table.
     """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{readme}: cannot be read ({error.strerror})") from None
-    return with_table(text, readme_table(report)).encode()
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, each of them whole or not at all.
-
-    Raises:
-        BadInput: the folder cannot be written to.
-    """
-    try:
-        for name, content in files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f"{target.name}.part")
-            scratch.write_bytes(content)
-            scratch.replace(target)
-    except OSError as error:
-        raise BadInput(f"the report cannot be written to {error.filename or folder}: {error.strerror}") from None
+    return with_table(read_text(readme), readme_table(report)).encode()
