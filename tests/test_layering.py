@@ -18,7 +18,8 @@ import vaestudy
 PACKAGE = Path(vaestudy.__file__).parent
 ROOMS = (
     ("cli",),
-    ("sweep", "claims"),
+    ("sweep", "claims", "reproductions"),
+    ("evidence",),
     ("reporting",),
     ("tracking",),
     ("run",),
@@ -41,6 +42,7 @@ QUICK_CHANGES = (
     "vaestudy.cli.study",
     "vaestudy.study.discovery",
     "vaestudy.claims.registry",
+    "vaestudy.reproductions.registry",
     "vaestudy.data.datasets",
     "vaestudy.training.memory",
 )

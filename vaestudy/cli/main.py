@@ -22,6 +22,7 @@ from vaestudy.cli.parsing import (
     run_guarded,
 )
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
+from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -60,7 +61,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _overview() -> str:
     """Return the list of all subcommands, with their docstrings."""
-    lines = [f"  {name:<10}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<11}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
     head = "usage: vaestudy COMMAND [FLAGS]\n\nVariational auto-encoders, trained, scored and compared.\n\n"
     return head + "\n".join(lines) + "\n\n`vaestudy COMMAND --help` lists a command's flags."
 
@@ -212,6 +213,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate_command,
     "tables": tables_command,
     "article": article_command,
+    "reproduce": reproduce_command,
     "sync": sync_command,
     "studies": studies_command,
     "ui": ui_command,

@@ -266,7 +266,7 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
         name: [level_text(value) for value in values][:MOST_LEVELS_SHOWN] for name, values in study.factors.items()
     }
     declared = json.dumps(levels).replace("`", "\\u0060")  # the same text in JSON, but no end of the code format
-    design = f"`make study-{study.name}{' ARGS=--quick' if quick else ''}`, factors `{declared}` x seeds."
+    design = f"`{study.command}{' ARGS=--quick' if quick else ''}`, factors `{declared}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
     most = len(rows)

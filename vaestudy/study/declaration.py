@@ -102,6 +102,8 @@ class Study(BaseModel):
     gallery: str = ""
     """Name of a figure of single runs, or empty. The figures of several runs are joined into one picture: one finished
     run for each combination of levels that are not numbers. Numeric factors are at the baseline's levels."""
+    made_by: str = ""
+    """The command that runs the study [default: make study-NAME]."""
 
     @classmethod
     def stored(cls, declaration: str | dict[str, Any]) -> Study:
@@ -156,6 +158,11 @@ class Study(BaseModel):
     def question(self) -> str:
         """Return the first line of `doc`, or the name of a study that was recorded without one."""
         return (self.doc.strip().splitlines() or [self.name])[0]
+
+    @property
+    def command(self) -> str:
+        """Return the command that runs the study."""
+        return self.made_by or f"make study-{self.name}"
 
     def levels_to_run(self, *, full: bool, quick: bool, given: Levels) -> Levels:
         """Return the levels to run of each factor.

@@ -241,7 +241,7 @@ def _some(names: list[str]) -> str:
 def experiment_description(study: Study) -> str:
     """Return the text that MLflow shows above a study's runs, in Markdown."""
     body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
-    return f"**{study.question}**\n\n`make study-{study.name}`\n\n{body}"
+    return f"**{study.question}**\n\n`{study.command}`\n\n{body}"
 
 
 def with_record(runs: pd.DataFrame) -> pd.Series:
