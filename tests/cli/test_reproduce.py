@@ -151,7 +151,7 @@ def test_publishing_writes_the_runs_and_the_table(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
-        ("--protocols aebv", ["unknown protocol aebv", "aevb"]),
+        ("--protocols aebv", ["unknown protocol 'aebv' (did you mean 'aevb'?)"]),
         ("--protocols", ["--protocols", "expected at least one argument"]),
         ("--seeds 0", ["--seeds 0", "1 or more"]),
         ("--seeds 3 --quick", ["--seeds: not with --quick"]),
@@ -161,7 +161,7 @@ def test_publishing_writes_the_runs_and_the_table(tmp_path: Path, monkeypatch: p
         ("--publish --dataset kmnist", ["--dataset kmnist: not with --publish, which is for mnist"]),
         ("--dataset mnits", ["mnits", "mnist"]),
         ("--data-dir /nowhere", ["--data-dir /nowhere: no such directory"]),
-        ("--iwae 5", ["unknown flag --iwae"]),
+        ("--iwae 5", ["unknown flag '--iwae'"]),
     ],
 )
 def test_bad_input_is_one_line(flags: str, parts: list[str], mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:

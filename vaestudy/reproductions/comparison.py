@@ -117,7 +117,8 @@ def comparisons(protocols: Iterable[Protocol], evidence: Evidence, seeds: int | 
     Raises:
         Incomparable: runs of one protocol are of different images.
     """
-    look, found = evidence.quick or evidence.dataset != PUBLISHED_ON, []
+    look = evidence.quick or evidence.dataset != PUBLISHED_ON
+    found: list[Comparison] = []
     for protocol in protocols:
         evidence.require_comparable(
             protocol.needs(evidence.dataset, evidence.quick), [number.metric for number in protocol.numbers]

@@ -62,7 +62,9 @@ class Published:
     @property
     def epochs(self) -> int:
         """Return the number of epochs of the cell."""
-        return int(dict(self.levels)["epochs"])  # type: ignore[arg-type]
+        epochs = dict(self.levels)["epochs"]
+        assert isinstance(epochs, int)
+        return epochs
 
     @property
     def cut(self) -> bool:
@@ -127,14 +129,17 @@ class Protocol:
             quick: at the scale of --quick: the numbers of epochs become 1, 2, ... in their order.
             seeds: the number of seeds [default: the protocol's].
         """
-        levels, base, flags = dict(number.levels), self.study.base, {}
-        entry = DATASETS[dataset]
+        levels, base, entry = dict(number.levels), self.study.base, DATASETS[dataset]
+        flags: dict[str, Any] = {}
         if base.valid_size is not None and base.valid_size > entry.train_size // 2:
             flags["valid_size"] = entry.valid_size
         if quick:
-            levels["epochs"] = 1 + sorted(self.study.factors["epochs"]).index(number.epochs)  # type: ignore[type-var]
-            draws = {min(K, QUICK_DRAWS) for K in base.iwae}
-            (levels if "iwae" in levels else flags)["iwae"] = tuple(sorted(draws))
+            levels["epochs"] = 1 + sorted({each.epochs for each in self.numbers}).index(number.epochs)
+            draws = tuple(sorted({min(K, QUICK_DRAWS) for K in base.iwae}))
+            if "iwae" in levels:
+                levels["iwae"] = draws
+            else:
+                flags["iwae"] = draws
         wanted = self.seeds if seeds is None else seeds
         return Need(self.study.name, cell(**levels), wanted, tuple(sorted(flags.items())), self.study)
 

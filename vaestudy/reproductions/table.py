@@ -29,7 +29,8 @@ def rows(entries: Sequence[Comparison]) -> list[tuple[str, ...]]:
 
     What differs from a protocol is given in its first row only.
     """
-    found, named = [], set[str]()
+    found: list[tuple[str, ...]] = []
+    named: set[str] = set()
     for entry in entries:
         differs = "as above" if entry.protocol.name in named else entry.protocol.differs
         named.add(entry.protocol.name)
