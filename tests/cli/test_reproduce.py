@@ -148,6 +148,17 @@ def test_publishing_writes_the_runs_and_the_table(tmp_path: Path, monkeypatch: p
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
+def test_a_page_without_marks_is_refused_before_any_run(
+    tmp_path: Path, mlruns: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "reproduce.md").write_text("# Title\n")
+    monkeypatch.setattr("vaestudy.cli.reproduce.repository", lambda: tmp_path)
+    assert main(["reproduce", "--publish"]) == 2
+    assert capsys.readouterr().err.startswith("vaestudy: reproduce.md: must have the lines")
+    assert not mlruns.exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [

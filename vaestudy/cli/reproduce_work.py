@@ -19,7 +19,7 @@ from vaestudy.evidence.missing import SECONDS, at_scale, cost, count_runs, missi
 from vaestudy.evidence.needs import Need
 from vaestudy.reporting.files import read_text, with_generated, write_files
 from vaestudy.reproductions.comparison import PUBLISHED_ON, Comparison, comparisons
-from vaestudy.reproductions.protocol import MEASURED, Protocol
+from vaestudy.reproductions.protocol import ESTIMATED, Protocol
 from vaestudy.reproductions.registry import PROTOCOLS
 from vaestudy.reproductions.table import BEGIN, END, HEADINGS, markdown, rows
 from vaestudy.runtime.console import consoles, print_uncut
@@ -97,16 +97,18 @@ def _planned(work: Reproduction, protocols: list[Protocol]) -> tuple[str, ...]:
 
 
 def declared_seconds(one: Need, dataset: str) -> tuple[float, str] | None:
-    """Return (the seconds of a run that its protocol declares, MEASURED); None for other images."""
+    """Return (the seconds of a run that its protocol declares, ESTIMATED); None for other images."""
     if dataset != PUBLISHED_ON:
         return None
     (protocol,) = (each for each in PROTOCOLS.values() if each.study.name == one.study)
-    return protocol.seconds(one), MEASURED
+    return protocol.seconds(one), ESTIMATED
 
 
 def make_table(request: ReproduceRequest) -> int:
     """Run what the protocols lack, compare, and write the table; return the exit code."""
     err, out = consoles()
+    if request.publish:
+        published(request, "")  # a page without marks is refused before the runs
     if request.locations is not None:
         require_tracker(request.locations.tracking_uri)
     if request.quick:
@@ -150,12 +152,20 @@ def write_table(work: Reproduction, out: Console) -> None:
     found = work.compare()
     look = request.quick or request.dataset != PUBLISHED_ON
     text = markdown(found, look)
-    file = request.out / PAGE
     if request.publish:
-        text = with_generated(read_text(file), text, (BEGIN, END), PAGE)
+        text = published(request, text)
     write_files(request.out, {PAGE: text.encode()})
     print_uncut(out, screen(found))
-    out.print(f"table     {file}")
+    out.print(f"table     {request.out / PAGE}")
+
+
+def published(request: ReproduceRequest, text: str) -> str:
+    """Return the text of docs/reproduce.md with another table.
+
+    Raises:
+        BadInput: it cannot be read, or has no marks for the table.
+    """
+    return with_generated(read_text(request.out / PAGE), text, (BEGIN, END), PAGE)
 
 
 def data_files(work: Reproduction) -> dict[str, bytes]:

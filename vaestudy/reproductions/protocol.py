@@ -19,8 +19,8 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.evidence.needs import Need
 from vaestudy.study.declaration import Level, Study
 
-MEASURED = "measured on another run of this protocol's steps"
-"""Where the declared seconds of a run come from."""
+ESTIMATED = "the protocol's estimate"
+"""Where the declared seconds of a run come from: steps that were measured, and recorded times of similar runs."""
 QUICK_DRAWS = 100
 """The largest K of an importance-weighted bound with --quick."""
 BOUND = "test/iwae_"
