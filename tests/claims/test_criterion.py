@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from vaestudy.claims import criterion, statistics
+from vaestudy.claims import criterion
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within
 from vaestudy.claims.wording import criterion_sentence
+from vaestudy.evidence import statistics
 from vaestudy.evidence.estimates import ALPHA
 
 

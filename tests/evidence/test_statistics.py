@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vaestudy.claims import statistics
+from vaestudy.evidence import statistics
 from vaestudy.evidence.estimates import ALPHA, StudentEstimate
 
 
