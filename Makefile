@@ -7,12 +7,13 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-faults lint types check article tables ui dashboard bench
+.PHONY: help install test test-slow test-faults lint types check article reproduce tables ui dashboard bench
 .SUFFIXES:
 
 help:
 	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
 	@echo "make article [ARGS=\"--plan ...\"]        judge the article's claims: run what they lack, write the report; --plan lists it"
+	@echo "make reproduce [ARGS=\"--plan ...\"]      run published protocols, and compare with what was published"
 	@echo "make tables                            export the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
@@ -46,6 +47,9 @@ study-%:
 
 article: $(STAMP)
 	@$(BIN)/vaestudy article $(ARGS)
+
+reproduce: $(STAMP)
+	@$(BIN)/vaestudy reproduce $(ARGS)
 
 tables: $(STAMP)
 	@$(BIN)/vaestudy tables $(ARGS)

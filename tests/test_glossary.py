@@ -9,11 +9,11 @@ import pytest
 
 from tests.support.studies import run_study
 from vaestudy import RunConfig, Study
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import judge_family
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.logged import report_metrics
 from vaestudy.config.registry import OBJECTIVES
+from vaestudy.evidence.evidence import Evidence
 from vaestudy.runtime import addresses, project, provenance
 from vaestudy.scoring import class_probe
 from vaestudy.study import metrics

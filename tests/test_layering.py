@@ -18,7 +18,8 @@ import vaestudy
 PACKAGE = Path(vaestudy.__file__).parent
 ROOMS = (
     ("cli",),
-    ("sweep", "claims"),
+    ("sweep", "claims", "reproductions"),
+    ("evidence",),
     ("reporting",),
     ("tracking",),
     ("run",),
@@ -42,6 +43,7 @@ QUICK_CHANGES = (
     "vaestudy.cli.study",
     "vaestudy.study.discovery",
     "vaestudy.claims.registry",
+    "vaestudy.reproductions.registry",
     "vaestudy.data.datasets",
     "vaestudy.training.memory",
 )
@@ -57,7 +59,9 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TEMPLATE = PACKAGE / "cli" / "template"
+"""The files of a new project, which are a user's and import public names only."""
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if TEMPLATE not in path.parents}
 
 
 def room_of(module: str) -> str:

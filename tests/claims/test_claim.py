@@ -8,8 +8,8 @@ from tests.support.evidence import diverged, evidence, rows
 from vaestudy.claims.claim import Claim, Verdict
 from vaestudy.claims.criterion import Below, Exceeds, Within
 from vaestudy.claims.measures import Contrast, Mean, Share, Spread, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 from vaestudy.reporting.runs_frame import Incomparable
 
 ELBO = metric("test/elbo")

@@ -12,9 +12,9 @@ from tests.support.evidence import Values, diverged, evidence, rows, runs_of
 from vaestudy.claims import c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14
 from vaestudy.claims.claim import Claim, Verdict
 from vaestudy.claims.family import judge_family, where_it_matters
-from vaestudy.claims.needs import Need, declared_study, needs_by_sweep
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.config.registry import STUDY_FIGURES
+from vaestudy.evidence.needs import Need, declared_study, needs_by_sweep
 from vaestudy.study.metrics import is_metric
 
 

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from vaestudy.claims import criterion, statistics
+from vaestudy.claims import criterion
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within
-from vaestudy.claims.estimates import ALPHA
 from vaestudy.claims.wording import criterion_sentence
+from vaestudy.evidence import statistics
+from vaestudy.evidence.estimates import ALPHA
 
 
 def by_seed(*values: float) -> dict[int, float]:

@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 
 from tests.support.evidence import evidence, rows
-from vaestudy.claims.c04 import DRAWS_ONE_EPOCH
-from vaestudy.claims.evidence import SOURCE
 from vaestudy.claims.family import judge_family
 from vaestudy.claims.looks import LOOKS, Looks
-from vaestudy.claims.needs import declared_study, need
-from vaestudy.claims.plan import CORES, DECLARED, RECORDED, UNKNOWN, at_scale, cost, missing_runs, planned
+from vaestudy.claims.plan import planned
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.errors import BadInput
+from vaestudy.evidence.evidence import SOURCE
+from vaestudy.evidence.needs import need
 
 D2, D10 = (need("latent-dims", 4, latent_dim=D) for D in (2, 10))
 C14 = CLAIMS["C14"]
 
 
-def test_missing_runs_leave_out_what_is_there() -> None:
-    found = missing_runs([D2, D10, DRAWS_ONE_EPOCH], evidence(rows(D2, {"test/elbo": [-1.0, -2.0]})))
-    assert [entry.sweep.study.name for entry in found] == ["latent-dims", "m-vs-l"]
-    cells = [(cell.levels["latent_dim"], cell.config.seed) for cell in found[0].cells]
-    assert sorted(cells, key=str) == [(10, 0), (10, 1), (10, 2), (10, 3), (2, 2), (2, 3)]
-    assert {cell.config.epochs for cell in found[1].cells} == {1}
-    assert missing_runs([D2], evidence(rows(D2, {"test/elbo": [-1.0] * 4}))) == []
-
-
-def test_the_cost_is_that_of_recorded_runs() -> None:
-    there = evidence(rows(D2, {"seconds/total": [10.0, 30.0]}), rows(D10, {"seconds/total": [5.0] * 4}))
-    found = cost([D2, D2.with_seeds(3), D10], there)
-    assert (found.seconds, found.basis) == (2 * 20.0, (RECORDED,))
-
-
-def test_without_runs_the_cost_is_that_of_the_study() -> None:
-    """latent-dims says 3.5 minutes on two cores for its six dimensions and three seeds."""
-    study = declared_study("latent-dims")
-    found = cost([D2], evidence())
-    assert found.basis == (DECLARED,)
-    assert found.seconds == pytest.approx(4 * 3.5 * 60 * CORES / (6 * study.seeds))
-    unknown = cost([D2], evidence(dataset="kmnist"))
-    assert unknown.basis == (UNKNOWN,)
-    assert math.isnan(unknown.seconds)
-
-
 def test_a_claim_says_what_is_tracked_committed_and_missing() -> None:
     parts = rows(D2, {"test/log_likelihood": [-1.0, -2.0]}), rows(D10, {"test/log_likelihood": [-1.0]}, **{SOURCE: "x"})
     found = planned(C14, C14.needs, evidence(*parts))
-    assert (found.tracked, found.committed, found.missing) == (2, 1, 57)
+    assert (found.runs.tracked, found.runs.committed, found.runs.missing) == (2, 1, 57)
     assert found.more == ""
 
 
@@ -60,15 +32,10 @@ def test_an_undecided_claim_says_what_would_decide_it() -> None:
     values[50] = [value + 0.1 for value in values[50]]
     parts = [rows(need("latent-dims", 10, latent_dim=D), {"test/log_likelihood": values[D]}) for D in values]
     found = planned(C14, C14.needs, evidence(*parts))
-    assert (found.verdict.verdict, found.missing) == ("undecided", 0)
+    assert (found.verdict.verdict, found.runs.missing) == ("undecided", 0)
     more = [part.decision.more_seeds for part in found.verdict.deciding]
     assert more[0] is not None
     assert f"from D=20 to 50: about {more[0]} more seeds would decide it ({2 * more[0]} runs)" == found.more
-
-
-def test_quick_needs_two_seeds() -> None:
-    assert [one.seeds for one in at_scale([D2, D10.with_seeds(1)], True)] == [2, 1]
-    assert at_scale([D2], False) == [D2]
 
 
 def test_looks_are_written_and_read_again(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tests.support.evidence import evidence
 from tests.support.reports import all_runs, link, report_on
 from vaestudy.claims.c04 import DRAWS_ONE_EPOCH
 from vaestudy.claims.criterion import Below, Exceeds, Within
-from vaestudy.claims.evidence import SOURCE
 from vaestudy.claims.family import judge_family
 from vaestudy.claims.looks import COMMITTED, Looks
 from vaestudy.claims.registry import CLAIMS
@@ -28,6 +27,7 @@ from vaestudy.claims.report.page import web_page
 from vaestudy.claims.report.texts import p_sentence, p_text
 from vaestudy.cli.study import study_main
 from vaestudy.errors import BadInput
+from vaestudy.evidence.evidence import SOURCE
 from vaestudy.reporting.pages import Picture
 from vaestudy.runtime import addresses
 from vaestudy.runtime.files import write_files
@@ -131,8 +131,8 @@ def test_the_markdown_has_every_claim_part_and_run(report: Report) -> None:
 
 def test_each_command_makes_the_runs_of_its_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study that is given the flags has the cells of the need, in the sweep of the need."""
-    from vaestudy.claims.needs import declared_study
     from vaestudy.cli import commands
+    from vaestudy.evidence.needs import declared_study
 
     asked = []
     monkeypatch.setattr(commands, "run_study", lambda sweep, plan, *rest: asked.append((sweep, plan)) or 0)
@@ -231,7 +231,7 @@ def test_a_readme_without_marks_is_refused(text: str) -> None:
 
 def test_the_runs_behind_a_report_give_it_again(tmp_path: Path) -> None:
     """The committed files give the same verdicts and the same table."""
-    from vaestudy.claims.collect import collect
+    from vaestudy.evidence.collect import collect
 
     runs = all_runs()
     looks = Looks({"C3": [{"m-vs-l (samples=1)": 12}]})
@@ -277,8 +277,8 @@ def test_links_are_those_of_the_tracker() -> None:
 
 def test_the_readme_is_in_step_with_the_committed_runs() -> None:
     """`vaestudy article --offline --publish` mends it."""
-    from vaestudy.claims.collect import collect
-    from vaestudy.claims.committed import data_folder
+    from vaestudy.evidence.collect import collect
+    from vaestudy.evidence.committed import data_folder
     from vaestudy.runtime.project import repository
 
     if not any((data_folder() / one.file).is_file() for claim in CLAIMS.values() for one in claim.needs):

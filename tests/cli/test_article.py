@@ -177,7 +177,7 @@ def test_publishing_writes_runs_report_and_readme(
     checkout = tmp_path / "checkout"
     (checkout / "docs" / "data").mkdir(parents=True)
     (checkout / "README.md").write_text(f"# Title\n{BEGIN}\n{END}\nend\n")
-    for module in ("cli.article", "cli.article_work", "claims.committed"):
+    for module in ("cli.article", "cli.article_work", "evidence.committed"):
         monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
     monkeypatch.setattr(article_work, "run_missing", lambda article: True)  # 383 runs are another test's matter
     monkeypatch.setattr(article_work, "tracker_of", lambda request: None)
@@ -189,7 +189,7 @@ def test_publishing_writes_runs_report_and_readme(
     assert "docs/data/latent-dims.csv" in names
     assert b"| [C14](docs/claims.md#c14) |" in written[checkout / "README.md"]
     monkeypatch.undo()
-    for module in ("cli.article", "cli.article_work", "claims.committed"):
+    for module in ("cli.article", "cli.article_work", "evidence.committed"):
         monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
     assert main(["article", "--publish", "--offline"]) == 0
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written

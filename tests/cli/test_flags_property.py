@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-from vaestudy.cli import article_work, commands, plan_work
+from vaestudy.cli import article_work, commands, plan_work, reproduce_work
 from vaestudy.cli import study as study_command_line
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
+from vaestudy.cli.reproduce import ReproduceFlags
 from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
@@ -52,6 +53,7 @@ FLAGS = {
     "ui": flags_of("port", "tracking_uri"),
     "dashboard": flags_of("sweep", "port", "storage", "tracking_uri"),
     "article": flags_of(*ArticleFlags.model_fields, *LOCATIONS),
+    "reproduce": flags_of(*ReproduceFlags.model_fields, *LOCATIONS),
 }
 STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
 WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
@@ -66,6 +68,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("show_plan", "make_article"):
         monkeypatch.setattr(article_work, name, lambda *_: 0)
     monkeypatch.setattr(plan_work, "show_plan", lambda *_: 0)
+    for name in ("show_plan", "make_table"):
+        monkeypatch.setattr(reproduce_work, name, lambda *_: 0)
     monkeypatch.setattr(datasets, "find_dataset", lambda *_: ("mnist-5k", None))
     monkeypatch.setattr(addresses, "require_listening", lambda *_: None)
     monkeypatch.setattr("os.execve", lambda *_: None)

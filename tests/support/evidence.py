@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.evidence import SOURCE, TRACKED, Evidence
-from vaestudy.claims.needs import Need
+from vaestudy.evidence.evidence import SOURCE, TRACKED, Evidence
+from vaestudy.evidence.needs import Need
 
 ALONG = [f"along/{images}/elbo" for images in (100, 1000)]
 Values = Mapping[str, Sequence[float]]

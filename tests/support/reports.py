@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from tests.support.evidence import evidence, runs_of
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import FamilyVerdict, judge_family
 from vaestudy.claims.registry import CLAIMS
 from vaestudy.claims.report.contents import Report, report_of
+from vaestudy.evidence.evidence import Evidence
 
 
 def all_runs(*chosen: str, **changes: object) -> Evidence:

@@ -15,8 +15,8 @@ from vaestudy.claims.c02 import STAGES
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds, exceeds_half_a_nat, within_half_a_nat
 from vaestudy.claims.measures import Contrast, Mean, metric, ratio
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 10
 B, PLAIN = (need("estimators", SEEDS, estimator=name, samples=1) for name in ("sgvb-b", "score-function"))

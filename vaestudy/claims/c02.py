@@ -16,8 +16,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import a_quarter_more, exceeds_half_a_nat, within_half_a_nat
 from vaestudy.claims.measures import Contrast, Mean, metric, ratio
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import need
 
 SEEDS = 10
 A, B = (need("estimators", SEEDS, estimator=name, samples=1) for name in ("sgvb-a", "sgvb-b"))

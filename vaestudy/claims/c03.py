@@ -22,8 +22,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import HALF_A_NAT, HALF_A_NAT_WHY, Below
 from vaestudy.claims.measures import AtEqualCost, Contrast, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import need
 
 SEEDS = 10
 ONE = need("m-vs-l", SEEDS, samples=1)

@@ -22,8 +22,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import HALF_A_NAT, HALF_A_NAT_WHY, QUARTER, QUARTER_WHY, Below, Exceeds, Within
 from vaestudy.claims.measures import AtEqualCost, Contrast, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 5
 IMAGES = need("m-vs-l", SEEDS, minibatch=200, samples=1)

@@ -17,8 +17,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds, Within
 from vaestudy.claims.measures import Mean, Quantity, Share, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 10
 FLOORS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)

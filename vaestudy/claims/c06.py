@@ -17,8 +17,8 @@ import math
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import a_quarter_more
 from vaestudy.claims.measures import Mean, Quantity
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 3
 WAYS = {"clipped-gaussian": "with the mass beyond at the borders", "truncated-gaussian": "normalised on [0, 1]"}

@@ -18,8 +18,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds
 from vaestudy.claims.measures import Contrast, Mean, Measure, Quantity, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import need
 
 SEEDS = 3
 BERNOULLI = need("likelihoods", SEEDS, likelihood="bernoulli")

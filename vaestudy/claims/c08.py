@@ -16,8 +16,8 @@ from vaestudy.claims import c14
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import HALF_A_NAT, HALF_A_NAT_WHY, QUARTER, QUARTER_WHY, Below, Exceeds
 from vaestudy.claims.measures import Contrast, Share, Spread, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 3
 BERNOULLI = need("likelihoods", SEEDS, likelihood="bernoulli")

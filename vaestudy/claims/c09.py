@@ -15,8 +15,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds, within_half_a_nat
 from vaestudy.claims.measures import Contrast, Mean, metric
-from vaestudy.claims.needs import Need, need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import Need, need
 
 SEEDS = 10
 GUARDS = {1e-8: "with the article's guard", 0.0: "without a guard"}

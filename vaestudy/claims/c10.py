@@ -16,8 +16,8 @@ from __future__ import annotations
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import a_quarter_more
 from vaestudy.claims.measures import Mean, ratio
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import need
 
 ARM = need("classes", 10, latent_dim=10)
 

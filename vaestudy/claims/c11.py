@@ -26,12 +26,12 @@ from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds
 from vaestudy.claims.grey_entropy import floors
 from vaestudy.claims.measures import Mean, Measure, NotMeasured, Quantity, metric, values_of
-from vaestudy.claims.needs import Need, need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import Need, need
 
 if TYPE_CHECKING:
-    from vaestudy.claims.estimates import Estimate
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.estimates import Estimate
+    from vaestudy.evidence.evidence import Evidence
 
 ARM = need("classes", 10, latent_dim=10)
 BEST, POOR, CLASSES = (0, 1, 7), (4, 5, 9), range(10)
@@ -72,7 +72,7 @@ class ClassMargin(Measure):
         return tuple(f"test/class_{c}/{self.term}" for c in CLASSES)
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import mean
+        from vaestudy.evidence.statistics import mean
 
         runs = evidence.finished(ARM)
         if not len(runs):

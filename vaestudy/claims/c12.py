@@ -16,8 +16,8 @@ import itertools
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds
 from vaestudy.claims.measures import Mean, Quantity
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 ARM = need("classes", 10, latent_dim=2)
 APART, CLASSES = (0, 1, 7), range(10)

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Below
 from vaestudy.claims.measures import Measure, NotMeasured, on_scale
-from vaestudy.claims.needs import Need, need
 from vaestudy.claims.part import Part, Role
+from vaestudy.evidence.needs import Need, need
 
 if TYPE_CHECKING:
-    from vaestudy.claims.estimates import Estimate
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.estimates import Estimate
+    from vaestudy.evidence.evidence import Evidence
     from vaestudy.reporting.procrustes import Array
 
 ARM = need("classes", 10, latent_dim=2)
@@ -56,7 +56,7 @@ class LayoutDistance(Measure):
         return tuple(f"test/class_{c}/mu_{d}" for c in CLASSES for d in (1, 2))
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import jackknife
+        from vaestudy.evidence.statistics import jackknife
 
         layouts = _layouts(evidence, self.metrics)
         distances = _distances(layouts, self.move, self.against_unrelated)

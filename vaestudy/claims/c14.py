@@ -15,8 +15,8 @@ import itertools
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.criterion import Exceeds, exceeds_half_a_nat, within_half_a_nat
 from vaestudy.claims.measures import Contrast, Mean, metric
-from vaestudy.claims.needs import need
 from vaestudy.claims.part import Part
+from vaestudy.evidence.needs import need
 
 SEEDS = 10
 DIMENSIONS = (2, 3, 5, 10, 20, 50)

@@ -24,11 +24,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from vaestudy.claims.answers import verdict_sentence
-from vaestudy.claims.needs import Need
 from vaestudy.claims.part import Part, PartVerdict, counted
+from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.evidence import Evidence
 
 Answer = Literal["holds", "fails", "depends", "undecided"]
 
@@ -98,7 +98,7 @@ class Claim:
         Raises:
             Incomparable: the runs are of several data sets or subsets, or must not be compared within a part.
         """
-        from vaestudy.claims.estimates import ALPHA
+        from vaestudy.evidence.estimates import ALPHA
 
         evidence.require_same_images(self.needs)
         parts = tuple(part.judge(evidence, ALPHA / looks) for part in self.parts)

@@ -1,45 +1,13 @@
-"""Committed files of tidy runs, so that a verdict can be computed again without training.
-
-    docs/data/<study>[-<changed fields>].csv      one row a run: levels, seed, facts, metrics
-
-A file has only the metrics that a claim reads. It is sorted, and its numbers have ten digits, so the same runs give the
-same file.
-"""
+"""The committed files of all runs that claims rest on."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
-
-import pandas as pd
+from collections.abc import Iterable
 
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.evidence import FACTS, SOURCE, Evidence
-from vaestudy.claims.needs import Need, declared_study
-from vaestudy.runtime.project import repository
-
-DIGITS = 10
-"""Significant digits of a metric in a committed file: more than any verdict depends on."""
-
-
-def data_folder() -> Path:
-    """Return the folder of the committed runs."""
-    return repository() / "docs" / "data"
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Return the runs of a committed file; an empty frame if there is no such file."""
-    if not path.is_file():
-        return pd.DataFrame()
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    names = list(columns)
-    metrics = [name for name in names[names.index("seed") + 1 :] if name not in FACTS] if rows else []
-    numbers = {name: [float(text) if text else math.nan for text in columns[name]] for name in metrics}
-    seeds = {"seed": list(map(int, columns.get("seed", [])))}
-    return pd.DataFrame(columns | numbers | seeds | {SOURCE: [path.name] * len(rows)})
+from vaestudy.evidence.committed import csv_text
+from vaestudy.evidence.evidence import Evidence
+from vaestudy.evidence.needs import Need
 
 
 def committed_files(claims: Iterable[Claim], evidence: Evidence) -> dict[str, str]:
@@ -52,33 +20,3 @@ def committed_files(claims: Iterable[Claim], evidence: Evidence) -> dict[str, st
             metrics.setdefault(one.file, set()).update(part.measure.metrics)
     texts = {name: csv_text(evidence, needs[name], metrics[name]) for name in sorted(needs)}
     return {name: text for name, text in texts.items() if text}
-
-
-def csv_text(evidence: Evidence, needs: Sequence[Need], metrics: Iterable[str]) -> str:
-    """Return the content of a committed file: the runs of needs of one sweep, sorted, with these metrics.
-
-    The same runs give the same text, whatever the order of needs and metrics. A metric that ends in "/" stands for all
-    whose names begin so.
-    """
-    factors = sorted({name for one in needs for name in declared_study(one.study).factors})
-    rows = [
-        {factor: dict(cell.levels).get(factor, "") for factor in factors}
-        | {"seed": run["seed"]}
-        | {fact: run.get(fact, "") for fact in FACTS}
-        | {name: run[name] for name in _named(metrics, run)}
-        for one in needs
-        for cell in one.with_seeds(1).cells(evidence.dataset, evidence.quick)
-        for run in evidence.runs(one).to_dict("records")
-    ]
-    if not rows:
-        return ""
-    frame = pd.DataFrame(rows).drop_duplicates("tags.config.key").sort_values([*factors, "seed"], kind="stable")
-    return str(frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n"))
-
-
-def _named(metrics: Iterable[str], run: Mapping[Hashable, object]) -> list[str]:
-    """Return the metrics of a run that are asked for, sorted by name and by number."""
-    wanted = set(metrics)
-    beginnings = tuple(name for name in wanted if name.endswith("/"))
-    found = [str(name) for name in run if name in wanted or (beginnings and str(name).startswith(beginnings))]
-    return sorted(found, key=lambda name: [part.zfill(DIGITS) for part in name.split("/")])

@@ -1,7 +1,7 @@
 """Criteria: what an estimate must show for a part of a claim to hold, and what it must show for it to fail.
 
 A criterion is fixed before the data: it names a number, its unit, and a reason for this number that does not depend on
-our results. It holds or fails only if a one-sided test shows so (`claims/estimates.py`); else it is undecided.
+our results. It holds or fails only if a one-sided test shows so (`evidence/estimates.py`); else it is undecided.
 
     criterion           holds if shown to be     fails if shown to be
     Exceeds(t)          above t                  below t
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from vaestudy.claims.estimates import Estimate
+    from vaestudy.evidence.estimates import Estimate
 
 Answer = Literal["holds", "fails", "undecided"]
 
@@ -74,7 +74,7 @@ class Criterion:
             found: the estimate.
             alpha: the level of each of the two tests [default: ALPHA].
         """
-        from vaestudy.claims.estimates import ALPHA
+        from vaestudy.evidence.estimates import ALPHA
 
         level = ALPHA if alpha is None else alpha
         holds, fails = self.p_holds(found), self.p_fails(found)

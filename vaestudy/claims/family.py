@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from vaestudy.claims.claim import Answer, Claim, Verdict
 
 if TYPE_CHECKING:
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def judge_family(
     Raises:
         Incomparable: see `Claim.judge`.
     """
-    from vaestudy.claims.estimates import ALPHA
-    from vaestudy.claims.statistics import holm
+    from vaestudy.evidence.estimates import ALPHA
+    from vaestudy.evidence.statistics import holm
 
     counts = looks or {}
     verdicts = [claim.judge(evidence, counts.get(claim.id, 1)) for claim in claims]

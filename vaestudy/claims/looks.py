@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.needs import Need
 from vaestudy.errors import BadInput
+from vaestudy.evidence.needs import Need
 
 LOOKS = 3
 """The number of looks that `--until-decided` may make at a claim, the first included."""

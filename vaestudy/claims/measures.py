@@ -16,13 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vaestudy.claims.needs import Need
+from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vaestudy.claims.estimates import Estimate
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.estimates import Estimate
+    from vaestudy.evidence.evidence import Evidence
 
 
 SAME_RUN = "train/elbo"
@@ -105,7 +105,7 @@ class Mean(_OfOneArm):
     scale: str = "linear"
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import mean
+        from vaestudy.evidence.statistics import mean
 
         values, lost = values_of(evidence, self.arm, self.quantity)
         return on_scale(lambda: mean(values, self.scale, lost))
@@ -138,7 +138,7 @@ class Contrast(Measure):
         return self.first_seed
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import difference
+        from vaestudy.evidence.statistics import difference
 
         a, lost_a = values_of(evidence, self.one, self.quantity, self.first_seed)
         b, lost_b = values_of(evidence, self.other, self.of_other or self.quantity, self.first_seed)
@@ -167,7 +167,7 @@ class AtEqualCost(Measure):
         return ("valid/elbo", "along/")
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import difference
+        from vaestudy.evidence.statistics import difference
         from vaestudy.reporting.cost_curves import cost_curves
 
         runs = {arm: evidence.finished(arm) for arm in self.needs}
@@ -205,7 +205,7 @@ class Share(Measure):
         return (SAME_RUN, *(self.also.metrics if self.also else ()))
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import share
+        from vaestudy.evidence.statistics import share
 
         outcomes: dict[tuple[object, ...], bool] = {}
         for arm in self.arms:
@@ -224,7 +224,7 @@ class Spread(_OfOneArm):
     """The standard deviation of a quantity over the seeds of one arm."""
 
     def estimate(self, evidence: Evidence) -> Estimate:
-        from vaestudy.claims.statistics import spread
+        from vaestudy.evidence.statistics import spread
 
         values, lost = values_of(evidence, self.arm, self.quantity)
         return spread(values, lost)

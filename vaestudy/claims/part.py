@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from vaestudy.claims.criterion import Criterion, Decision
 from vaestudy.claims.measures import Measure, NotMeasured
-from vaestudy.claims.needs import Need
 from vaestudy.claims.wording import part_sentence
+from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
-    from vaestudy.claims.estimates import Estimate
-    from vaestudy.claims.evidence import Evidence
+    from vaestudy.evidence.estimates import Estimate
+    from vaestudy.evidence.evidence import Evidence
 
 Role = Literal["part", "decisive", "exploratory"]
 
@@ -39,7 +39,7 @@ class Part:
         Raises:
             Incomparable: the runs must not be compared.
         """
-        from vaestudy.claims.evidence import SOURCE, TRACKED
+        from vaestudy.evidence.evidence import SOURCE, TRACKED
 
         evidence.require_comparable(self.measure.needs, self.measure.metrics)
         every = (run for arm in self.measure.needs for run in evidence.runs(arm).to_dict("records"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vaestudy.claims.criterion import Criterion, Decision, factor_of, number, unit_of
 
 if TYPE_CHECKING:
-    from vaestudy.claims.estimates import Estimate
+    from vaestudy.evidence.estimates import Estimate
 
 MOST_DECIMALS = 6
 LARGE = 10_000

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.collect import collect
-from vaestudy.claims.committed import data_folder
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import FamilyVerdict, judge_family
 from vaestudy.claims.looks import COMMITTED, Looks
-from vaestudy.claims.needs import Need
-from vaestudy.claims.plan import at_scale
 from vaestudy.claims.registry import CLAIMS
-from vaestudy.cli.article_request import PUBLISHED, Request
-from vaestudy.runtime.addresses import database_file
-from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.cli.article_request import Request
+from vaestudy.cli.evidence_flags import PUBLISHED
+from vaestudy.cli.evidence_work import tracker_of
+from vaestudy.evidence.collect import collect
+from vaestudy.evidence.committed import data_folder
+from vaestudy.evidence.evidence import Evidence
+from vaestudy.evidence.missing import at_scale
+from vaestudy.evidence.needs import Need
 
 
 @dataclass
@@ -60,13 +60,3 @@ class Article:
             Incomparable: runs must not be compared.
         """
         return judge_family(CLAIMS.values(), self.evidence, self.looks.counts)
-
-
-def tracker_of(request: Request) -> Tracker | None:
-    """Return the tracker; None if nothing is tracked yet, or only committed runs are asked for."""
-    if request.locations is None:
-        return None
-    database = database_file(request.locations.tracking_uri)
-    if database is not None and not database.exists():
-        return None
-    return Tracker(request.locations.tracking_uri)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.looks import LOOKS
-from vaestudy.claims.needs import Need, SweepNeeds
-from vaestudy.claims.plan import missing_runs
 from vaestudy.cli.article_evidence import Article
-from vaestudy.data.datasets import find_dataset
+from vaestudy.cli.evidence_work import run_needs
 from vaestudy.errors import TrackerUnavailable
-from vaestudy.run import execute
-from vaestudy.runtime.paths import cores
-from vaestudy.study.plan import Plan
-from vaestudy.sweep.driver import run_sweep
-from vaestudy.sweep.shared_pool import SharedPool
-from vaestudy.sweep.worker_pool import WorkersLost
-from vaestudy.training import memory
+from vaestudy.evidence.missing import missing_runs
+from vaestudy.evidence.needs import Need
 
 
 def run_missing(article: Article) -> bool:
@@ -24,52 +17,16 @@ def run_missing(article: Article) -> bool:
     Raises:
         BadInput: the data set is not there, the runs do not fit into memory, or another driver works on a sweep.
     """
-    request, needs = article.request, article.needs(article.chosen)
-    missing = missing_runs(needs, article.evidence)
+    missing = missing_runs(article.needs(article.chosen), article.evidence)
     if not missing:
         return True
-    assert request.locations is not None
-    if (note := find_dataset(request.dataset, request.locations.data_root)[1]) is not None:
-        article.err.print(note, style="yellow")
-    configs = [cell.config for entry in missing for cell in entry.cells]
-    at_once = cores() if request.options.workers is None else request.options.workers
-    memory.require_memory(configs, min(at_once or 1, len(configs)))
-    studies = dict.fromkeys(entry.sweep.study.name for entry in missing)
-    article.err.print(f"{len(configs)} runs are missing: {', '.join(studies)}")
-    workers, complete = SharedPool(len(configs)), True
-    try:
-        for entry in missing:
-            complete = _run(entry, article, workers) and complete
-    finally:
-        workers.close()
+    complete = run_needs(missing, article.request, article.err)
     try:
         article.collect()
     except TrackerUnavailable as error:
         article.err.print(f"the runs cannot be read back: {error}", style="red")
         return False
     return complete
-
-
-def _run(entry: SweepNeeds, article: Article, workers: SharedPool) -> bool:
-    """Run the missing cells of a sweep by the machinery of studies; return whether each has an outcome in MLflow."""
-    request, sweep = article.request, entry.sweep
-    assert request.locations is not None
-    execute.require_device(sweep.base.device)
-    plan = Plan(sweep.study, sweep.base, {}, 0, tuple(entry.cells))
-    try:
-        outcome = run_sweep(sweep, plan, request.options, request.locations, article.err, workers.lend)
-    except (WorkersLost, TrackerUnavailable) as error:
-        article.err.print(f"study {sweep.study.name}: {error}", style="red")
-        return False
-    problems = {
-        f"{outcome.unstarted} runs were not started; the same command goes on once there is room": outcome.unstarted,
-        f"{outcome.waiting} results wait on disk for the tracker; `vaestudy sync` delivers them": outcome.waiting,
-        f"{outcome.crashed} runs crashed; their traceback.txt in MLflow says why": outcome.crashed,
-    }
-    for line, count in problems.items():
-        if count:
-            article.err.print(f"study {sweep.study.name}: {line}", style="red")
-    return not any(problems.values())
 
 
 def add_look(article: Article) -> bool:

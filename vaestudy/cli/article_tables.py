@@ -5,38 +5,33 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from vaestudy.claims.plan import Cost, PlannedClaim
+from vaestudy.claims.plan import PlannedClaim
 from vaestudy.claims.report.contents import Report
-from vaestudy.reporting.costs import shown_minutes
+from vaestudy.cli.evidence_work import minutes
+from vaestudy.evidence.missing import Cost
+from vaestudy.sweep.sweep_options import SweepOptions
 
 
-def plan_table(rows: list[PlannedClaim], missing: int, total: Cost, workers: int) -> Table:
+def plan_table(rows: list[PlannedClaim], missing: int, total: Cost, options: SweepOptions) -> Table:
     """Return the table of a plan.
 
     Args:
         rows: the claims.
         missing: the number of missing runs of all of them, each counted once.
         total: what these take.
-        workers: the number of runs that are executed at the same time.
+        options: how the runs are executed.
     """
     table = Table(title="runs of the claims", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("claim", "verdict now", "tracked", "committed", "missing", "minutes to go", "to decide it"):
         right = heading in ("tracked", "committed", "missing")
         table.add_column(heading, justify="right" if right else "left", max_width=60)
     for row in rows:
-        counts = (row.tracked, row.committed, row.missing)
-        time = minutes(row.cost, workers)
+        counts = (row.runs.tracked, row.runs.committed, row.runs.missing)
+        time = minutes(row.cost, options)
         table.add_row(row.verdict.claim.id, row.verdict.verdict, *map(str, counts), time, row.more)
     table.add_section()
-    table.add_row("all", "", "", "", str(missing), minutes(total, workers), "")
+    table.add_row("all", "", "", "", str(missing), minutes(total, options), "")
     return table
-
-
-def minutes(total: Cost, workers: int) -> str:
-    """Return the minutes that runs take and the source of this number, as text. It is empty if there are no runs."""
-    if not total.basis:
-        return ""
-    return f"{shown_minutes(total.seconds / workers / 60)} ({', '.join(total.basis)})"
 
 
 def summary_table(report: Report) -> Table:

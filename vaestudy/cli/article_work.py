@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from rich.console import Console
 
-from vaestudy.claims.committed import data_folder
-from vaestudy.claims.plan import cost, missing_runs, planned
+from vaestudy.claims.plan import planned
 from vaestudy.claims.report.contents import report_of
 from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files
 from vaestudy.claims.report.logged import log_report
-from vaestudy.cli.article_evidence import Article, tracker_of
+from vaestudy.cli.article_evidence import Article
 from vaestudy.cli.article_request import Request
 from vaestudy.cli.article_runs import add_look, run_missing
 from vaestudy.cli.article_tables import plan_table, summary_table
-from vaestudy.errors import BadInput, TrackerUnavailable
-from vaestudy.reporting.runs_frame import Incomparable
+from vaestudy.cli.evidence_work import refusing_mixtures, tracker_of
+from vaestudy.errors import TrackerUnavailable
+from vaestudy.evidence.committed import data_folder
+from vaestudy.evidence.missing import cost, missing_runs
 from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.files import write_files
-from vaestudy.runtime.paths import cores
 from vaestudy.runtime.project import repository
 from vaestudy.tracking.mlflow_tracker import require_tracker
 
@@ -31,15 +28,14 @@ def show_plan(request: Request) -> int:
     """Print the runs that are there and those that are missing; return the exit code."""
     err, out = consoles()
     article = Article(request, err)
-    with refusing_mixtures():
+    with refusing_mixtures("no verdict"):
         rows = [
             planned(claim, article.needs([claim]), article.evidence, article.looks.counts.get(claim.id, 1))
             for claim in article.chosen
         ]
-    workers = cores() if request.options.workers is None else max(1, request.options.workers)
     everything = article.needs(article.chosen)
     missing = sum(len(entry.cells) for entry in missing_runs(everything, article.evidence))
-    print_uncut(out, plan_table(rows, missing, cost(everything, article.evidence), workers))
+    print_uncut(out, plan_table(rows, missing, cost(everything, article.evidence), request.options))
     out.print("Claims share runs: the last row counts each once. `vaestudy article` runs what is missing.")
     return 0
 
@@ -53,23 +49,10 @@ def make_article(request: Request) -> int:
         err.print(QUICK_LINE, style="yellow")
     article = Article(request, err)
     done = run_missing(article) if request.locations is not None else True
-    with refusing_mixtures():
+    with refusing_mixtures("no verdict"):
         while done and request.until_decided and add_look(article):
             done = run_missing(article)
         return max(0 if done else 1, write_report(article, out))
-
-
-@contextmanager
-def refusing_mixtures() -> Iterator[None]:
-    """Turn the error for runs that must not be compared into one line.
-
-    Raises:
-        BadInput: runs that a claim rests on are of several data sets, or must not be compared for another reason.
-    """
-    try:
-        yield
-    except Incomparable as error:
-        raise BadInput(f"the runs that are there give no verdict: {error}") from None
 
 
 def write_report(article: Article, out: Console) -> int:

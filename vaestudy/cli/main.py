@@ -25,6 +25,7 @@ from vaestudy.cli.parsing import (
     run_guarded,
 )
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
+from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.cli.runs import runs_command
 from vaestudy.cli.tracked import require_records, tracked_study
 from vaestudy.config.fields import Counts
@@ -83,7 +84,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _overview() -> str:
     """Return the list of all subcommands, with their docstrings."""
-    lines = [f"  {name:<10}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<11}{command.__doc__ or ''}" for name, command in COMMANDS.items()]
     head = "usage: vaestudy [--project DIR] COMMAND [FLAGS]\n\n"
     head += "Variational auto-encoders, trained, scored and compared.\n\n"
     return head + "\n".join(lines) + "\n\n`vaestudy COMMAND --help` lists a command's flags."
@@ -239,6 +240,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "compare": compare_command,
     "export": export_command,
     "article": article_command,
+    "reproduce": reproduce_command,
     "sync": sync_command,
     "studies": studies_command,
     "ui": ui_command,

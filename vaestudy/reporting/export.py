@@ -29,7 +29,6 @@ from vaestudy.reporting.search.report import amended, search_figures, search_not
 from vaestudy.reporting.search.searched import read_searched
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
-from vaestudy.runtime.project import study_command
 from vaestudy.study.declaration import Study, level_text
 from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
@@ -318,7 +317,7 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
         name: [level_text(value) for value in values][:MOST_LEVELS_SHOWN] for name, values in study.factors.items()
     }
     declared = json.dumps(levels).replace("`", "\\u0060")  # the same text in JSON, but no end of the code format
-    design = f"`{study_command(study.name, '--quick' if quick else '')}`, factors `{declared}` x seeds."
+    design = f"`{study.command('--quick' if quick else '')}`, factors `{declared}` x seeds."
     curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
     tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
     most = len(rows)

@@ -85,9 +85,14 @@ def studies_folder() -> Path:
 
 def study_command(name: str, flags: str = "") -> str:
     """Return the command that runs a study here: by make in a checkout, else by `vaestudy run`."""
-    if is_checkout(project()):
-        return f"make study-{name}" + (f' ARGS="{flags}"' if " " in flags else f" ARGS={flags}" if flags else "")
-    return " ".join(["vaestudy run", name, *flags.split()])
+    return command_with_flags(f"make study-{name}" if is_checkout(project()) else f"vaestudy run {name}", flags)
+
+
+def command_with_flags(command: str, flags: str) -> str:
+    """Return a command with flags; make takes them in the variable ARGS."""
+    if command.startswith("make "):
+        return command + (f' ARGS="{flags}"' if " " in flags else f" ARGS={flags}" if flags else "")
+    return " ".join([command, *flags.split()])
 
 
 def first_steps() -> str:

@@ -28,6 +28,7 @@ from vaestudy.config.messages import library_message
 from vaestudy.config.registry import LIKELIHOODS, STUDY_FIGURES, STUDY_TABLES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
+from vaestudy.runtime.project import command_with_flags, study_command
 from vaestudy.study import checks
 from vaestudy.study.levels import Level as Level
 from vaestudy.study.levels import Levels as Levels
@@ -102,6 +103,8 @@ class Study(BaseModel):
     gallery: str = ""
     """Name of a figure of single runs, or empty. The figures of several runs are joined into one picture: one finished
     run for each combination of levels that are not numbers. Numeric factors are at the baseline's levels."""
+    made_by: str = ""
+    """The command that runs the study [default: make study-NAME]."""
 
     @classmethod
     def stored(cls, declaration: str | dict[str, Any]) -> Study:
@@ -156,6 +159,10 @@ class Study(BaseModel):
     def question(self) -> str:
         """Return the first line of `doc`, or the name of a study that was recorded without one."""
         return (self.doc.strip().splitlines() or [self.name])[0]
+
+    def command(self, flags: str = "") -> str:
+        """Return the command that runs the study here, with further flags."""
+        return command_with_flags(self.made_by, flags) if self.made_by else study_command(self.name, flags)
 
     def levels_to_run(self, *, full: bool, quick: bool, given: Levels) -> Levels:
         """Return the levels to run of each factor.

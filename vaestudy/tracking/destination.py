@@ -17,7 +17,6 @@ import pandas as pd
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import provenance
-from vaestudy.runtime.project import study_command
 from vaestudy.study.checks import SINGLE_RUNS
 from vaestudy.study.declaration import Study
 from vaestudy.study.sweep import NO_SWEEP, Sweep
@@ -243,7 +242,7 @@ def _some(names: list[str]) -> str:
 def experiment_description(study: Study) -> str:
     """Return the text that MLflow shows above a study's runs, in Markdown."""
     body = "\n".join(study.doc.strip().splitlines()[1:]).strip()
-    return f"**{study.question}**\n\n`{study_command(study.name)}`\n\n{body}"
+    return f"**{study.question}**\n\n`{study.command()}`\n\n{body}"
 
 
 def with_record(runs: pd.DataFrame) -> pd.Series:

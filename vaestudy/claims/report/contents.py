@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vaestudy.claims.criterion import number
-from vaestudy.claims.evidence import SOURCE, TRACKED, Evidence
 from vaestudy.claims.family import FamilyVerdict, where_it_matters
-from vaestudy.claims.needs import Need, declared_study
 from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.report.texts import answer_text, how_text, p_text, short_estimate, summary_text, sure_text
+from vaestudy.evidence.evidence import SOURCE, TRACKED, Evidence
+from vaestudy.evidence.needs import Need, declared_study
 from vaestudy.study.declaration import level_text
 
 TITLE = "The article, claim by claim"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vaestudy.claims.committed import committed_files
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import FamilyVerdict
 from vaestudy.claims.looks import COMMITTED, Looks
 from vaestudy.claims.registry import CLAIMS
@@ -14,8 +13,9 @@ from vaestudy.claims.report.contents import Report
 from vaestudy.claims.report.figure import alternative_text, claim_figure
 from vaestudy.claims.report.markdown import PICTURES, markdown, readme_table, with_table
 from vaestudy.claims.report.page import web_page
-from vaestudy.errors import BadInput
+from vaestudy.evidence.evidence import Evidence
 from vaestudy.plotting import to_png
+from vaestudy.reporting.files import read_text
 from vaestudy.reporting.pages import Picture
 
 PAGE, TEXT = "claims.html", "claims.md"
@@ -52,8 +52,4 @@ def new_readme(readme: Path, report: Report) -> bytes:
     Raises:
         BadInput: there is no README, or it has no marks for the table.
     """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{readme}: cannot be read ({error.strerror})") from None
-    return with_table(text, readme_table(report)).encode()
+    return with_table(read_text(readme), readme_table(report)).encode()

@@ -6,9 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from vaestudy.claims.evidence import Evidence
 from vaestudy.claims.family import FamilyVerdict
 from vaestudy.claims.report.files import PAGE
+from vaestudy.evidence.evidence import Evidence
 from vaestudy.runtime import provenance
 from vaestudy.tracking.mlflow_tracker import Tracker
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from vaestudy.claims.report.contents import ArmEntry, ClaimEntry, Report
-from vaestudy.errors import BadInput
 from vaestudy.reporting.escaping import markdown_cell, markdown_line
+from vaestudy.reporting.files import markdown_table, with_generated
 
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 """The marks in the README. The text between them is generated."""
@@ -50,11 +50,7 @@ def with_table(readme: str, table: str) -> str:
     Raises:
         BadInput: the marks are not there, once each and in this order.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise BadInput(f"README.md: must have the lines {BEGIN} and {END} once, around the table of claims")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+    return with_generated(readme, table, (BEGIN, END), "README.md")
 
 
 def _summary(claims: Iterable[ClaimEntry], page: str) -> list[str]:
@@ -64,7 +60,7 @@ def _summary(claims: Iterable[ClaimEntry], page: str) -> list[str]:
          f"**{c.verdict}**: {markdown_cell(c.summary)}", markdown_cell(c.sure))
         for c in claims
     ]  # fmt: skip
-    return _table(("claim", "the article says", "asked", "answer", "how sure"), rows)
+    return markdown_table(("claim", "the article says", "asked", "answer", "how sure"), rows)
 
 
 def _section(claim: ClaimEntry, text: str) -> list[str]:
@@ -87,7 +83,7 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
         "",
         f"![{_alternative_text(text)}]({PICTURES}/{claim.id}.png)",
         "",
-        *_table(PART_HEADINGS, rows),
+        *markdown_table(PART_HEADINGS, rows),
         "",
         *reasons,
         "",
@@ -107,12 +103,6 @@ def _arm(arm: ArmEntry) -> list[str]:
         f'<a id="{arm.anchor}"></a>**{markdown_line(arm.name)}**: {len(arm.runs)} runs{source}, {arm.seeds} seeds are '
         f"needed. `{arm.command}`" + (f" Runs by seed: {runs}" if runs else ""),
     ]
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a table of cells that are escaped already."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _alternative_text(text: str) -> str:

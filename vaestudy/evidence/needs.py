@@ -1,8 +1,8 @@
-"""What a claim needs: cells of a study, each with a number of seeds. Nothing slow is imported here.
+"""What a claim or a published number needs: cells of a study, each with a number of seeds.
 
-A need is one combination of levels of a study that is declared in studies/. Factors that it does not name are at the
-study's baseline. With `flags` it changes fields of the study's base, as flags of the command line would; this makes a
-sweep of its own.
+Nothing slow is imported here. A need is one combination of levels of a study, which is declared in studies/ or, for a
+published protocol, in the package. Factors that it does not name are at the study's baseline. With `flags` it changes
+fields of the study's base, as flags of the command line would; this makes a sweep of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import runpy
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,17 @@ class Need:
     seeds: int
     flags: tuple[tuple[str, Any], ...] = ()
     """Pairs of a field of the study's base configuration and the value that replaces the declared one."""
+    own: Study | None = field(default=None, compare=False, repr=False)
+    """The study, if it is not declared in studies/."""
+
+    @property
+    def declaration(self) -> Study:
+        """Return the study.
+
+        Raises:
+            BadInput: it is not declared.
+        """
+        return self.own or declared_study(self.study)
 
     @property
     def name(self) -> str:
@@ -58,7 +69,7 @@ class Need:
         Raises:
             BadInput: there is no such study or data set, or a changed field is not valid.
         """
-        study, changes = declared_study(self.study), dict(self.flags)
+        study, changes = self.declaration, dict(self.flags)
         entry = DATASETS[dataset]
         base = study.base.with_changes(**changes, dataset=dataset)
         # The defaults that depend on the data set, as `data.datasets.resolve` fills them in.

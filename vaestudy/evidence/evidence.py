@@ -2,7 +2,7 @@
 
 A run belongs to a need if its configuration has the key of that cell and seed. All seeds that are there are used, also
 those beyond what is needed. A run that crashed is no evidence. One that diverged is: its configuration would diverge
-again. `claims/collect.py` collects the runs.
+again. `evidence/collect.py` collects the runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from vaestudy.claims.needs import Need
+from vaestudy.evidence.needs import Need
 from vaestudy.reporting.runs_frame import Incomparable, require_comparable
 
 FACTS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vaestudy.claims.needs import declared_study, need, needs_by_sweep
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
+from vaestudy.evidence.needs import declared_study, need, needs_by_sweep
 
 
 def test_the_cells_are_those_of_the_study() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vaestudy.claims import statistics
-from vaestudy.claims.estimates import ALPHA, StudentEstimate
+from vaestudy.evidence import statistics
+from vaestudy.evidence.estimates import ALPHA, StudentEstimate
 
 
 def by_seed(values: object) -> dict[int, float]:

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.support.evidence import diverged, evidence, rows, runs_of
-from vaestudy.claims.collect import collect
-from vaestudy.claims.committed import committed_files, csv_text
-from vaestudy.claims.evidence import SOURCE, TRACKED
-from vaestudy.claims.needs import Need, need
+from vaestudy.claims.committed import committed_files
 from vaestudy.claims.registry import CLAIMS
+from vaestudy.evidence.collect import collect
+from vaestudy.evidence.committed import csv_text
+from vaestudy.evidence.evidence import SOURCE, TRACKED
+from vaestudy.evidence.needs import Need, need
 from vaestudy.runtime import addresses
 from vaestudy.tracking.mlflow_tracker import Tracker
 

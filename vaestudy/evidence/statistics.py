@@ -13,7 +13,7 @@ The rule: the arms are paired if the correlation over the common seeds is *shown
 at 5 % (Fisher's z), else they are pooled (Welch 1947). It is not enough that the correlation of the sample is above
 r(n): this happens by chance in a third of uncorrelated samples, and in just these the paired interval is too narrow.
 Under that rule an interval of 95 % covers 93.3 % (simulated, 3 to 10 seeds, no correlation), under the rule used here
-94.6 % or more at every correlation from 0 to 0.9 (`tests/claims/test_statistics.py`). With three seeds no correlation
+94.6 % or more at every correlation from 0 to 0.9 (`tests/evidence/test_statistics.py`). With three seeds no correlation
 can be shown, so the arms are pooled. Quantities of one run (two estimators at the same weights) are no two arms: their
 difference or ratio is computed run by run.
 
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from vaestudy.claims.estimates import ALPHA, SCALES, ShareEstimate, SpreadEstimate, StudentEstimate
+from vaestudy.evidence.estimates import ALPHA, SCALES, ShareEstimate, SpreadEstimate, StudentEstimate
 
 Samples = Mapping[int, float]
 """Seed -> value."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaestudy.claims.committed import data_folder, read_csv
-from vaestudy.claims.evidence import FACTS, SOURCE, TRACKED, Evidence
-from vaestudy.claims.needs import Need, declared_study
+from vaestudy.evidence.committed import data_folder, read_csv
+from vaestudy.evidence.evidence import FACTS, SOURCE, TRACKED, Evidence
+from vaestudy.evidence.needs import Need
 from vaestudy.reporting.runs_frame import tidy_runs
+from vaestudy.study.declaration import Study
 from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -31,25 +32,27 @@ def collect(
         folder: the folder of committed files [default: docs/data of this checkout].
     """
     files: dict[str, set[str]] = {}
+    studies: dict[str, Study] = {}
     for one in needs:
         files.setdefault(one.study, set()).add(one.file)
+        studies[one.study] = one.declaration
     experiments = study_experiments(tracker) if tracker is not None else {}
     runs = {}
     for study, names in files.items():
         parts = [read_csv((folder or data_folder()) / name) for name in sorted(names)]
         if tracker is not None and study in experiments:
-            parts.insert(0, _tracked(tracker, study, experiments[study]))
+            parts.insert(0, _tracked(tracker, studies[study], experiments[study]))
         if parts := [part for part in parts if len(part)]:
             runs[study] = pd.concat(parts, ignore_index=True).drop_duplicates("tags.config.key")
     return Evidence(runs, dataset, quick)
 
 
-def _tracked(tracker: Tracker, study: str, experiments: list[str]) -> pd.DataFrame:
+def _tracked(tracker: Tracker, study: Study, experiments: list[str]) -> pd.DataFrame:
     """Return the tidy runs of a study's cells, of all its sweeps, without those that crashed."""
     found = tracker.runs(experiments, {"role": "trial"})
     if found.empty:
         return found
-    tidy = tidy_runs(found, declared_study(study))
+    tidy = tidy_runs(found, study)
     for column in FACTS:
         if column not in tidy:
             tidy[column] = ""

@@ -1,0 +1,1 @@
+"""What was run: cells of studies that are needed, their tidy runs, and estimates from them over seeds."""
