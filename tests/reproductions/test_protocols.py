@@ -64,7 +64,9 @@ def test_quick_is_quick_and_has_the_metrics(protocol: Protocol) -> None:
         assert max(config.iwae) <= QUICK_DRAWS
         assert config.valid_size is not None
         assert config.valid_size < DATASETS["mnist-5k"].train_size // 2
-        name = at_quick(number).metric.removeprefix("test/")
+        look = at_quick(number)
+        assert "; here after one or two epochs" in look.quantity
+        name = look.metric.removeprefix("test/")
         assert name == "elbo" or name in {f"iwae_{K}" for K in config.iwae}
 
 

@@ -153,8 +153,9 @@ class Protocol:
 
 
 def at_quick(number: Published) -> Published:
-    """Return a number with the metric that --quick scores in its place: at most QUICK_DRAWS importance samples."""
+    """Return a number with what --quick scores in its place: few epochs, at most QUICK_DRAWS importance samples."""
+    quantity = f"{number.quantity}; here after one or two epochs of few images"
     if not number.metric.startswith(BOUND):
-        return number
+        return replace(number, quantity=quantity)
     draws = min(int(number.metric.removeprefix(BOUND)), QUICK_DRAWS)
-    return replace(number, metric=f"{BOUND}{draws}")
+    return replace(number, metric=f"{BOUND}{draws}", quantity=f"{quantity} by L_{draws}")
