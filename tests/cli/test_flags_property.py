@@ -42,6 +42,8 @@ def flags_of(*fields: str) -> st.SearchStrategy[list[str]]:
 
 LOCATIONS = ("data_dir", "tracking_uri")
 FLAGS = {
+    "new": flags_of("name"),
+    "run": flags_of("quick", "seeds").map(lambda flags: ["no-study", *flags]),
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("tracking_uri"),

@@ -21,8 +21,6 @@ from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
 PUBLISHED = "mnist"
 """The data set of the committed runs, and of what is published in docs/."""
-PUBLISHED_SETS = tuple(name for name in DATASETS if not DATASETS[name].by_content)
-"""The data sets of which the keys of all runs are known before the data is read."""
 QUICK_DATASET = "mnist-5k"
 """The data set of --quick."""
 
@@ -32,7 +30,8 @@ class EvidenceFlags(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    dataset: Annotated[str, AfterValidator(Choice("dataset", *PUBLISHED_SETS))] = ""
+    # Only a data set of which the keys of all runs are known before the data is read.
+    dataset: Annotated[str, AfterValidator(Choice.of(DATASETS, only=lambda spec: not spec.by_content))] = ""
     """The data set of all runs [default: mnist; with --quick mnist-5k]."""
     quick: bool = False
     """Few images, few epochs and two seeds of each arm, in under five minutes: a look, not a result."""

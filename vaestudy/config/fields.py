@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -62,23 +62,35 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_wit
 class Choice:
     """A validator for a field whose value must be one of several names."""
 
-    def __init__(self, kind: str, *names: str, registry: Registry[Any] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *names: str,
+        registry: Registry[Any] | None = None,
+        only: Callable[[Any], bool] = lambda spec: True,
+    ) -> None:
         """Args:
         kind: what a name stands for, in messages.
         names: valid names.
         registry: its members are valid names too. They are read at each check, so later members are valid as well.
+        only: takes the spec of a member and returns whether it is meant.
         """
-        self.kind, self._names, self.registry = kind, names, registry
+        self.kind, self._names, self.registry, self._only = kind, names, registry, only
 
     @classmethod
-    def of(cls, registry: Registry[Any], *names: str) -> Choice:
+    def of(cls, registry: Registry[Any], *names: str, only: Callable[[Any], bool] = lambda spec: True) -> Choice:
         """Return the choice among the members of a registry and some further names; the registry names the kind."""
-        return cls(registry.kind, *names, registry=registry)
+        return cls(registry.kind, *names, registry=registry, only=only)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All valid names."""
-        return self._names + (tuple(self.registry) if self.registry is not None else ())
+        registry = self.registry
+        return self._names + (() if registry is None else tuple(n for n in registry if self._only(registry[n])))
+
+    def _is_member(self, value: str) -> bool:
+        """Return whether a value names a member of the registry that is meant."""
+        return self.registry is not None and value in self.registry and self._only(self.registry[value])
 
     def __call__(self, value: str) -> str:
         """Return `value` if it is a valid name.
@@ -86,7 +98,7 @@ class Choice:
         Raises:
             ValueError: it is not.
         """
-        if value not in self._names and (self.registry is None or value not in self.registry):
+        if value not in self._names and not self._is_member(value):
             raise ValueError(unknown_name(self.kind, value, self.names))
         return value
 
