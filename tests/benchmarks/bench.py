@@ -37,6 +37,7 @@ from tests.benchmarks.timing import Row, Spread, alternate, ratios, seconds
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
+from vaestudy.model import layers as model_layers
 from vaestudy.model import vae
 from vaestudy.run import execute
 from vaestudy.runtime import provenance
@@ -318,7 +319,7 @@ def bfloat16() -> Iterator[None]:
     def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return (x.bfloat16() @ weight.bfloat16().T).float() + bias
 
-    with mock.patch.object(vae.F, "linear", linear):
+    with mock.patch.object(model_layers.F, "linear", linear):
         yield
 
 

@@ -139,7 +139,9 @@ def test_weights_without_a_shape_are_of_digits(tiny: RunConfig) -> None:
     model = VAE(tiny)
     older = save(model.state_dict(), metadata={"config": tiny.model_dump_json()})
     assert weights.unpack_weights(older).shape == DIGIT
+    assert weights.pack_weights(model) == older
     small = VAE(tiny, ImageShape(5, 6, 3))
+    assert len({weights.pack_weights(small) for _ in range(10)}) == 1
     assert weights.unpack_weights(weights.pack_weights(small)).shape == ImageShape(5, 6, 3)
 
 

@@ -235,7 +235,7 @@ def test_the_extra_is_not_installed(
     (mlruns / "optuna" / "toy" / "mnist.journal").touch()
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(command, "require_free", lambda port: None)
-    monkeypatch.setattr(command.paths, "checkout", lambda: Path(__file__).parents[2])
+    monkeypatch.setattr(command.project, "checkout", lambda: Path(__file__).parents[2])
     assert main(["dashboard"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "optuna-dashboard is not installed; install it: make install, or pip install --constraint" in line

@@ -15,15 +15,21 @@ from vaestudy.model.vae import VAE
 
 
 def pack_weights(model: VAE) -> bytes:
-    """Return weights, configuration and image shape as one safetensors file, so that all are loaded together."""
-    metadata = {"config": model.config.model_dump_json(), "shape": json.dumps(asdict(model.shape))}
-    return save_tensors(model.state_dict(), metadata=metadata)
+    """Return weights, configuration and image shape as one safetensors file, so that all are loaded together.
+
+    safetensors writes several entries of metadata in a random order. So there is one, and the same model gives the same
+    bytes: the configuration if the images are 28 x 28, else the configuration with the shape.
+    """
+    if model.shape == DIGIT:
+        return save_tensors(model.state_dict(), metadata={"config": model.config.model_dump_json()})
+    both = {"config": model.config.model_dump(mode="json"), "shape": asdict(model.shape)}
+    return save_tensors(model.state_dict(), metadata={"config_and_shape": json.dumps(both)})
 
 
 def unpack_weights(content: bytes) -> VAE:
     """Return the model that `pack_weights` packed, on the device of its configuration.
 
-    A file without a shape is older than shapes: its images are 28 x 28.
+    A file without a shape is of images of 28 x 28.
 
     Raises:
         BadInput: the file is incomplete or damaged, or `pack_weights` did not write it.
@@ -31,8 +37,9 @@ def unpack_weights(content: bytes) -> VAE:
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        config = RunConfig.model_validate_json(metadata["config"])
-        model = VAE(config, ImageShape(**json.loads(metadata["shape"])) if "shape" in metadata else DIGIT)
+        both = json.loads(metadata["config_and_shape"]) if "config_and_shape" in metadata else {}
+        config = RunConfig.model_validate(both["config"] if both else json.loads(metadata["config"]))
+        model = VAE(config, ImageShape(**both["shape"]) if both else DIGIT)
         model.load_state_dict(load_tensors(content))
     except Exception as error:
         raise BadInput(f"the weights cannot be read: {type(error).__name__}: {error}") from error
