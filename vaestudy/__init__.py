@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaestudy.cli.study import study_main as study_main
+    from vaestudy.config.registry import ACTIVATIONS as ACTIVATIONS
+    from vaestudy.config.registry import ARCHITECTURES as ARCHITECTURES
+    from vaestudy.config.registry import DATASETS as DATASETS
     from vaestudy.config.registry import LIKELIHOODS as LIKELIHOODS
+    from vaestudy.config.registry import OBJECTIVES as OBJECTIVES
+    from vaestudy.config.registry import OPTIMIZERS as OPTIMIZERS
+    from vaestudy.config.registry import PIXELS as PIXELS
+    from vaestudy.config.registry import RUN_FIGURES as RUN_FIGURES
+    from vaestudy.config.registry import SCHEDULES as SCHEDULES
+    from vaestudy.config.registry import SIGMAS as SIGMAS
+    from vaestudy.config.registry import STUDY_FIGURES as STUDY_FIGURES
+    from vaestudy.config.registry import STUDY_TABLES as STUDY_TABLES
     from vaestudy.config.registry import LikelihoodSpec as LikelihoodSpec
     from vaestudy.config.run_config import RunConfig as RunConfig
     from vaestudy.errors import BadInput as BadInput
@@ -31,7 +42,18 @@ if TYPE_CHECKING:
     from vaestudy.tracking.load import load as load
 
 __all__ = [
+    "ACTIVATIONS",
+    "ARCHITECTURES",
+    "DATASETS",
     "LIKELIHOODS",
+    "OBJECTIVES",
+    "OPTIMIZERS",
+    "PIXELS",
+    "RUN_FIGURES",
+    "SCHEDULES",
+    "SIGMAS",
+    "STUDY_FIGURES",
+    "STUDY_TABLES",
     "BadInput",
     "Choices",
     "FloatRange",
@@ -49,7 +71,18 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ACTIVATIONS": "config.registry",
+    "ARCHITECTURES": "config.registry",
+    "DATASETS": "config.registry",
     "LIKELIHOODS": "config.registry",
+    "OBJECTIVES": "config.registry",
+    "OPTIMIZERS": "config.registry",
+    "PIXELS": "config.registry",
+    "RUN_FIGURES": "config.registry",
+    "SCHEDULES": "config.registry",
+    "SIGMAS": "config.registry",
+    "STUDY_FIGURES": "config.registry",
+    "STUDY_TABLES": "config.registry",
     "BadInput": "errors",
     "Choices": "study.search_space",
     "FloatRange": "study.search_space",

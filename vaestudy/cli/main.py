@@ -165,6 +165,7 @@ def tables_command(arguments: list[str]) -> int:
     uri = addresses.tracking_uri(values.get("tracking_uri"))
     if "study" in values:
         values["study"] = tracked_study(values["study"], uri)
+    require_records(uri)
     with gc_paused():
         from vaestudy.cli import commands
 

@@ -27,7 +27,7 @@ instance.
 To add a likelihood:
     1. Write a subclass of `Likelihood`, or of `Scaled` if it has a location and a scale.
     2. Declare it by a `LikelihoodSpec` (`vaestudy/config/registry.py`): in the table in `registry.py` if it belongs to
-       the package, else by `LIKELIHOODS.register(...)` before a configuration names it.
+       the package, else by the decorator `LIKELIHOODS.part(...)` (docs/projects.md).
 
 What the spec declares:
     name            the name in configurations (`--likelihood`)
