@@ -179,7 +179,7 @@ def test_publishing_writes_runs_report_and_readme(
     (checkout / "README.md").write_text(f"# Title\n{BEGIN}\n{END}\nend\n")
     for module in ("cli.article", "cli.article_work", "evidence.committed"):
         monkeypatch.setattr(f"vaestudy.{module}.repository", lambda: checkout)
-    monkeypatch.setattr(article_work, "run_missing", lambda article: True)  # 383 runs are another test's matter
+    monkeypatch.setattr(article_work, "run_missing", lambda article: True)  # 386 runs are another test's matter
     monkeypatch.setattr(article_work, "tracker_of", lambda request: None)
     monkeypatch.setattr(article_work.Article, "collect", lambda self: setattr(self, "evidence", all_runs("C14")))
     assert main(["article", "--publish"]) == 0

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.repositories import git
 from vaestudy.runtime import provenance
 from vaestudy.runtime.provenance import CodeRevision, revision_of
-
-
-def git(folder: Path, *arguments: str) -> str:
-    own = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    options = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=")
-    command = ["git", *options, *arguments]
-    return subprocess.run(command, cwd=folder, env=own, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def repository(folder: Path, content: str = "1") -> str:

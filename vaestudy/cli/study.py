@@ -40,7 +40,7 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name [default: that of this process].
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    project.choose_project_of_main_file()
+    project.choose_project_of_study_file()
     return run_guarded(f"study {study.name}", lambda: _run(study, given))
 
 
@@ -75,7 +75,7 @@ def _run(study: Study, arguments: list[str]) -> int:
         base = quick_config(base).with_changes(**{name: value for name, value in changed.items() if name not in NAMED})
     plan = Plan(study, base, levels, seeds)
     _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
-    sweep = Sweep(study, base, changed, options.quick, note, variant)
+    sweep = Sweep(study, base, changed, options.quick, note, variant, project.study_file())
     if options.plan:
         with gc_paused():
             from vaestudy.cli import plan_work

@@ -68,14 +68,20 @@ def choose_project(folder: str) -> None:
     os.environ[PROJECT_VARIABLE] = str(Path(folder).absolute())
 
 
-def choose_project_of_main_file() -> None:
+def study_file() -> Path | None:
+    """Return the file of the program that runs, if it is in a folder studies/; else None."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    path = Path(file).absolute() if file else None
+    return path if path is not None and path.parent.name == STUDIES else None
+
+
+def choose_project_of_study_file() -> None:
     """Make the folder above studies/ the project, if the program that runs is a file in a folder of this name.
 
     Then a study writes to its own project, whatever the current directory is. VAESTUDY_PROJECT takes precedence.
     """
-    file = getattr(sys.modules.get("__main__"), "__file__", None)
-    if file and not os.environ.get(PROJECT_VARIABLE) and Path(file).absolute().parent.name == STUDIES:
-        choose_project(str(Path(file).absolute().parents[1]))
+    if (path := study_file()) is not None and not os.environ.get(PROJECT_VARIABLE):
+        choose_project(str(path.parents[1]))
 
 
 def studies_folder() -> Path:

@@ -39,7 +39,7 @@ class CodeRevision:
         return f"{self.commit[:10]} ({state})"
 
 
-class _GitFailed(Exception):
+class GitFailed(Exception):
     """Git could not answer. The message is the reason."""
 
 
@@ -59,21 +59,21 @@ def revision_of(root: Path) -> CodeRevision:
         return CodeRevision(UNKNOWN, "not run from a git checkout")
     commit = UNKNOWN
     try:
-        commit = _git(root, "log", "-1", "--format=%H", "--no-show-signature")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":!docs", ":!README.md")
-    except _GitFailed as error:
+        commit = git(root, "log", "-1", "--format=%H", "--no-show-signature")
+        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ":!docs", ":!README.md")
+    except GitFailed as error:
         return CodeRevision(commit, f"{UNKNOWN}: {error}")
     return CodeRevision(commit, "dirty" if changed else "clean")
 
 
-def _git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
     """Return the output of a git command about the checkout at `root`, without white space around it.
 
     The command names the repository, so git does not search for one, and does not refuse a folder that another user
     owns: the code in this folder runs anyway. It writes nothing and starts no file monitor.
 
     Raises:
-        _GitFailed: git cannot be run, takes too long, or reports an error.
+        GitFailed: git cannot be run, takes too long, or reports an error.
     """
     options = (f"--git-dir={root / '.git'}", f"--work-tree={root}", "--no-optional-locks", "-c", "core.fsmonitor=false")
     # Variables such as GIT_DIR or GIT_INDEX_FILE, which git sets for its hooks, would make it read another repository.
@@ -92,14 +92,14 @@ def _git(root: Path, *arguments: str) -> str:
             timeout=GIT_SECONDS,
         )
     except FileNotFoundError:
-        raise _GitFailed("git is not installed") from None
+        raise GitFailed("git is not installed") from None
     except OSError as error:
-        raise _GitFailed(f"git cannot be run ({error.strerror})") from None
+        raise GitFailed(f"git cannot be run ({error.strerror})") from None
     except subprocess.TimeoutExpired:
-        raise _GitFailed(f"git did not answer within {GIT_SECONDS} s") from None
+        raise GitFailed(f"git did not answer within {GIT_SECONDS} s") from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        raise _GitFailed(f"git says: {reason.removeprefix('fatal: ')[:LONGEST_REASON]}")
+        raise GitFailed(f"git says: {reason.removeprefix('fatal: ')[:LONGEST_REASON]}")
     return done.stdout.strip()
 
 

@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vaestudy.config.run_config import RunConfig
@@ -51,6 +52,8 @@ class Sweep:
     """A remark about the data set for the user, for example that `auto` fell back to another one."""
     variant: dict[str, str] = field(default_factory=dict)
     """Flag -> its value as text, of each flag that makes another experiment of the study, such as `--tune`."""
+    file: Path | None = None
+    """The file that declares the study; None if it is not known."""
 
     @property
     def objective(self) -> str:

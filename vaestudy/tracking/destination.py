@@ -17,6 +17,7 @@ import pandas as pd
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import provenance
+from vaestudy.runtime.file_origin import origin_of
 from vaestudy.study.checks import SINGLE_RUNS
 from vaestudy.study.declaration import Study
 from vaestudy.study.sweep import NO_SWEEP, Sweep
@@ -113,8 +114,11 @@ def open_destination(tracker: Tracker, name: str, sweep: Sweep, report: Callable
             _refuse_mixture(to, sweep)
             tracker.tag(to.sweep_run, declared)
         tracker.reopen(to.sweep_run)
-    tracker.files(to.sweep_run, {"study.json": sweep.study.model_dump_json().encode()})
-    tracker.tag(to.sweep_run, {DESCRIPTION: experiment_description(sweep.study)})
+    origin = None if sweep.file is None else origin_of(sweep.file)
+    declaration = {"study.json": sweep.study.model_dump_json().encode()}
+    tracker.files(to.sweep_run, declaration | (origin.files() if origin else {}))
+    described = {DESCRIPTION: experiment_description(sweep.study)}
+    tracker.tag(to.sweep_run, described | (origin.tags() if origin else {}))
     return to
 
 

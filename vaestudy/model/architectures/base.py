@@ -12,7 +12,7 @@ To add an architecture:
     1. Write a subclass of `Architecture`, whose layers with weights are those of `vaestudy/model/layers.py`.
     2. Write a function of its sizes that imports no torch (`sizes.py`), from which memory is estimated.
     3. Declare it by an `ArchitectureSpec` (`vaestudy/config/registry.py`): in the table in `registry.py` if it belongs
-       to the package, else by `ARCHITECTURES.register(...)` before a configuration names it.
+       to the package, else by the decorator `ARCHITECTURES.part(...)`.
 
 Three rules that all parts of the harness rely on, and that `tests/model/architectures/test_contract.py` tests:
     * An image's features depend on this image alone. So there is no batch normalisation: with it, a score would depend
