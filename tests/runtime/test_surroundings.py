@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -149,9 +150,11 @@ raise SystemExit(main(["tables"]))
 """
 
 
-def test_an_unknown_user_without_home(tmp_path: Path) -> None:
+def test_an_unknown_user_without_home(tmp_path: Path, empty_database: Path) -> None:
     """As in `docker run -u 12345` with an empty environment: MLflow asks for the home when it is imported."""
     env = dict.fromkeys(("HOME", "USER", "LOGNAME", "USERNAME", "LNAME", "XDG_CACHE_HOME", "MLFLOW_TRACKING_URI"), "")
+    (tmp_path / "records").mkdir()
+    shutil.copy(empty_database, tmp_path / "records" / "mlflow.db")  # a store, as MLflow is imported to read one
     done = run(UNKNOWN_USER, env | {"VAESTUDY_MLRUNS": "records"}, tmp_path)
     assert done.returncode == 2, done.stderr
     assert b"no study is tracked" in done.stderr
