@@ -1,4 +1,4 @@
-"""Looks: each time that a claim is judged while seeds are added is one look.
+"""The looks at a claim. A look is one judgement of a claim; between two looks, seeds are added.
 
 `vaestudy article --until-decided` judges a claim, adds seeds if it is undecided, and judges it again, LOOKS times at
 most. Each look may give a wrong answer by chance, so each is made at the level ALPHA / LOOKS (`claims/claim.py`).

@@ -44,6 +44,11 @@ class Article:
         """Return what claims need, with the seeds of all looks, at the scale of the request."""
         return at_scale((one for claim in claims for one in self.looks.needs(claim)), self.request.quick)
 
+    @property
+    def chosen_needs(self) -> list[Need]:
+        """Return what the chosen claims need."""
+        return self.needs(self.chosen)
+
     def collect(self) -> None:
         """Collect the runs that exist and that any claim needs."""
         tracker = tracker_of(self.request)

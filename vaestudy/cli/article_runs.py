@@ -1,32 +1,11 @@
-"""The runs of `vaestudy article`: those that the claims lack, and those of further looks."""
+"""The further looks of `vaestudy article` at claims that are undecided."""
 
 from __future__ import annotations
 
 from vaestudy.claims.claim import Claim
 from vaestudy.claims.looks import LOOKS
 from vaestudy.cli.article_evidence import Article
-from vaestudy.cli.evidence_work import run_needs
-from vaestudy.errors import TrackerUnavailable
-from vaestudy.evidence.missing import missing_runs
 from vaestudy.evidence.needs import Need
-
-
-def run_missing(article: Article) -> bool:
-    """Run what the chosen claims lack, and collect the runs again; return whether all of it is there now.
-
-    Raises:
-        BadInput: the data set is not there, the runs do not fit into memory, or another driver works on a sweep.
-    """
-    missing = missing_runs(article.needs(article.chosen), article.evidence)
-    if not missing:
-        return True
-    complete = run_needs(missing, article.request, article.err)
-    try:
-        article.collect()
-    except TrackerUnavailable as error:
-        article.err.print(f"the runs cannot be read back: {error}", style="red")
-        return False
-    return complete
 
 
 def add_look(article: Article) -> bool:

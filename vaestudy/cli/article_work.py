@@ -10,9 +10,9 @@ from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_fi
 from vaestudy.claims.report.logged import log_report
 from vaestudy.cli.article_evidence import Article
 from vaestudy.cli.article_request import Request
-from vaestudy.cli.article_runs import add_look, run_missing
+from vaestudy.cli.article_runs import add_look
 from vaestudy.cli.article_tables import plan_table, summary_table
-from vaestudy.cli.evidence_work import refusing_mixtures, tracker_of
+from vaestudy.cli.evidence_work import refusing_mixtures, run_missing, tracker_of
 from vaestudy.errors import TrackerUnavailable
 from vaestudy.evidence.committed import data_folder
 from vaestudy.evidence.missing import cost, missing_runs
@@ -33,7 +33,7 @@ def show_plan(request: Request) -> int:
             planned(claim, article.needs([claim]), article.evidence, article.looks.counts.get(claim.id, 1))
             for claim in article.chosen
         ]
-    everything = article.needs(article.chosen)
+    everything = article.chosen_needs
     missing = sum(len(entry.cells) for entry in missing_runs(everything, article.evidence))
     print_uncut(out, plan_table(rows, missing, cost(everything, article.evidence), request.options))
     out.print("Claims share runs: the last row counts each once. `vaestudy article` runs what is missing.")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 
 from vaestudy.cli.evidence_request import EvidenceRequest
 from vaestudy.data.datasets import find_dataset
 from vaestudy.errors import BadInput, TrackerUnavailable
-from vaestudy.evidence.missing import Cost
-from vaestudy.evidence.needs import SweepNeeds
+from vaestudy.evidence.evidence import Evidence
+from vaestudy.evidence.missing import Cost, missing_runs
+from vaestudy.evidence.needs import Need, SweepNeeds
 from vaestudy.reporting.costs import shown_minutes
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.run import execute
@@ -36,8 +38,49 @@ def tracker_of(request: EvidenceRequest) -> Tracker | None:
     return Tracker(request.locations.tracking_uri)
 
 
-def run_needs(missing: Sequence[SweepNeeds], request: EvidenceRequest, err: Console) -> bool:
-    """Run the missing cells of some sweeps, one sweep after another; return whether each cell has an outcome in MLflow.
+class EvidenceWork(Protocol):
+    """What a command works on: a request, and the runs that are there for it."""
+
+    @property
+    def request(self) -> EvidenceRequest: ...
+
+    @property
+    def err(self) -> Console: ...
+
+    @property
+    def evidence(self) -> Evidence: ...
+
+    @property
+    def chosen_needs(self) -> list[Need]:
+        """Return what the user asks for needs."""
+
+    def collect(self) -> None:
+        """Read again which runs are there."""
+
+
+def run_missing(work: EvidenceWork) -> bool:
+    """Run what the chosen parts lack, and collect the runs again; return whether all of it is there now.
+
+    Raises:
+        BadInput: the data set is not there, the runs do not fit into memory, or another driver works on a sweep.
+    """
+    missing = missing_runs(work.chosen_needs, work.evidence)
+    if not missing:
+        return True
+    complete = _run_sweeps(missing, work.request, work.err)
+    try:
+        work.collect()
+    except TrackerUnavailable as error:
+        work.err.print(f"the runs cannot be read back: {error}", style="red")
+        return False
+    return complete
+
+
+def _run_sweeps(missing: Sequence[SweepNeeds], request: EvidenceRequest, err: Console) -> bool:
+    """Run the missing cells of some sweeps, one sweep after another.
+
+    Returns:
+        whether the outcome of each cell is in MLflow.
 
     Raises:
         BadInput: the data set is not there, the runs do not fit into memory, or another driver works on a sweep.

@@ -9,13 +9,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vaestudy.cli.evidence_work import minutes, refusing_mixtures, run_needs, tracker_of
+from vaestudy.cli.evidence_work import minutes, refusing_mixtures, run_missing, tracker_of
 from vaestudy.cli.reproduce_request import ReproduceRequest
-from vaestudy.errors import TrackerUnavailable
 from vaestudy.evidence.collect import collect
 from vaestudy.evidence.committed import csv_text, data_folder
 from vaestudy.evidence.evidence import Evidence
-from vaestudy.evidence.missing import at_scale, cost, count_runs, missing_runs
+from vaestudy.evidence.missing import at_scale, cost, count_runs
 from vaestudy.evidence.needs import Need
 from vaestudy.reporting.costs import SECONDS
 from vaestudy.reporting.files import read_text, with_generated
@@ -56,8 +55,13 @@ class Reproduction:
         found = [one for each in protocols for one in each.needs(request.dataset, request.quick, request.seeds)]
         return at_scale(found, request.quick)
 
+    @property
+    def chosen_needs(self) -> list[Need]:
+        """Return what the chosen protocols need."""
+        return self.needs(self.chosen)
+
     def collect(self) -> None:
-        """Collect the runs that exist."""
+        """Find the runs of the chosen protocols, tracked or committed."""
         request = self.request
         self.evidence = collect(self.needs(self.chosen), request.dataset, request.quick, tracker_of(request))
 
@@ -120,24 +124,6 @@ def make_table(request: ReproduceRequest) -> int:
     with refusing_mixtures("no comparison"):
         write_table(work, out)
     return 0 if done else 1
-
-
-def run_missing(work: Reproduction) -> bool:
-    """Run what the protocols lack, and collect the runs again; return whether all of it is there now.
-
-    Raises:
-        BadInput: the data set is not there, the runs do not fit into memory, or another driver works on a sweep.
-    """
-    missing = missing_runs(work.needs(work.chosen), work.evidence)
-    if not missing:
-        return True
-    complete = run_needs(missing, work.request, work.err)
-    try:
-        work.collect()
-    except TrackerUnavailable as error:
-        work.err.print(f"the runs cannot be read back: {error}", style="red")
-        return False
-    return complete
 
 
 def write_table(work: Reproduction, out: Console) -> None:

@@ -132,7 +132,7 @@ class DatasetSpec(Spec):
     shape: ImageShape = DIGIT
     """Shape of the images."""
     by_content: bool = False
-    """Whether the content identifies the data set, because no published digest does: its digest is then a part of each
+    """Whether the data set has no published digest. Then the digest of its content identifies it: it is a part of each
     run's key (`RunConfig.data_digest`), and the source is a `ContentSource` (`vaestudy/data/content_source.py`)."""
 
 

@@ -37,7 +37,7 @@ class Rounding:
         self.most, self.total, self.values = 0.0, 0.0, 0
 
     def add(self, distance: NDArray[np.float64]) -> None:
-        """Count the distances of some values from their levels, in levels."""
+        """Add values to the summary: how far each was from its grey level, as a part of the step between two levels."""
         self.most = max(self.most, float(distance.max()))
         self.total += float(distance.sum())
         self.values += distance.size

@@ -12,7 +12,7 @@ import jinja2
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a page."""
+    """A picture that is shown on a page."""
 
     png: bytes
     text: str

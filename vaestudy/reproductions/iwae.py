@@ -29,7 +29,8 @@ class _Row:
     k: int
     value: float
     minutes: dict[int, float]
-    """Epochs -> minutes of a run. k = 50 stops earlier, as an epoch of it takes six times as long as one of k = 1."""
+    """Number of epochs -> minutes of a run. With k = 50 there are fewer epochs: one takes six times as long as with
+    k = 1."""
 
 
 ROWS = (

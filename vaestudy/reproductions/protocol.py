@@ -57,7 +57,7 @@ class Published:
     loss: bool = False
     """Whether the publication gives the negative of our metric, as a loss or a negative log-likelihood."""
     full_epochs: int | None = None
-    """The epochs of the publication, if the run here is shorter; None if it has full length."""
+    """The number of epochs in the publication, if the run here has fewer; None if it has as many."""
 
     @property
     def epochs(self) -> int:

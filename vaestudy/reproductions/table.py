@@ -61,7 +61,7 @@ def obtained_text(entry: Comparison) -> str:
 
 
 def published_text(number: Published) -> str:
-    """Return the published value, range or limit, and the allowance."""
+    """Return the published number as text, with its allowance. It is a value, a range, or an upper limit."""
     if math.isinf(number.low):
         value = f"below {number.high:.2f}"
     else:

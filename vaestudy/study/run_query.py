@@ -55,7 +55,7 @@ EQUALITIES = ("=", "==", "!=", "in")
 LONGEST = 1_000
 """The largest number of characters of a condition."""
 DEEPEST = 20
-"""The largest number of parentheses and `not` within each other."""
+"""How deep parentheses and `not` may be nested in a condition."""
 TOKEN = re.compile(
     r"""\s*(?:
         (?P<quoted>'[^']*'|"[^"]*")
@@ -72,7 +72,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on runs."""
+    """A condition that a run meets or does not meet, such as `latent_dim > 5`."""
 
     text: str
     """What the user wrote."""

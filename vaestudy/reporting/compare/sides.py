@@ -32,7 +32,7 @@ class Side:
     is_cell: bool
 
     def with_seeds(self, seeds: Sequence[int]) -> Side:
-        """Return this side with the runs of some seeds, in their order."""
+        """Return this side with only the runs of these seeds, in the order of `seeds`."""
         by_seed = {run["seed"]: run for run in self.runs}
         return Side(self.label, [by_seed[seed] for seed in seeds], self.is_cell)
 
