@@ -1,4 +1,4 @@
-"""Tests of `--help` and `--help-all`: the defaults are those of the study or preset, and the short help fits a screen."""
+"""Tests of `--help` and `--help-all`: the defaults are the study's or the preset's, and `--help` fits a screen."""
 
 from __future__ import annotations
 

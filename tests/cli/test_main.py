@@ -16,7 +16,6 @@ import pytest
 from vaestudy.cli.main import main
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, LR_SCALINGS, OBJECTIVES, SIGMAS
-from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime import addresses, project
 
 ROOT = project.repository()
