@@ -44,7 +44,8 @@ def widest_difference(table: pd.DataFrame, study: Study) -> tuple[float, int]:
     widths = rows[f"{name}_ci95"].fillna(math.inf)
     if widths.empty:
         return math.nan, 0
-    return float(widths.max()), int(rows.loc[widths.idxmax(), "seeds"])
+    place = int(widths.to_numpy().argmax())
+    return float(widths.iloc[place]), int(rows["seeds"].iloc[place])
 
 
 def seeds_needed(width: float, seeds: int, wanted: float, most: int) -> int:
