@@ -147,7 +147,7 @@ def test_labels_need_no_escape_in_markdown() -> None:
 @pytest.mark.parametrize("text", ["What of E[x|z]?", "[/red]", "[bold]", ":smile:"])
 def test_a_terminal_shows_brackets(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     table = Table(pd.DataFrame({"a": [text]}), pd.DataFrame({"a": [text]}), [])
-    console.print_uncut(Console(), export._screen(table, text))
+    console.print_uncut(Console(), export.screen(table, text))
     for one in console.consoles():
         one.print(text)
     with console.progress(Console(file=io.StringIO(), force_terminal=True)) as bar:

@@ -27,7 +27,8 @@ from vaestudy.cli.parsing import (
 from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
 from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.cli.runs import runs_command
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tables import tables_command
+from vaestudy.cli.tracked import require_records
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -154,22 +155,6 @@ def evaluate_command(arguments: list[str]) -> int:
         from vaestudy.cli import commands
 
     return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
-
-
-def tables_command(arguments: list[str]) -> int:
-    """export the tables of every study again from the tracked runs"""
-    parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs.")
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
-    add_location_flags(parser, "tracking_uri")
-    values = parser.parse(arguments)
-    uri = addresses.tracking_uri(values.get("tracking_uri"))
-    if "study" in values:
-        values["study"] = tracked_study(values["study"], uri)
-    require_records(uri)
-    with gc_paused():
-        from vaestudy.cli import commands
-
-    return commands.export_tables(uri, values.get("study"))
 
 
 def sync_command(arguments: list[str]) -> int:
