@@ -211,10 +211,10 @@ def _floating(parts: _Parts, place: str, setup: Sequence[str]) -> list[str]:
     return [
         rf"\begin{{{place}}}",
         r"\centering",
-        *setup,
         r"\begin{threeparttable}",
         parts.caption,
         parts.label,
+        *setup,
         rf"\begin{{tabular}}{{@{{}}{parts.types}@{{}}}}",
         r"\toprule",
         parts.head,
