@@ -82,6 +82,7 @@ def test_columns_of_siunitx() -> None:
     assert s_column(["2", "10"]) == ("S[table-format=2]", ["2", "10"])
     assert s_column(["raw", "1"]) is None
     assert s_column(["1e-05"]) is None
+    assert s_column(["2.0 ± 0.0", "3.0 ± 0.1"]) is None  # siunitx would leave ± 0.0 out
     assert s_column(["193 ± 0.1"]) is None  # another unit of the last digit
     assert s_column(["", ""]) is None
 
@@ -94,7 +95,8 @@ def test_the_columns_that_keep_the_books() -> None:
     assert (list(shown)[-2:], seeds) == (["seeds", "failed"], "")
     assert without_books(pd.DataFrame({"seeds": ["1", "1"]}))[1] == "One seed."
     text = latex_table(paper_table(), "Title", [], "tab:x", LatexStyle(bookkeeping=True))
-    assert "{seeds} & {failed} & {s/run}" in text
+    assert "& {seeds} & {failed} & {s/run}" in text
+    assert r"{\shortstack{active \\ units}}" not in text  # the entries are wide enough
     assert "Means over" not in text
 
 
@@ -112,6 +114,9 @@ def test_a_table_that_is_pasted() -> None:
 
 def test_a_table_that_is_too_wide_is_turned_and_a_long_one_breaks() -> None:
     shown = pd.DataFrame({f"column {i}": ["-155.13 ± 0.78"] for i in range(9)})
+    assert r"{\shortstack{epochs to \\ common target}}" in latex_table(
+        Table(pd.DataFrame(), pd.DataFrame({"epochs to common target": ["6.3 ± 1.43210"]}), []), "T", [], "tab:x"
+    )
     assert r"\begin{sidewaystable}" in latex_table(Table(shown, shown, []), "T", [], "tab:x")
     shown = pd.DataFrame({"D": [str(i) for i in range(LONG + 1)]})
     assert r"\begin{longtable}" in latex_table(Table(shown, shown, []), "T", ["note"], "tab:x")

@@ -114,21 +114,22 @@ def s_column(texts: Sequence[str], bold: int | None = None) -> tuple[str, list[s
     """Return the type of a siunitx column and its entries; None if the column does not fit one.
 
     A column fits if all its entries are numbers, and each half-width has as many decimals as its number: siunitx counts
-    the digits of a half-width in units of the last decimal.
+    the digits of a half-width in units of the last decimal. It leaves a half-width of zero out.
 
     Args:
         texts: the entries.
         bold: the position of the entry that is set bold.
     """
     numbers = numbers_of(texts)
-    if numbers is None or any(n and n.half and n.decimals != len(n.half.partition(".")[2]) for n in numbers):
+    known = [number for number in numbers or () if number]
+    intervals = [number for number in known if number.half]
+    if numbers is None or any(n.decimals != len(n.half.partition(".")[2]) or not float(n.half) for n in intervals):
         return None
-    known = [number for number in numbers if number]
     signs = {number.sign for number in known}
     decimals = max(number.decimals for number in known)
     form = f"{'+' if '+' in signs else '-' if '-' in signs else ''}{max(len(n.whole) for n in known)}"
     form += f".{decimals}" if decimals else ""
-    if digits := [n.half.replace(".", "").lstrip("0") + "0" * (decimals - n.decimals) for n in known if n.half]:
+    if digits := [n.half.replace(".", "").lstrip("0") + "0" * (decimals - n.decimals) for n in intervals]:
         form += f"({max(1, *(len(text) for text in digits))})"
     entries = [_for_siunitx(number, row == bold) if number else "" for row, number in enumerate(numbers)]
     return f"S[table-format={form}]", entries

@@ -48,12 +48,17 @@ PORTRAIT, LANDSCAPE = 345.0, 550.0
 """The width and the height of the text of a page of the class `article`, in points."""
 CHARACTER = 5.0
 """The width of a digit at ten points, in points."""
-OTHER_WIDTHS = {".": 2.8, ",": 2.8, "-": 7.8, "+": 7.8, "±": 7.8, " ": 2.8, "Δ": 8.3}
+OTHER_WIDTHS = {".": 2.8, ",": 2.8, "-": 7.8, "+": 7.8, "±": 7.8, " ": 2.3, "Δ": 8.3}
 """The same for characters that are much wider or narrower."""
-SIZES = {"": (1.0, 6.0), r"\small": (0.9, 5.0), r"\footnotesize": (0.8, 3.0)}
-"""Command -> (the size of the type in units of the normal one, the space at each side of a column in points)."""
-SMALLEST = (r"\scriptsize", 2.5)
-SI_SETUP = r"\sisetup{separate-uncertainty, table-align-uncertainty, retain-explicit-plus, detect-weight}"
+SIZES = {"": (1.0, 6.0), r"\small": (0.93, 5.0), r"\footnotesize": (0.85, 3.0), r"\scriptsize": (0.8, 2.5)}
+"""Command -> (the width of a digit in units of the normal one, the space at each side of a column in points)."""
+LEAST_READABLE = 3
+"""The number of sizes that a table gets before it is turned."""
+TIGHT = (r"\footnotesize", r"\scriptsize")
+"""The sizes with less space around ±."""
+TIGHT_GAIN = 3.3
+"""What that gains for each ±, in points at the normal size."""
+SI_SETUP = r"\sisetup{separate-uncertainty, table-align-uncertainty=false, retain-explicit-plus, detect-weight}"
 BEST = (
     "Bold: the best of its column, told apart from every other row by the 95 % interval over seeds of the difference "
     "at the same seed."
@@ -86,7 +91,7 @@ def latex_table(table: Table, title: str, notes: Sequence[str], label: str, styl
     columns = [_column(shown[name].tolist(), best.get(str(name)), style) for name in shown]
     caption = heading(title if title.endswith((".", "?", "!")) else f"{title}.")
     caption = " ".join([caption] + [seeds] * bool(seeds) + [heading(BEST)] * bool(best))
-    head = " & ".join(f"{{{heading(str(name))}}}" for name in shown)
+    head = " & ".join(_head(name, shown) for name in shown)
     body = [" & ".join(entries) for entries in zip(*(entries for _, entries in columns), strict=True)]
     parts = _Parts(
         types="".join(kind for kind, _ in columns),
@@ -185,24 +190,50 @@ def _guarded(row: str) -> str:
 
 def _place_and_size(shown: pd.DataFrame, is_long: bool) -> tuple[str, str]:
     """Return the environment and the size of type in which a table fits a page, as far as its characters tell."""
-    columns = [["D" if name in SYMBOLS else str(name), *map(str, shown[name])] for name in shown]
-    width = sum(max(map(_width, texts)) for texts in columns)
-    for place, room in (("table", PORTRAIT), ("sidewaystable", LANDSCAPE))[: 1 if is_long else 2]:
-        for size, (scale, space) in SIZES.items():
-            if scale * width + 2 * space * (len(columns) - 1) <= room:
-                return place, size
-    return ("table" if is_long else "sidewaystable"), SMALLEST[0]
+    columns = [[*_lines_of(name, shown), *map(str, shown[name])] for name in shown]
+    sizes = list(SIZES)
+    tries = [("table", size, PORTRAIT) for size in (sizes if is_long else sizes[:LEAST_READABLE])]
+    tries += [] if is_long else [("sidewaystable", size, LANDSCAPE) for size in sizes]
+    for place, size, room in tries:
+        scale, space = SIZES[size]
+        width = sum(max(_width(text, size in TIGHT) for text in texts) for texts in columns)
+        if scale * width + 2 * space * (len(columns) - 1) <= room:
+            return place, size
+    return tries[-1][0], tries[-1][1]
 
 
-def _width(text: str) -> float:
+def _width(text: str, tight: bool = False) -> float:
     """Return about how wide a text is at ten points, in points."""
-    return sum(OTHER_WIDTHS.get(character, CHARACTER) for character in text)
+    return sum(OTHER_WIDTHS.get(character, CHARACTER) for character in text) - TIGHT_GAIN * text.count("±") * tight
+
+
+def _lines_of(name: object, shown: pd.DataFrame) -> list[str]:
+    """Return the lines of a heading: it is broken at spaces where it is wider than the entries below it."""
+    if name in SYMBOLS:
+        return ["D"]
+    room = max((_width(str(text)) for text in shown[name]), default=0.0)
+    lines: list[str] = []
+    for word in str(name).split(" "):
+        if lines and (_width(f"{lines[-1]} {word}") <= room or lines[-1] == "Δ"):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _head(name: object, shown: pd.DataFrame) -> str:
+    """Return a heading in braces, in which siunitx looks for no number."""
+    lines = _lines_of(name, shown)
+    if len(lines) < 2:
+        return f"{{{heading(str(name))}}}"
+    stacked = r" \\ ".join(map(heading, lines))
+    return rf"{{\shortstack{{{stacked}}}}}"
 
 
 def _size_lines(size: str) -> list[str]:
     """Return the lines that set the size of type and the space between columns."""
-    space = SMALLEST[1] if size == SMALLEST[0] else SIZES[size][1]
-    return [size, rf"\setlength{{\tabcolsep}}{{{space:g}pt}}"] if size else []
+    tight = [r"\medmuskip=1mu"] * (size in TIGHT)
+    return [size, rf"\setlength{{\tabcolsep}}{{{SIZES[size][1]:g}pt}}", *tight] if size else []
 
 
 def _floating(parts: _Parts, place: str, setup: Sequence[str]) -> list[str]:
