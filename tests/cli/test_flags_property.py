@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-from vaestudy.cli import article_work, commands, plan_work, reproduce_work
+from vaestudy.cli import article_work, commands, plan_work, reproduce_work, tables_work
 from vaestudy.cli import study as study_command_line
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
@@ -46,7 +46,7 @@ FLAGS = {
     "run": flags_of("quick", "seeds").map(lambda flags: ["no-study", *flags]),
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
-    "tables": flags_of("tracking_uri"),
+    "tables": flags_of("against", "cells", "columns", "sweep", "siunitx", "bookkeeping", "tracking_uri"),
     "runs": flags_of("where", "columns", "csv", "json", "tracking_uri"),
     "compare": flags_of("iwae", "json", *LOCATIONS).map(lambda flags: ["01", "02", *flags]),
     "export": flags_of("to", "sweep", "tracking_uri").map(lambda flags: ["latent-dims", *flags]),
@@ -58,7 +58,7 @@ FLAGS = {
     "reproduce": flags_of(*ReproduceFlags.model_fields, *LOCATIONS),
 }
 STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS, "factor")
-WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
+WORK = ("train_and_track", "train_again", "score_again", "publish_waiting", "run_study")
 PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -69,6 +69,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(commands, name, lambda *_: 0)
     for name in ("show_plan", "make_article"):
         monkeypatch.setattr(article_work, name, lambda *_: 0)
+    for name in ("export_tables", "show_differences"):
+        monkeypatch.setattr(tables_work, name, lambda *_: 0)
     monkeypatch.setattr(plan_work, "show_plan", lambda *_: 0)
     for name in ("show_plan", "make_table"):
         monkeypatch.setattr(reproduce_work, name, lambda *_: 0)

@@ -20,7 +20,6 @@ from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
 from vaestudy.run.record import EpochEnd, Record, RunFailure
-from vaestudy.runtime import project
 from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
 from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.bounds import Metrics
@@ -242,22 +241,6 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
 def _recorded_test_metrics(row: dict[str, Any]) -> Metrics:
     """Return the test metrics in a tracked run's row of columns."""
     return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
-
-
-def export_tables(uri: str, name: str | None) -> int:
-    """Export the tables of the study `name`, or of all studies, from the tracked runs; return the exit code.
-
-    Raises:
-        BadInput: no such study is tracked.
-    """
-    _, out = consoles()
-    tracker = Tracker(uri)
-    written = export.export_all(tracker, name)
-    for folder in written:
-        out.print(f"wrote {folder}")
-    if not written:
-        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; {project.first_steps()}")
-    return 0
 
 
 def publish_waiting(uri: str | None) -> int:

@@ -32,7 +32,8 @@ from vaestudy.cli.repeat import add_repeat_flags, require_only_repeat_flags
 from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.cli.runs import runs_command
 from vaestudy.cli.short_help import Entry
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tables import tables_command
+from vaestudy.cli.tracked import require_records
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -226,22 +227,6 @@ def _show_latest_runs(uri: str) -> NoReturn:
     raise BadInput(
         f"evaluate: needs a RUN: the first digits of an id, e.g. `vaestudy evaluate {shown}`; `vaestudy runs` lists all"
     )
-
-
-def tables_command(arguments: list[str]) -> int:
-    """export the tables of every study again from the tracked runs"""
-    parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs.")
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
-    add_location_flags(parser, "tracking_uri")
-    values = parser.parse(arguments)
-    uri = addresses.tracking_uri(values.get("tracking_uri"))
-    if "study" in values:
-        values["study"] = tracked_study(values["study"], uri)
-    require_records(uri)
-    with gc_paused():
-        from vaestudy.cli import commands
-
-    return commands.export_tables(uri, values.get("study"))
 
 
 def sync_command(arguments: list[str]) -> int:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+
+from vaestudy.errors import BadInput
 
 METRICS = (
     "test/elbo",
@@ -92,6 +95,24 @@ def is_metric(name: str) -> bool:
     if name.endswith("_se"):
         return is_metric(name.removesuffix("_se"))
     return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
+
+
+def metric_of(name: str) -> str:
+    """Return the metric that a name stands for; `elbo` is short for `test/elbo`.
+
+    Raises:
+        BadInput: a run can record no such metric; the message has the nearest name.
+    """
+    for metric in (name, f"test/{name}"):
+        if is_metric(metric):
+            return metric
+    full = [metric.replace("<K>", "100") for metric in METRICS if "<" not in metric.replace("<K>", "100")]
+    near = difflib.get_close_matches(name, [*(metric.removeprefix("test/") for metric in full), *full], n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise BadInput(
+        f"unknown metric {name!r}{hint}; metrics are elbo, kl, iwae_100, seconds/total and others "
+        "(docs/glossary.md lists them)"
+    )
 
 
 def _pattern(metric: str) -> re.Pattern[str]:
