@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaestudy.cli.article import article_command
+from vaestudy.cli.check import check_command
 from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.export import export_command
@@ -235,6 +236,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "new": new_command,
     "train": train_command,
     "run": run_command,
+    "check": check_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
     "runs": runs_command,
