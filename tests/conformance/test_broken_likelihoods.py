@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,5 +186,5 @@ def test_where_it_failed() -> None:
     outcome = next(o for o in outcomes("likelihood", Raising, **DECLARED) if o.status is Status.FAILED)
     file, line = outcome.where.split(":")
     assert file == "tests/conformance/test_broken_likelihoods.py"
-    assert "raise NotImplementedError" in open(__file__, encoding="utf-8").read().splitlines()[int(line) - 1]
+    assert "raise NotImplementedError" in Path(__file__).read_text(encoding="utf-8").splitlines()[int(line) - 1]
     assert outcome.trace.splitlines()[-1] == "NotImplementedError: no closed form"

@@ -21,7 +21,9 @@ def check_command(arguments: list[str]) -> int:
         "parts", nargs="*", metavar="PART",
         help="NAME, or KIND:NAME where parts of several kinds have the name [default: all parts of your own]",
     )  # fmt: skip
-    parser.add_argument("--traceback", action="store_true", help="Show the traceback where a part's code raises an error")
+    parser.add_argument(
+        "--traceback", action="store_true", help="Show the traceback where a part's code raises an error"
+    )
     add_location_flags(parser, "data_dir")
     values = parser.parse(arguments)
     names = values.get("parts", [])
@@ -29,7 +31,7 @@ def check_command(arguments: list[str]) -> int:
     found = [find_part(name, root) for name in names] if names else own_parts(root)
     if not found:
         raise BadInput(
-            f"no part of your own: neither parts.py and studies/*.py in {project()} nor an installed package declares one; "
+            f"no part of your own: neither parts.py and studies/*.py in {project()} nor an installed package has one; "
             "`vaestudy check NAME` checks a part of vaestudy"
         )
     with gc_paused():

@@ -68,13 +68,15 @@ def a_shape(name: str) -> ImageShape:
     return accepted_shapes(name)[0]
 
 
-@CHECKS("It is built for images of some shape; a shape that it cannot take is refused by BadInput.", first=True)
+@CHECKS.first
 def builds(part: Part) -> None:
+    """It is built for images of some shape; a shape that it cannot take is refused by BadInput."""
     require(accepted_shapes(part.name), f"it refuses all shapes: {', '.join(map(str, SHAPES))}")
 
 
-@CHECKS("Shapes follow the images and the likelihood: mu and sigma are [M, D], the head is [L, M, heads * P].")
+@CHECKS
 def shapes_follow_the_images(part: Part) -> None:
+    """Shapes follow the images and the likelihood: mu and sigma are [M, D], the head is [L, M, heads * P]."""
     for shape in accepted_shapes(part.name):
         for likelihood in HEADS:
             model = model_of(part.name, shape, likelihood=likelihood, pixels="dequantised")
@@ -83,13 +85,18 @@ def shapes_follow_the_images(part: Part) -> None:
             outputs = model.likelihood.heads * shape.pixels
             for what, tensor, expected in (
                 ("mu", q.mu, (M, D)), ("sigma", q.sigma, (M, D)), ("the head", head, (L, M, outputs)),
-                ("the head of z [M, D]", one, (M, outputs)), ("the mean", model.likelihood.mean(head), (L, M, shape.pixels)),
+                ("the head of z [M, D]", one, (M, outputs)),
+                ("the mean", model.likelihood.mean(head), (L, M, shape.pixels)),
             ):  # fmt: skip
-                require(tuple(tensor.shape) == expected, f"{what} has the shape {list(tensor.shape)}, not {list(expected)}, {told}")
+                require(
+                    tuple(tensor.shape) == expected,
+                    f"{what} has the shape {list(tensor.shape)}, not {list(expected)}, {told}",
+                )
 
 
-@CHECKS("A gradient of the bound reaches every weight, and it is finite.")
+@CHECKS
 def gradient_reaches_every_weight(part: Part) -> None:
+    """A gradient of the bound reaches every weight, and it is finite."""
     for shape in accepted_shapes(part.name):
         model = model_of(part.name, shape, activation="tanh")
         x = draw(M, shape.pixels)
@@ -97,11 +104,15 @@ def gradient_reaches_every_weight(part: Part) -> None:
         for name, parameter in model.named_parameters():
             slope = parameter.grad
             require(slope is not None and slope.abs().max() > 0, f"{name} gets no gradient, for images of {shape}")
-            require(slope is not None and slope.isfinite().all(), f"the gradient of {name} is not finite, for images of {shape}")
+            require(
+                slope is not None and slope.isfinite().all(),
+                f"the gradient of {name} is not finite, for images of {shape}",
+            )
 
 
-@CHECKS("Every weight belongs to a Layer, which measures gradient noise; the first dimension is that of the outputs.")
+@CHECKS
 def every_weight_belongs_to_a_layer(part: Part) -> None:
+    """Every weight belongs to a Layer, which measures gradient noise; the first dimension is that of the outputs."""
     model = model_of(part.name, a_shape(part.name))
     layers = layers_of(model)
     of_layers = {id(p) for layer in layers for p in (layer.weight, layer.bias, layer.second_bias)}
@@ -116,8 +127,9 @@ def every_weight_belongs_to_a_layer(part: Part) -> None:
     require(isinstance(model.head, Layer), f"the head is a {type(model.head).__name__}, no Layer")
 
 
-@CHECKS("The seed alone determines the weights: the same seed gives the same bits, another seed other weights.")
+@CHECKS
 def seed_determines_the_weights(part: Part) -> None:
+    """The seed alone determines the weights: the same seed gives the same bits, another seed other weights."""
     shape = a_shape(part.name)
     for init in INITS:
         with torch.random.fork_rng(devices=[]):
@@ -131,11 +143,15 @@ def seed_determines_the_weights(part: Part) -> None:
         for (name, ours), theirs in zip(one.state_dict().items(), again.state_dict().values(), strict=True):
             require(torch.equal(ours, theirs), f"{name} differs between two models of seed 5, with init {init}")
         for i, (a, b) in enumerate(zip(layers_of(one), layers_of(other), strict=True)):
-            require(not torch.equal(a.weight, b.weight), f"layer {i} ({type(a).__name__}) has equal weights for seeds 5 and 6, with init {init}")
+            require(
+                not torch.equal(a.weight, b.weight),
+                f"layer {i} ({type(a).__name__}) has equal weights for seeds 5 and 6, with init {init}",
+            )
 
 
-@CHECKS("An image does not depend on the other images of its minibatch, nor a draw on other draws.")
+@CHECKS
 def images_are_independent(part: Part) -> None:
+    """An image does not depend on the other images of its minibatch, nor a draw on other draws."""
     shape = a_shape(part.name)
     model = model_of(part.name, shape)
     x, z = draw(M, shape.pixels), draw(L, M, D)
@@ -143,13 +159,18 @@ def images_are_independent(part: Part) -> None:
     for i in range(M):
         alone = model.encode(x[i : i + 1])
         one = torch.stack([model.decode(z[sample, i]) for sample in range(L)])
-        for what, a, b in (("mu", alone.mu[0], q.mu[i]), ("sigma", alone.sigma[0], q.sigma[i]), ("the head", one, head[:, i])):
+        for what, a, b in (
+            ("mu", alone.mu[0], q.mu[i]),
+            ("sigma", alone.sigma[0], q.sigma[i]),
+            ("the head", one, head[:, i]),
+        ):
             off = (a - b).abs().max().item()
             require(off <= 1e-10 * (0.01 + b.abs().max().item()), f"{what} of an image alone differs by {off:.3g}")
 
 
-@CHECKS("A scale starts where it is told: the head's rows are in the order of the heads.")
+@CHECKS
 def scale_starts_where_told(part: Part) -> None:
+    """A scale starts where it is told: the head's rows are in the order of the heads."""
     shape = next((s for s in accepted_shapes(part.name) if s.channels > 1), a_shape(part.name))
     told = {"likelihood": "gaussian", "pixels": "dequantised", "likelihood_sigma": 0.25, "init_sigma": 0.5}
     model = model_of(part.name, shape, second_biases=False, **told)
@@ -160,8 +181,9 @@ def scale_starts_where_told(part: Part) -> None:
         require(off <= 1e-7, f"the {what} must start at {expected:g}; it is off by up to {off:.3g}")
 
 
-@CHECKS("Weights and checkpoints come back to the bit.")
+@CHECKS
 def weights_come_back(part: Part) -> None:
+    """Weights and checkpoints come back to the bit."""
     shape = a_shape(part.name)
     model = model_of(part.name, shape).float()
     adam = OPTIMIZERS.load("adam")
@@ -177,8 +199,9 @@ def weights_come_back(part: Part) -> None:
         require(same, f"the model from the {what} computes other numbers")
 
 
-@CHECKS("The declared sizes are those of the layers: the memory of a run is estimated from them.")
+@CHECKS
 def declared_sizes(part: Part) -> None:
+    """The declared sizes are those of the layers: the memory of a run is estimated from them."""
     require(part.spec.sizes is not None, "the declaration has no `sizes`")
     for shape in accepted_shapes(part.name):
         model = model_of(part.name, shape, likelihood="gaussian", pixels="dequantised")
@@ -189,15 +212,20 @@ def declared_sizes(part: Part) -> None:
         model.decode(model.encode(draw(1, shape.pixels)).mu)
         for what, told, found in (
             ("weights", sizes.weights, sum(layer.weight.numel() for layer in layers)),
-            ("affine", list(sizes.affine), [tuple(layer.weight.T.shape) for layer in layers if isinstance(layer, Affine)]),
+            (
+                "affine",
+                list(sizes.affine),
+                [tuple(layer.weight.T.shape) for layer in layers if isinstance(layer, Affine)],
+            ),
             ("encoder", sorted(sizes.encoder), sorted(given[layer] for layer in layers_of(model.encoder))),
             ("decoder", sorted(sizes.decoder), sorted(given[layer] for layer in layers_of(model.decoder))),
         ):
             require(told == found, f"{what} is declared as {told} and is {found}, for images of {shape}")
 
 
-@CHECKS("An epoch of training on digits raises the bound by 50 nats or more.")
+@CHECKS
 def an_epoch_raises_the_bound(part: Part) -> None:
+    """An epoch of training on digits raises the bound by 50 nats or more."""
     fields: dict[str, Any] = {"hidden": (32,)} if "hidden" not in part.spec.refusals else {}
     config = RunConfig(dataset="mnist-5k", architecture=part.name, latent_dim=D, epochs=1, minibatch=20, subset=1000,
                        learning_rate=3e-3, iwae=(1,), figures=(), **fields)  # fmt: skip

@@ -1,7 +1,7 @@
 """Checks of parts: what a check is, what it answers, and how the checks of one part are made.
 
-A check is a function of a `Part`. It returns nothing if the part does what is required, and raises `Violation` with
-what it found if not. Nothing slow is imported here.
+A check is a function of a `Part`. Its docstring is the sentence that says what is required. It returns nothing if the
+part does that, and raises `Violation` with what it found if not. Nothing slow is imported here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from vaestudy.config.registry import Registry
 from vaestudy.errors import reason_of
 from vaestudy.runtime.project import checkout, project
+
+Function = Callable[["Part"], None]
 
 
 class Violation(Exception):
@@ -72,21 +74,22 @@ class Check:
 
 
 class Checks(list[Check]):
-    """The checks of a kind, in the order in which they are made. Called, it is a decorator that adds one."""
+    """The checks of a kind, in the order in which they are made.
 
-    def __call__(self, required: str, *, first: bool = False) -> Callable[[Callable[[Part], None]], Check]:
-        """Return a decorator that makes a function a check.
+    Called, it is a decorator that makes a function a check. The function's docstring says what is required.
+    """
 
-        Args:
-            required: a sentence that says what is required.
-            first: whether the checks after it make sense only if it passes.
-        """
+    def __call__(self, function: Function) -> Function:
+        """Add a check and return its function."""
+        return self._added(function, first=False)
 
-        def add(function: Callable[[Part], None]) -> Check:
-            self.append(Check(function.__name__, required, function, first))
-            return self[-1]
+    def first(self, function: Function) -> Function:
+        """Add a check without which those after it make no sense, and return its function."""
+        return self._added(function, first=True)
 
-        return add
+    def _added(self, function: Function, *, first: bool) -> Function:
+        self.append(Check(function.__name__, " ".join((function.__doc__ or "").split()), function, first))
+        return function
 
 
 class Status(Enum):
@@ -148,7 +151,7 @@ def require(condition: Any, found: str) -> None:
 
 
 def _line_of(error: Exception, part: Part) -> str:
-    """Return the last line in the part's own file that an error came through, as "parts.py:12"; empty if there is none."""
+    """Return the last line of the part's own file through which an error came, as "parts.py:12"; else an empty text."""
     origin = part.registry.origin(part.name)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if origin is not None and Path(frame.filename).resolve() == origin]

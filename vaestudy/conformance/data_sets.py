@@ -29,12 +29,16 @@ def splits_of(name: str, root: Path) -> dict[str, Split]:
     return {"train": train, "test": test}
 
 
-@CHECKS("It has the methods present, verify and read; its files are there, unaltered, and can be read.", first=True)
+@CHECKS.first
 def can_be_read(part: Part) -> None:
+    """It has the methods present, verify and read; its files are there, unaltered, and can be read."""
     source = part.load()
     missing = [name for name in ("present", "verify", "read") if not callable(getattr(source, name, None))]
     require(not missing, f"it has no method {', '.join(missing)}")
-    require(source.present(part.root), f"no file of it is under {part.root}; a first run with it downloads them, if it can be downloaded")
+    require(
+        source.present(part.root),
+        f"no file of it is under {part.root}; a first run with it downloads them, if it can be downloaded",
+    )
     try:
         source.verify(part.root)
     except BadInput as error:
@@ -43,27 +47,33 @@ def can_be_read(part: Part) -> None:
         require(isinstance(split, Split), f"read returns a {type(split).__name__} for {name}, not a Split")
 
 
-@CHECKS("Images are uint8 [n, P] with P values of the declared shape, n above 0.")
+@CHECKS
 def images_have_the_declared_shape(part: Part) -> None:
+    """Images are uint8 [n, P] with P values of the declared shape, n above 0."""
     shape = part.spec.shape
     require(isinstance(shape, ImageShape), f"shape is {shape!r}, not an ImageShape")
     for name, split in splits_of(part.name, part.root).items():
         images = split.images
         require(images.dtype == torch.uint8, f"{name} images are {images.dtype}")
-        require(images.dim() == 2 and images.shape[1] == shape.pixels, f"{name} images are {list(images.shape)}; an image of {shape} has {shape.pixels} values")
+        require(
+            images.dim() == 2 and images.shape[1] == shape.pixels,
+            f"{name} images are {list(images.shape)}; an image of {shape} has {shape.pixels} values",
+        )
         require(len(images) > 0, f"there is no {name} image")
 
 
-@CHECKS("Images use the bytes 0 to 255, and differ from each other.")
+@CHECKS
 def images_use_the_bytes(part: Part) -> None:
+    """Images use the bytes 0 to 255, and differ from each other."""
     for name, split in splits_of(part.name, part.root).items():
         brightest = int(split.images.max())
         require(brightest > 1, f"the largest byte of {name} is {brightest}: white is 255, not 1")
         require(len(split.images) == 1 or (split.images != split.images[0]).any(), f"all {name} images are the same")
 
 
-@CHECKS("Labels are int64 [n] from 0, one for each image, in both splits or in neither.")
+@CHECKS
 def labels_fit(part: Part) -> None:
+    """Labels are int64 [n] from 0, one for each image, in both splits or in neither."""
     splits = splits_of(part.name, part.root)
     with_labels = [name for name, split in splits.items() if split.labels is not None]
     require(len(with_labels) != 1, f"only {with_labels[:1]} has labels")
@@ -73,12 +83,16 @@ def labels_fit(part: Part) -> None:
         labels = split.labels
         assert labels is not None
         require(labels.dtype == torch.int64, f"{name} labels are {labels.dtype}")
-        require(labels.shape == (len(split.images),), f"{name} labels are {list(labels.shape)} for {len(split.images):,} images")
+        require(
+            labels.shape == (len(split.images),),
+            f"{name} labels are {list(labels.shape)} for {len(split.images):,} images",
+        )
         require(labels.min() >= 0, f"a {name} label is {int(labels.min())}")
 
 
-@CHECKS("The declaration is true: train_size, and a valid_size that leaves images to train on.")
+@CHECKS
 def declares_its_sizes(part: Part) -> None:
+    """The declaration is true: train_size, and a valid_size that leaves images to train on."""
     spec, found = part.spec, len(splits_of(part.name, part.root)["train"])
     require(spec.train_size == found, f"train_size is {spec.train_size:,}, and there are {found:,} train images")
     require(0 <= spec.valid_size < found, f"valid_size is {spec.valid_size:,} of {found:,} train images")
@@ -87,8 +101,9 @@ def declares_its_sizes(part: Part) -> None:
     require(by_content or not spec.by_content, "by_content is True, so it must be a ContentSource, which has a digest")
 
 
-@CHECKS("It has the same content each time it is read.")
+@CHECKS
 def same_content_twice(part: Part) -> None:
+    """It has the same content each time it is read."""
     again = dict(zip(("train", "test"), part.load().read(part.root), strict=True))
     for name, split in splits_of(part.name, part.root).items():
         other = again[name]
@@ -98,8 +113,9 @@ def same_content_twice(part: Part) -> None:
         require(same, f"{name} labels differ when they are read again")
 
 
-@CHECKS("At most 1 in 100 test images is also a train image.")
+@CHECKS
 def splits_are_disjoint(part: Part) -> None:
+    """At most 1 in 100 test images is also a train image."""
     splits = splits_of(part.name, part.root)
     train = {image.tobytes() for image in splits["train"].images.numpy()}
     test = splits["test"].images.numpy()

@@ -97,8 +97,9 @@ def pixel_values(spec: LikelihoodSpec) -> list[float]:
     return sorted(found)
 
 
-@CHECKS("It is built from its declaration with each of its options, and is a Likelihood.", first=True)
+@CHECKS.first
 def builds(part: Part) -> None:
+    """It is built from its declaration with each of its options, and is a Likelihood."""
     spec = part.spec
     require(set(spec.refusals) < set(PIXELS), "it refuses every pixel protocol, or one that does not exist")
     strange = set(spec.options) - set(OPTION_DEFAULTS)
@@ -109,28 +110,40 @@ def builds(part: Part) -> None:
         require(made.heads >= 1, f"heads is {made.heads}, {variant}")
 
 
-@CHECKS("Its declaration is true: family, refused pixels, limits of the scale, number of heads, support.")
+@CHECKS
 def declares_itself(part: Part) -> None:
+    """Its declaration is true: family, refused pixels, limits of the scale, number of heads, support."""
     spec = part.spec
     require(spec.family in FAMILIES, f"family is {spec.family!r}; choose from: {', '.join(FAMILIES)}")
     accepted = [name for name in BINARY if name not in spec.refusals]
     if spec.family == "bernoulli":
-        require(len(accepted) == len(BINARY), f"a bernoulli must accept pixels that are 0 or 1; it refuses {set(BINARY) - set(accepted)}")
+        require(
+            len(accepted) == len(BINARY),
+            f"a bernoulli must accept pixels that are 0 or 1; it refuses {set(BINARY) - set(accepted)}",
+        )
     else:
-        require(not accepted, f"a {spec.family} is no probability of pixels that are 0 or 1: refusals lacks {', '.join(accepted)}")
+        require(
+            not accepted,
+            f"a {spec.family} is no probability of pixels that are 0 or 1: refusals lacks {', '.join(accepted)}",
+        )
     for variant in variants(part.name):
         made = variant.make()
         scaled = isinstance(made, Scaled)
-        require(scaled == (spec.limits is not None), f"limits is {spec.limits}, but it is {'a' if scaled else 'no'} Scaled")
+        require(
+            scaled == (spec.limits is not None), f"limits is {spec.limits}, but it is {'a' if scaled else 'no'} Scaled"
+        )
         require(made.heads <= spec.most_heads, f"heads is {made.heads} {variant}, but most_heads is {spec.most_heads}")
-        require(spec.support in made.describe(), f"describe() is {made.describe()!r}, without the support {spec.support!r}")
+        require(
+            spec.support in made.describe(), f"describe() is {made.describe()!r}, without the support {spec.support!r}"
+        )
     if spec.limits is not None:
         low, high = spec.limits
         require(0 < low < high < math.inf, f"limits are {low:g} and {high:g}; they must be above 0 and increase")
 
 
-@CHECKS("log_prob is [L, M]; mean, sample and cdf are [..., P] for any leading dimensions.", first=True)
+@CHECKS.first
 def shapes(part: Part) -> None:
+    """log_prob is [L, M]; mean, sample and cdf are [..., P] for any leading dimensions."""
     for variant in variants(part.name):
         made = variant.make()
         x, head = a_minibatch(made)
@@ -146,17 +159,21 @@ def shapes(part: Part) -> None:
             require(shape == expected, f"{what} has the shape {list(shape)}, not {list(expected)}, {variant}")
 
 
-@CHECKS("The gradient of log_prob in the decoder's outputs is that of finite differences, with and without a guard.")
+@CHECKS
 def gradient(part: Part) -> None:
+    """The gradient of log_prob in the decoder's outputs is that of finite differences, with and without a guard."""
     for variant, guard in itertools.product(variants(part.name), (0.0, 1e-3)):
         made = variant.make().eval()
         x, head = a_minibatch(made)
         for pixels in (x, x.round()) if part.spec.family == "bernoulli" else (x,):
-            require_gradient(lambda h, x=pixels, g=guard, f=made.log_prob: f(x, h, g), head, f"{variant}, log_guard {guard:g}")
+            require_gradient(
+                lambda h, x=pixels, g=guard, f=made.log_prob: f(x, h, g), head, f"{variant}, log_guard {guard:g}"
+            )
 
 
-@CHECKS("The gradient of log_prob in its own parameters is that of finite differences.")
+@CHECKS
 def gradient_of_own_parameters(part: Part) -> None:
+    """The gradient of log_prob in its own parameters is that of finite differences."""
     found = False
     for variant in variants(part.name):
         made = variant.make()
@@ -183,14 +200,16 @@ class _LogProb(torch.nn.Module):
         return self.of.log_prob(x, head)
 
 
-@CHECKS("log_prob, its gradient and the mean are finite in float32 at the edges 0 and 1, whatever the decoder says.")
+@CHECKS
 def finite(part: Part) -> None:
+    """log_prob, its gradient and the mean are finite in float32 at the edges 0 and 1, whatever the decoder says."""
     for variant in variants(part.name):
         require_finite(variant.make(), part.spec, str(variant))
 
 
-@CHECKS("log_prob and its gradient are finite in float32 with every parameterisation of the scale.")
+@CHECKS
 def finite_with_every_sigma(part: Part) -> None:
+    """log_prob and its gradient are finite in float32 with every parameterisation of the scale."""
     if part.spec.limits is None:
         raise DoesNotApply("it has no scale")
     for variant, sigma in itertools.product(variants(part.name), SIGMAS):
@@ -220,7 +239,11 @@ def require_finite(likelihood: Likelihood, spec: LikelihoodSpec, which: str) -> 
         if bad.any():
             row = int(bad.nonzero()[0])
             outputs = ", ".join(f"{v:g}" for v in rows[row][1 : min(3, len(rows[row]))])
-            shown = tensor[row].tolist() if tensor.dim() == 1 else next(v for v in tensor[row].flatten().tolist() if not math.isfinite(v))
+            shown = (
+                tensor[row].tolist()
+                if tensor.dim() == 1
+                else next(v for v in tensor[row].flatten().tolist() if not math.isfinite(v))
+            )
             raise Violation(
                 f"{what} is {shown} at the pixel {rows[row][0]:.9g} with the decoder's outputs {outputs}, {which} "
                 f"({int(bad.sum()):,} of {len(rows):,} cases are not finite)"
@@ -232,8 +255,9 @@ def _random_outputs(likelihood: Likelihood, scale: float, seed: int) -> Tensor:
     return torch.randn(likelihood.heads, generator=stream("check", "outputs", seed), dtype=torch.float64) * scale
 
 
-@CHECKS("A density integrates to 1: over [0, 1], and over the real line if it has mass there, by its cdf.")
+@CHECKS
 def integrates_to_one(part: Part) -> None:
+    """A density integrates to 1: over [0, 1], and over the real line if it has mass there, by its cdf."""
     if part.spec.family != "density":
         raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a density")
     for variant in variants(part.name):
@@ -269,8 +293,9 @@ def require_density(likelihood: Likelihood, which: str) -> None:
     require(most > 0.9, f"the cdf leaves at most {most:.3g} between the ends of the integrals, {which}")
 
 
-@CHECKS("No density gives a grey value more than its whole cell: the mean of log p over it is at most ln(256 P(cell)).")
+@CHECKS
 def no_more_than_the_cell(part: Part) -> None:
+    """No density gives a grey value more than its whole cell: the mean of log p over it is at most ln(256 P(cell))."""
     if part.spec.family != "density":
         raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a density")
     n = 1000
@@ -292,8 +317,9 @@ def no_more_than_the_cell(part: Part) -> None:
             require(mean <= bound + 1e-2 or mass < 1e-12, f"{told}; ln(256 P(cell)) is {bound:.4f}")
 
 
-@CHECKS("A mass sums to 1 over the 256 grey values, its mean is that of the masses, and a cell has one mass.")
+@CHECKS
 def sums_to_one(part: Part) -> None:
+    """A mass sums to 1 over the 256 grey values, its mean is that of the masses, and a cell has one mass."""
     if part.spec.family != "mass":
         raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a mass")
     x = ((torch.arange(GREY_VALUES, dtype=torch.float64) + 0.5) * CELL_WIDTH)[:, None]
@@ -305,13 +331,18 @@ def sums_to_one(part: Part) -> None:
         total = log_mass.exp().sum().item()
         require(abs(total - 1) <= 1e-10, f"the sum of the masses is {total:.12g}, {variant}")
         expected, mean = (log_mass.exp() * x[:, 0]).sum().item(), made.mean(head)[0, 0].item()
-        require(abs(mean - expected) <= 1e-9 * expected, f"mean is {mean:.9g}, and {expected:.9g} by the masses, {variant}")
+        require(
+            abs(mean - expected) <= 1e-9 * expected, f"mean is {mean:.9g}, and {expected:.9g} by the masses, {variant}"
+        )
         off = (made.log_prob(grey, head)[0] - log_mass).abs().max().item()
-        require(off <= 1e-7 * (1 + log_mass.abs().max().item()), f"log_prob differs by {off:.3g} within one cell, {variant}")
+        require(
+            off <= 1e-7 * (1 + log_mass.abs().max().item()), f"log_prob differs by {off:.3g} within one cell, {variant}"
+        )
 
 
-@CHECKS("A bernoulli's probabilities of 0 and 1 sum to 1, and its mean is the probability of 1.")
+@CHECKS
 def two_values_sum_to_one(part: Part) -> None:
+    """A bernoulli's probabilities of 0 and 1 sum to 1, and its mean is the probability of 1."""
     if part.spec.family != "bernoulli":
         raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a bernoulli")
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
@@ -324,16 +355,21 @@ def two_values_sum_to_one(part: Part) -> None:
         require(abs(mean - on) <= 1e-9, f"mean is {mean:.9g}, but p(1) is {on:.9g}, {variant}")
 
 
-@CHECKS("Bits per dimension come from a density or mass: `normalised` integrates to 1, `with_same_mean` has the mean.")
+@CHECKS
 def bits_per_dimension(part: Part) -> None:
+    """Bits per dimension come from a density or mass: `normalised` integrates to 1, `with_same_mean` has the mean."""
     if "dequantised" in part.spec.refusals:
         raise DoesNotApply("it refuses dequantised pixels, so there are no bits per dimension")
     for variant in variants(part.name):
         made = variant.make()
         if part.spec.family != "bernoulli":
-            require(made.normalised is made, f"normalised is another likelihood, {variant}; a {part.spec.family} needs none")
+            require(
+                made.normalised is made, f"normalised is another likelihood, {variant}; a {part.spec.family} needs none"
+            )
             continue
-        require(made.normalised is not made, f"normalised is the bernoulli itself, {variant}; it is no density on [0, 1]")
+        require(
+            made.normalised is not made, f"normalised is the bernoulli itself, {variant}; it is no density on [0, 1]"
+        )
         require_density(made.normalised, f"of normalised, {variant}")
         if (other := made.with_same_mean) is not None:
             require_density(other, f"of with_same_mean, {variant}")
@@ -342,21 +378,23 @@ def bits_per_dimension(part: Part) -> None:
             require(off <= 1e-6, f"the mean of with_same_mean differs by {off:.3g}, {variant}")
 
 
-@CHECKS("The mean of samples is the mean, within the Monte Carlo error.")
+@CHECKS
 def sample_has_the_mean(part: Part) -> None:
+    """The mean of samples is the mean, within the Monte Carlo error."""
     for variant, (made, head, draws) in _with_draws(part):
         mean = made.mean(head)[0]
         error = draws.std(0) / math.sqrt(DRAWS) + 1e-6
         off = (draws.mean(0) - mean).abs() / error
         require(
             off.max() < ERRORS,
-            f"a pixel's samples have the mean {_at_worst(draws.mean(0), off):.4f}, but mean is {_at_worst(mean, off):.4f}: "
+            f"a pixel's samples have the mean {_at_worst(draws.mean(0), off):.4f}, mean is {_at_worst(mean, off):.4f}: "
             f"{off.max().item():.1f} standard errors apart, {variant}",
         )
 
 
-@CHECKS("Samples follow the distribution function: the share below a grey value is the cdf, within the error.")
+@CHECKS
 def samples_follow_cdf(part: Part) -> None:
+    """Samples follow the distribution function: the share below a grey value is the cdf, within the error."""
     family = part.spec.family
     for variant, (made, head, draws) in _with_draws(part):
         for edge in (CELL_WIDTH, 0.1, 0.5, 0.9, 1 - CELL_WIDTH):
@@ -373,12 +411,16 @@ def samples_follow_cdf(part: Part) -> None:
             )
 
 
-@CHECKS("Samples and the mean lie where the cdf has mass: in [0, 1], if it is 0 at 0 and 1 at 1.")
+@CHECKS
 def stays_in_the_support(part: Part) -> None:
+    """Samples and the mean lie where the cdf has mass: in [0, 1], if it is 0 at 0 and 1 at 1."""
     for variant, (made, head, draws) in _with_draws(part):
         ends = made.cdf(torch.tensor([[0.0] * P, [1.0] * P], dtype=torch.float64), head[:1, 0].expand(2, -1))
         require(draws.isfinite().all(), f"a sample is not finite, {variant}")
-        require((ends >= -1e-9).all() and (ends <= 1 + 1e-9).all(), f"the cdf is {ends.min():.4g} to {ends.max():.4g}, {variant}")
+        require(
+            (ends >= -1e-9).all() and (ends <= 1 + 1e-9).all(),
+            f"the cdf is {ends.min():.4g} to {ends.max():.4g}, {variant}",
+        )
         if part.spec.family == "density" and not (ends[0].max() < 1e-9 and ends[1].min() > 1 - 1e-9):
             continue
         for what, tensor in (("a sample", draws), ("the mean", made.mean(head))):
@@ -399,8 +441,9 @@ def _at_worst(values: Tensor, off: Tensor) -> float:
     return values.flatten()[off.argmax()].item()
 
 
-@CHECKS("The same inputs give the same bits: log_prob, mean, cdf, and sample with the same generator, the only one it uses.")
+@CHECKS
 def deterministic(part: Part) -> None:
+    """The same inputs give the same bits: log_prob, mean, cdf, and sample, which uses only the generator given."""
     for variant in variants(part.name):
         made = variant.make().eval()
         x, head = a_minibatch(made)
@@ -414,24 +457,33 @@ def deterministic(part: Part) -> None:
             require_own_generator(call, name, str(variant))
 
 
-@CHECKS("Pixels and images are independent: log_prob is the sum over pixels, and that of an image needs no other image.")
+@CHECKS
 def independent(part: Part) -> None:
+    """Pixels and images are independent: log_prob is the sum over pixels, and that of an image needs no other image."""
     for variant in variants(part.name):
         made = variant.make().eval()
         x, head = a_minibatch(made)
         whole = made.log_prob(x, head)
         alone = torch.cat([made.log_prob(x[i : i + 1], head[:, i : i + 1]) for i in range(M)], dim=1)
         off = (whole - alone).abs().max().item()
-        require(off <= 1e-9 * whole.abs().max().item(), f"log_prob of an image alone differs by {off:.3g} nats, {variant}")
+        require(
+            off <= 1e-9 * whole.abs().max().item(), f"log_prob of an image alone differs by {off:.3g} nats, {variant}"
+        )
         by_pixel = head.unflatten(-1, (P, -1) if made.outputs_adjacent else (-1, P))
         one = [by_pixel[..., i, :] if made.outputs_adjacent else by_pixel[..., i] for i in range(P)]
-        summed = sum((made.log_prob(x[:, i : i + 1], h.contiguous()) for i, h in enumerate(one)), torch.zeros_like(whole))
+        summed = sum(
+            (made.log_prob(x[:, i : i + 1], h.contiguous()) for i, h in enumerate(one)), torch.zeros_like(whole)
+        )
         off = (whole - summed).abs().max().item()
-        require(off <= 1e-9 * whole.abs().max().item(), f"log_prob differs by {off:.3g} nats from the sum over pixels, {variant}")
+        require(
+            off <= 1e-9 * whole.abs().max().item(),
+            f"log_prob differs by {off:.3g} nats from the sum over pixels, {variant}",
+        )
 
 
-@CHECKS("After training it comes back from its parameters and buffers with the same bits.")
+@CHECKS
 def comes_back(part: Part) -> None:
+    """After training it comes back from its parameters and buffers with the same bits."""
     for variant in variants(part.name):
         made, loaded = variant.make(), variant.make()
         x, head = a_minibatch(made)
@@ -445,8 +497,9 @@ def comes_back(part: Part) -> None:
         require(torch.equal(ours, theirs), f"log_prob of the loaded one differs by {off:.3g} nats, {variant}")
 
 
-@CHECKS("log_prob in float32 is that in float64, within the rounding of its inputs.")
+@CHECKS
 def float32_is_float64(part: Part) -> None:
+    """log_prob in float32 is that in float64, within the rounding of its inputs."""
     values = torch.tensor([-12.0, -7.3, -3.1, -1.0, -0.2, 0.0, 0.4, 1.7, 3.3, 6.1, 9.9, 12.0], dtype=torch.float64)
     pixels = (2**-20, 0.01, 0.2, 0.5003, 0.77, 0.98, 1 - 2**-20)
     first = values[values.abs() < 7]  # the location; scales are wanted over a wider range
@@ -466,7 +519,7 @@ def float32_is_float64(part: Part) -> None:
             row = int((off / allowed).nan_to_num(math.inf).argmax())
             shown = ", ".join(f"{v:g}" for v in head[0, row, :2].tolist())
             raise Violation(
-                f"log p is {found[0, row].item():.7g} in float32 and {exact[0, row].item():.9g} in float64 at the pixel "
+                f"log p is {found[0, row].item():.7g} in float32 and {exact[0, row].item():.9g} in float64 at pixel "
                 f"{x[row].item():.6g} with the decoder's outputs {shown}, {variant}"
             )
 
@@ -478,7 +531,11 @@ def _magnification(likelihood: Likelihood, x: Tensor, head: Tensor) -> Tensor:
     """
     if isinstance(likelihood, Scaled) and likelihood.heads <= 2 and _has_a_location(likelihood):
         log_scale = likelihood.parts(head)[1]
-        return (-2 * log_scale).exp().reshape(-1).expand(len(x)) if log_scale.dim() == 0 else (-2 * log_scale).exp()[0, :, 0]
+        return (
+            (-2 * log_scale).exp().reshape(-1).expand(len(x))
+            if log_scale.dim() == 0
+            else (-2 * log_scale).exp()[0, :, 0]
+        )
     h = 1e-4 * torch.minimum(x, 1 - x)
     low, middle, high = (likelihood.log_prob((x + d).clamp(CLIP, 1 - CLIP), head)[0] for d in (-h, 0 * h, h))
     return ((low + high - 2 * middle) / h[:, 0] ** 2).abs() + ((high - low) / h[:, 0]).abs() + 1
@@ -489,8 +546,9 @@ def _has_a_location(likelihood: Scaled) -> bool:
     return not getattr(likelihood, "by_shapes", False)
 
 
-@CHECKS("With decoder_sigma=raw, the scale is the output's magnitude: value and gradient are those of abs, to the bit.")
+@CHECKS
 def raw_scale_is_a_magnitude(part: Part) -> None:
+    """With decoder_sigma=raw, the scale is the output's magnitude: value and gradient are those of abs, to the bit."""
     if part.spec.limits is None:
         raise DoesNotApply("it has no scale")
     pixels = variants(part.name)[0].pixels

@@ -103,20 +103,25 @@ def means(part: Part, of: Known, L: int) -> dict[str, tuple[Tensor, Tensor]]:
     return found
 
 
-@CHECKS("It takes the Terms of a minibatch and returns an Estimate of three finite tensors [M], at its least L and above.", first=True)
+@CHECKS.first
 def returns_an_estimate(part: Part) -> None:
+    """It takes the Terms of a minibatch and returns an Estimate of three finite tensors [M], for its least L and 5."""
     of = known(exact=False)
     for L in (part.spec.min_samples, samples_of(part)):
         made = estimate(part, of, of.x, noise(L, M, D))
-        require(isinstance(made, Estimate), f"it returns a {type(made).__name__}, not a vaestudy.training.objectives.Estimate")
+        require(
+            isinstance(made, Estimate),
+            f"it returns a {type(made).__name__}, not a vaestudy.training.objectives.Estimate",
+        )
         for name in ("objective", "log_likelihood", "kl"):
             value = getattr(made, name)
             require(value.shape == (M,), f"{name} has the shape {list(value.shape)}, not [{M}], with L={L}")
             require(value.isfinite().all(), f"{name} is not finite, with L={L}")
 
 
-@CHECKS("It is a bound: its mean is at most log p(x) on a model where that is known, within the Monte Carlo error.")
+@CHECKS
 def is_a_bound(part: Part) -> None:
+    """It is a bound: its mean is at most log p(x) on a model where that is known, within the Monte Carlo error."""
     for exact in (True, False):
         of = known(exact=exact)
         for L in {part.spec.min_samples, samples_of(part)}:
@@ -131,29 +136,38 @@ def is_a_bound(part: Part) -> None:
             )
 
 
-@CHECKS("If it is declared importance_weighted, it is a tighter bound than the ELBO at L > 1.")
+@CHECKS
 def tighter_if_declared(part: Part) -> None:
+    """If it is declared importance_weighted, it is a tighter bound than the ELBO at L > 1."""
     if not part.spec.importance_weighted:
         raise DoesNotApply("it is not declared importance_weighted")
     of, L = known(exact=False), samples_of(part)
     mean, error = means(part, of, L)["objective"]
     i = int(((mean - of.elbo) / error).argmin())
-    require(mean[i] > of.elbo[i] + ERRORS * error[i], f"its mean is {mean[i]:.4f} ± {error[i]:.4f} nats and the ELBO {of.elbo[i]:.4f}, with L={L}")
+    require(
+        mean[i] > of.elbo[i] + ERRORS * error[i],
+        f"its mean is {mean[i]:.4f} ± {error[i]:.4f} nats and the ELBO {of.elbo[i]:.4f}, with L={L}",
+    )
 
 
-@CHECKS("Its log_likelihood and kl are the ELBO's two parts, whatever the objective is.")
+@CHECKS
 def records_the_parts(part: Part) -> None:
+    """Its log_likelihood and kl are the ELBO's two parts, whatever the objective is."""
     of = known(exact=False)
     found = means(part, of, samples_of(part))
     for name, expected in (("kl", of.kl), ("log_likelihood", of.elbo + of.kl)):
         mean, error = found[name]
         off = (mean - expected).abs() / error
         i = int(off.argmax())
-        require(off[i] <= ERRORS, f"the mean of {name} is {mean[i]:.4f} ± {error[i]:.4f} nats, and {expected[i]:.4f} exactly")
+        require(
+            off[i] <= ERRORS,
+            f"the mean of {name} is {mean[i]:.4f} ± {error[i]:.4f} nats, and {expected[i]:.4f} exactly",
+        )
 
 
-@CHECKS("The gradient of the objective reaches encoder and decoder, and is finite, in float32 too.")
+@CHECKS
 def gradient_is_finite(part: Part) -> None:
+    """The gradient of the objective reaches encoder and decoder, and is finite, in float32 too."""
     for model in (known(exact=False).model, known(exact=False).model.float(), _of_digits()):
         kind = next(model.parameters()).dtype
         x = torch.rand(M, model.shape.pixels, generator=stream("check", "x")).to(kind)
@@ -174,8 +188,9 @@ def _of_digits() -> VAE:
     return VAE(RunConfig(latent_dim=8, hidden=(16,)))
 
 
-@CHECKS("A step along its gradient raises it: the gradient points upwards, within the Monte Carlo error.")
+@CHECKS
 def gradient_points_upwards(part: Part) -> None:
+    """A step along its gradient raises it: the gradient points upwards, within the Monte Carlo error."""
     of, L = known(exact=False), samples_of(part)
     x, eps = of.x.repeat(REPEATS, 1), noise(L, REPEATS * M, D)
     parameters = list(of.model.parameters())
@@ -190,11 +205,15 @@ def gradient_points_upwards(part: Part) -> None:
             for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter.sub_(slope, alpha=sign * step / size.item())
     rise = (ends[0] - ends[1]) / (2 * step)
-    require(rise > 0, f"along the gradient, of the length {size.item():.4g}, the objective changes by {rise:.4g} nats per unit")
+    require(
+        rise > 0,
+        f"along the gradient, of the length {size.item():.4g}, the objective changes by {rise:.4g} nats per unit",
+    )
 
 
-@CHECKS("An image's objective does not depend on the other images of its minibatch.")
+@CHECKS
 def images_are_independent(part: Part) -> None:
+    """An image's objective does not depend on the other images of its minibatch."""
     of, eps = known(exact=False), noise(samples_of(part), M, D)
     with torch.no_grad():
         whole = estimate(part, of, of.x, eps).objective
@@ -203,8 +222,9 @@ def images_are_independent(part: Part) -> None:
     require(off <= 1e-9 * (1 + whole.abs().max().item()), f"the objective of an image alone differs by {off:.3g} nats")
 
 
-@CHECKS("The same draws give the same bits, and it draws no random numbers itself.")
+@CHECKS
 def deterministic(part: Part) -> None:
+    """The same draws give the same bits, and it draws no random numbers itself."""
     of, eps, found = known(exact=False), noise(samples_of(part), M, D), []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
@@ -216,8 +236,9 @@ def deterministic(part: Part) -> None:
     require(all(map(torch.equal, *found)), "the value or the gradient differs when it is computed again")
 
 
-@CHECKS("If it is declared to take beta, a weight of 1 changes no bit and a larger weight lowers it.")
+@CHECKS
 def takes_beta(part: Part) -> None:
+    """If it is declared to take beta, a weight of 1 changes no bit and a larger weight lowers it."""
     if not part.spec.takes_beta:
         raise DoesNotApply("it does not take beta")
     of, eps = known(exact=False), noise(samples_of(part), M, D)
@@ -226,13 +247,16 @@ def takes_beta(part: Part) -> None:
         plain = estimate(part, of, of.x, eps).objective
         weighted, doubled = (estimate(part, of, of.x, eps, beta=beta).objective for beta in (one, two))
     off = (weighted - plain).abs().max().item()
-    require(torch.equal(weighted, plain), f"with beta = 1 the objective differs by {off:.3g} nats from that without beta")
+    require(
+        torch.equal(weighted, plain), f"with beta = 1 the objective differs by {off:.3g} nats from that without beta"
+    )
     fall = (plain - doubled).mean().item()
     require(fall > 0, f"with beta = 2 the mean objective falls by {fall:.4g} nats; the KL is {of.kl.mean():.4g}")
 
 
-@CHECKS("If it is declared to take free bits, 0 changes no bit, and bits that no dimension uses are paid in full.")
+@CHECKS
 def takes_free_bits(part: Part) -> None:
+    """If it is declared to take free bits, 0 changes no bit, and bits that no dimension uses are paid in full."""
     if not part.spec.takes_free_bits:
         raise DoesNotApply("it does not take free bits")
     of, eps = known(exact=False), noise(samples_of(part), M, D)
@@ -240,6 +264,8 @@ def takes_free_bits(part: Part) -> None:
         plain = estimate(part, of, of.x, eps)
         objective = functools.partial(part.load(), free_bits=0.0)(terms(of.model, of.x, eps)).objective
         paid = functools.partial(part.load(), free_bits=50.0)(terms(of.model, of.x, eps))
-    require(torch.equal(objective, plain.objective), "with free_bits=0 the objective differs from that without free bits")
+    require(
+        torch.equal(objective, plain.objective), "with free_bits=0 the objective differs from that without free bits"
+    )
     cost = (paid.log_likelihood - paid.objective).mean().item()
     require(abs(cost - 50 * D) <= 1e-6, f"with 50 free bits in each of {D} dimensions the cost is {cost:.6g} nats")

@@ -49,20 +49,26 @@ def weights(model: nn.Module) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-@CHECKS("It returns a torch optimiser of all weights, in one group.", first=True)
+@CHECKS.first
 def builds(part: Part) -> None:
+    """It returns a torch optimiser of all weights, in one group."""
     model = network()
     optimizer = made(part, model)
-    require(isinstance(optimizer, optim.Optimizer), f"it returns a {type(optimizer).__name__}, no torch.optim.Optimizer")
+    require(
+        isinstance(optimizer, optim.Optimizer), f"it returns a {type(optimizer).__name__}, no torch.optim.Optimizer"
+    )
     groups = optimizer.param_groups
-    require(len(groups) == 1, f"it has {len(groups)} groups of parameters; the schedule sets the step size of the first")
+    require(
+        len(groups) == 1, f"it has {len(groups)} groups of parameters; the schedule sets the step size of the first"
+    )
     held = {id(p) for p in groups[0]["params"]}
     missing = [name for name, parameter in model.named_parameters() if id(parameter) not in held]
     require(not missing, f"it leaves out {', '.join(missing)}")
 
 
-@CHECKS("It reduces a quadratic to a tenth within 300 steps.")
+@CHECKS
 def reduces_a_quadratic(part: Part) -> None:
+    """It reduces a quadratic to a tenth within 300 steps."""
     point = nn.Parameter(torch.linspace(-1, 3, 9))
     model, curvature = nn.ParameterList([point]), torch.linspace(0.5, 2, 9)
     optimizer = made(part, model, learning_rate=0.1)
@@ -73,11 +79,15 @@ def reduces_a_quadratic(part: Part) -> None:
         value.backward()
         optimizer.step()
         values.append(value.item())
-    require(values[-1] <= values[0] / 10, f"it is {values[0]:.4g} at the start and {values[-1]:.4g} after {STEPS} steps, with a learning rate of 0.1")
+    require(
+        values[-1] <= values[0] / 10,
+        f"it is {values[0]:.4g} at the start and {values[-1]:.4g} after {STEPS} steps, with a learning rate of 0.1",
+    )
 
 
-@CHECKS("Every weight moves, and no weight moves where the step size is 0.")
+@CHECKS
 def follows_the_step_size(part: Part) -> None:
+    """Every weight moves, and no weight moves where the step size is 0."""
     model = network()
     optimizer = made(part, model)
     before = weights(model)
@@ -91,8 +101,9 @@ def follows_the_step_size(part: Part) -> None:
     require(off == 0, f"a weight moves by {off:.3g} with a step size of 0: the schedule has no effect")
 
 
-@CHECKS("It follows the configuration: learning_rate, and weight_prior, which draws weights without a gradient to 0.")
+@CHECKS
 def follows_the_configuration(part: Part) -> None:
+    """It follows the configuration: learning_rate, and weight_prior, which draws weights without a gradient to 0."""
     moves = []
     for rate in (0.01, 0.02):
         model = network()
@@ -101,7 +112,10 @@ def follows_the_configuration(part: Part) -> None:
             parameter.grad = torch.randn(parameter.shape, generator=stream("check", "gradient", 1, i))
         optimizer.step()
         moves.append(sum((a - b).abs().sum().item() for a, b in zip(before, weights(model), strict=True)))
-    require(moves[1] > 1.2 * moves[0], f"twice the learning_rate moves the weights by {moves[1]:.4g} instead of {moves[0]:.4g}")
+    require(
+        moves[1] > 1.2 * moves[0],
+        f"twice the learning_rate moves the weights by {moves[1]:.4g} instead of {moves[0]:.4g}",
+    )
     sizes = {}
     for prior in (False, True):
         model = network()
@@ -110,12 +124,19 @@ def follows_the_configuration(part: Part) -> None:
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         sizes[prior] = sum(w.abs().sum().item() for w in weights(model)) / sum(w.abs().sum().item() for w in before)
-    require(abs(sizes[False] - 1) <= 1e-6, f"without a gradient and a prior, weights have {sizes[False]:.6g} times their size after a step")
-    require(sizes[True] < 1, f"with weight_prior, weights without a gradient have {sizes[True]:.6g} times their size after a step")
+    require(
+        abs(sizes[False] - 1) <= 1e-6,
+        f"without a gradient and a prior, weights have {sizes[False]:.6g} times their size after a step",
+    )
+    require(
+        sizes[True] < 1,
+        f"with weight_prior, weights without a gradient have {sizes[True]:.6g} times their size after a step",
+    )
 
 
-@CHECKS("It goes on from a checkpoint with the same bits.")
+@CHECKS
 def goes_on_from_a_checkpoint(part: Part) -> None:
+    """It goes on from a checkpoint with the same bits."""
     unbroken, first, second = network(), network(), network()
     optimizers = [made(part, model) for model in (unbroken, first, second)]
     take_steps(optimizers[0], unbroken, 1, 6)
@@ -126,8 +147,9 @@ def goes_on_from_a_checkpoint(part: Part) -> None:
     require(off == 0, f"after six steps a weight differs by {off:.3g} from that of an unbroken run")
 
 
-@CHECKS("The same steps give the same bits, and it draws no random numbers.")
+@CHECKS
 def deterministic(part: Part) -> None:
+    """The same steps give the same bits, and it draws no random numbers."""
     found = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):

@@ -62,24 +62,30 @@ def a_case(part: Part) -> str:
     return next(case for case in CASES if drawn(part, case) is not None)
 
 
-@CHECKS("It returns a Matplotlib Figure, or None where it does not apply, for small, colour, few and unlabelled images.", first=True)
+@CHECKS.first
 def draws(part: Part) -> None:
+    """It returns a Matplotlib Figure, or None where it does not apply, for small, colour, few and unlabelled images."""
     found = {case: drawn(part, case) for case in CASES}
     for case, figure in found.items():
         require(figure is None or isinstance(figure, Figure), f"it returns a {type(figure).__name__}, for {case}")
     require(any(figure is not None for figure in found.values()), f"it returns None for all cases: {'; '.join(CASES)}")
 
 
-@CHECKS("It has something in it, and the same bytes each time.")
+@CHECKS
 def same_picture_twice(part: Part) -> None:
+    """It has something in it, and the same bytes each time."""
     figures = [drawn(part, a_case(part)) for _ in range(2)]
     pictures = [to_png(figure, dots=40) for figure in figures if figure is not None]
     require(all(figure.axes or figure.images for figure in figures if figure), "the figure is empty")
-    require(len(pictures) == 2 and pictures[0] == pictures[1], "the picture differs when it is drawn again: name its random numbers by stream(...)")
+    require(
+        len(pictures) == 2 and pictures[0] == pictures[1],
+        "the picture differs when it is drawn again: name its random numbers by stream(...)",
+    )
 
 
-@CHECKS("It leaves the model, the images and Matplotlib's settings as they are, and draws no global random numbers.")
+@CHECKS
 def leaves_its_inputs(part: Part) -> None:
+    """It leaves the model, the images and Matplotlib's settings as they are, and draws no global random numbers."""
     case = a_case(part)
     inputs = inputs_of(case)
     weights = {name: value.clone() for name, value in inputs.model.state_dict().items()}

@@ -29,55 +29,65 @@ def factors(part: Part, epochs: int) -> list[float]:
     return [schedule(epoch) for epoch in range(1, epochs + 1)]
 
 
-@CHECKS("It takes the epoch, from 1, and the number of epochs, and returns a number.", first=True)
+@CHECKS.first
 def returns_a_number(part: Part) -> None:
+    """It takes the epoch, from 1, and the number of epochs, and returns a number."""
     for epochs in EPOCHS:
         for epoch, factor in enumerate(factors(part, epochs), start=1):
-            require(isinstance(factor, int | float), f"epoch {epoch} of {epochs} has a {type(factor).__name__}, not a number")
+            require(
+                isinstance(factor, int | float),
+                f"epoch {epoch} of {epochs} has a {type(factor).__name__}, not a number",
+            )
 
 
-@CHECKS("Each factor is finite and 0 or more.")
+@CHECKS
 def finite_and_not_negative(part: Part) -> None:
+    """Each factor is finite and 0 or more."""
     for epochs in EPOCHS:
         for epoch, factor in enumerate(factors(part, epochs), start=1):
             require(math.isfinite(factor) and factor >= 0, f"the factor of epoch {epoch} of {epochs} is {factor:g}")
 
 
-@CHECKS("The first epoch trains: its factor is above 0.")
+@CHECKS
 def first_epoch_trains(part: Part) -> None:
+    """The first epoch trains: its factor is above 0."""
     for epochs in EPOCHS:
         require((first := factors(part, epochs)[0]) > 0, f"the factor of epoch 1 of {epochs} is {first:g}")
 
 
-@CHECKS("The epoch alone decides the factor, so a run that is continued in any epoch has the same factors.")
+@CHECKS
 def epoch_alone_decides(part: Part) -> None:
+    """The epoch alone decides the factor, so a run that is continued in any epoch has the same factors."""
     for epochs in EPOCHS[:-1]:
         forward = factors(part, epochs)
         for epoch in range(epochs, 0, -1):
             factor = made(part, epochs)(epoch)
             require(
                 factor == forward[epoch - 1],
-                f"epoch {epoch} of {epochs} has the factor {forward[epoch - 1]:g} in a run from the start, and {factor:g} "
+                f"epoch {epoch} of {epochs} has the factor {forward[epoch - 1]:g} in a run from the start, {factor:g} "
                 "in one that continues there",
             )
 
 
-@SCALING_CHECKS("It takes the minibatch size M and returns a finite number above 0.", first=True)
+@SCALING_CHECKS.first
 def positive(part: Part) -> None:
+    """It takes the minibatch size M and returns a finite number above 0."""
     for M in MINIBATCHES:
         factor = part.load()(M)
         require(isinstance(factor, int | float), f"M={M} has a {type(factor).__name__}, not a number")
         require(math.isfinite(factor) and factor > 0, f"the factor of M={M} is {factor:g}")
 
 
-@SCALING_CHECKS("The factor is 1 at M = 100, for which learning rates are given.")
+@SCALING_CHECKS
 def one_at_the_reference(part: Part) -> None:
+    """The factor is 1 at M = 100, for which learning rates are given."""
     factor = part.load()(REFERENCE_MINIBATCH)
     require(abs(factor - 1) <= 1e-12, f"the factor of M={REFERENCE_MINIBATCH} is {factor:g}")
 
 
-@SCALING_CHECKS("M alone decides the factor.")
+@SCALING_CHECKS
 def minibatch_alone_decides(part: Part) -> None:
+    """M alone decides the factor."""
     for M in MINIBATCHES:
         one, again = part.load()(M), part.load()(M)
         require(one == again, f"the factor of M={M} is {one:g}, and {again:g} when it is called again")

@@ -38,8 +38,9 @@ def _largest(found: Tensor, expected: Tensor) -> float:
     return float(off.nan_to_num(math.inf).max())
 
 
-@CHECKS("It is built from its declared bounds and is a Sigma; sigma and ln sigma^2 have the shape of the output.", first=True)
+@CHECKS.first
 def builds(part: Part) -> None:
+    """It is built from its declared bounds and is a Sigma; sigma and ln sigma^2 have the shape of the output."""
     made = make_sigma(part.name)
     require(isinstance(made, Sigma), f"{type(made).__name__} is no subclass of vaestudy.model.sigma.Sigma")
     output = outputs()
@@ -47,25 +48,31 @@ def builds(part: Part) -> None:
         require(tensor.shape == output.shape, f"{what} of an output [40, 5] has the shape {list(tensor.shape)}")
 
 
-@CHECKS("The second result is ln sigma^2 of the first.")
+@CHECKS
 def log_variance_is_that_of_sigma(part: Part) -> None:
+    """The second result is ln sigma^2 of the first."""
     sigma, log_variance = make_sigma(part.name)(outputs(), 0.0)
     off = _largest(log_variance, sigma.square().log())
     require(off <= 1e-7, f"they differ by up to {off:.3g}")
 
 
-@CHECKS("sigma, or its magnitude, lies within the declared bounds.")
+@CHECKS
 def declares_its_bounds(part: Part) -> None:
+    """sigma, or its magnitude, lies within the declared bounds."""
     made, (low, high) = make_sigma(part.name), SIGMAS[part.name].bounds
     require(made.bounds == (low, high), f"the object has the bounds {made.bounds}, the declaration {(low, high)}")
     sigma = made(outputs() * 50, 0.0)[0].abs()
     require(sigma.isfinite().all(), "sigma is not finite for some output up to 200")
     found = sigma.min().item(), sigma.max().item()
-    require(low <= found[0] and found[1] <= high, f"|sigma| is {found[0]:.6g} to {found[1]:.6g}; the bounds are {low:g} and {high:g}")
+    require(
+        low <= found[0] and found[1] <= high,
+        f"|sigma| is {found[0]:.6g} to {found[1]:.6g}; the bounds are {low:g} and {high:g}",
+    )
 
 
-@CHECKS("`inverse` returns the output that gives a sigma.")
+@CHECKS
 def inverse(part: Part) -> None:
+    """`inverse` returns the output that gives a sigma."""
     made, (low, high) = make_sigma(part.name), SIGMAS[part.name].bounds
     for value in (0.0011, 0.3, 1.0, 1.9):
         if low < value < high:
@@ -73,8 +80,9 @@ def inverse(part: Part) -> None:
             require(abs(found - value) <= 1e-12 * value, f"the sigma of inverse({value:g}) is {found:.12g}")
 
 
-@CHECKS("|sigma| is monotone: it never falls as the output grows, or as the output's magnitude grows.")
+@CHECKS
 def monotone(part: Part) -> None:
+    """|sigma| is monotone: it never falls as the output grows, or as the output's magnitude grows."""
     sigma = make_sigma(part.name)(whole_range(torch.float64), 0.0)[0].abs()
     zero = len(sigma) // 2
     above, below = sigma[zero:].diff(), sigma[: zero + 1].diff()
@@ -83,15 +91,19 @@ def monotone(part: Part) -> None:
     require(above.max() > 0, "sigma does not depend on an output above 0")
 
 
-@CHECKS("`limit` clamps |sigma| to a floor and a ceiling; a clamped output gets no gradient, any other does.")
+@CHECKS
 def floor_and_ceiling(part: Part) -> None:
+    """`limit` clamps |sigma| to a floor and a ceiling; a clamped output gets no gradient, any other does."""
     made, output = make_sigma(part.name), (outputs() * 8).requires_grad_()
     before = made(output.detach())[0].abs()
     limited = made.limit(output, 0.3, 1.5)
     sigma, log_variance = made(limited)
     off = _largest(sigma.detach().abs(), before.clamp(0.3, 1.5))
     require(off <= 1e-7, f"|sigma| differs by {off:.3g} from the clamped one")
-    require(torch.equal(made.at_floor(output.detach(), 0.3), before <= 0.3), "at_floor is not where |sigma| is at most the floor")
+    require(
+        torch.equal(made.at_floor(output.detach(), 0.3), before <= 0.3),
+        "at_floor is not where |sigma| is at most the floor",
+    )
     require(not made.at_floor(output.detach(), 0.0).any(), "at_floor is true somewhere without a floor")
     (slope,) = torch.autograd.grad(log_variance.sum(), output)
     beyond = (before < 0.3) | (before > 1.5)
@@ -100,8 +112,9 @@ def floor_and_ceiling(part: Part) -> None:
     require((slope[~beyond] != 0).all(), "an output that is not clamped gets no gradient")
 
 
-@CHECKS("The gradient where sigma is 1 is that on both sides: training starts there, and two pieces may meet.")
+@CHECKS
 def gradient_at_the_start(part: Part) -> None:
+    """The gradient where sigma is 1 is that on both sides: training starts there, and two pieces may meet."""
     made = make_sigma(part.name)
     if not made.bounds[0] < 1 < made.bounds[1]:
         return
@@ -110,19 +123,24 @@ def gradient_at_the_start(part: Part) -> None:
         output = torch.tensor([value + made.inverse(1.0)], dtype=torch.float64, requires_grad=True)
         slopes.append(torch.autograd.grad(made(output)[1].sum(), output)[0].item())
     below, at, above = slopes
-    require(max(abs(below - at), abs(above - at)) <= 1e-5 * abs(at), f"the slopes below, at and above it are {below:.6g}, {at:.6g}, {above:.6g}")
+    require(
+        max(abs(below - at), abs(above - at)) <= 1e-5 * abs(at),
+        f"the slopes below, at and above it are {below:.6g}, {at:.6g}, {above:.6g}",
+    )
 
 
-@CHECKS("The gradients of sigma and ln sigma^2 are those of finite differences, with and without a guard.")
+@CHECKS
 def gradient(part: Part) -> None:
+    """The gradients of sigma and ln sigma^2 are those of finite differences, with and without a guard."""
     made = make_sigma(part.name)
     for guard in (0.0, 1e-3):
         for i, what in enumerate(("sigma", "ln sigma^2")):
             require_gradient(lambda o, i=i, g=guard: made(o, g)[i], outputs(), f"of {what}, log_guard {guard:g}")
 
 
-@CHECKS("ln sigma^2 and its gradient are finite in float32 and those of float64, for any output with a sigma that is not 0.")
+@CHECKS
 def finite(part: Part) -> None:
+    """ln sigma^2 and its gradient are finite in float32 and those of float64, where sigma is not 0."""
     made = make_sigma(part.name)
     results = []
     for dtype in (torch.float64, torch.float32):
@@ -136,17 +154,23 @@ def finite(part: Part) -> None:
         off = (a - b).abs() / (1e-6 + tolerance * b.abs())
         if not (off <= 1).all():
             i = int(off.nan_to_num(math.inf).argmax())
-            raise Violation(f"{what} is {a[i].item():.7g} in float32, {b[i].item():.7g} in float64, for the output {output[i].item():g}")
+            raise Violation(
+                f"{what} is {a[i].item():.7g} in float32, {b[i].item():.7g} in float64, for output {output[i].item():g}"
+            )
 
 
-@CHECKS("Every encoder can start at a given sigma, and keeps a floor of sigma.")
+@CHECKS
 def in_an_encoder(part: Part) -> None:
+    """Every encoder can start at a given sigma, and keeps a floor of sigma."""
     low, high = SIGMAS[part.name].bounds
     x = torch.rand(50, 784, generator=stream("check", "sigma", "x"))
     for value in [value for value in STARTS if low < value < high]:
         model = VAE(RunConfig(sigma=part.name, init_sigma=value, latent_dim=3, hidden=(8,)))
         sigma = model.encode(x).sigma
-        require((sigma - value).abs().max() <= 1e-5 * value, f"an encoder that must start at {value:g} has a sigma of {sigma.flatten()[0].item():.6g}")
+        require(
+            (sigma - value).abs().max() <= 1e-5 * value,
+            f"an encoder that must start at {value:g} has a sigma of {sigma.flatten()[0].item():.6g}",
+        )
     floor = 0.7 if low < 0.7 < high else low + (min(high, low + 1) - low) / 2
     model = VAE(RunConfig(sigma=part.name, sigma_floor=floor, latent_dim=30, hidden=(8,)))
     with torch.no_grad():

@@ -18,7 +18,13 @@ from vaestudy.study.metrics import METRICS
 from vaestudy.training.gradient_noise import GROUPS, STAGES
 
 CLASSES = 10
-MARGINS = {"elbo": -100.0, "log_likelihood": -80.0, "iwae": -98.0, "continuous_bernoulli_iwae": -98.0, "objective": -101.0}
+MARGINS = {
+    "elbo": -100.0,
+    "log_likelihood": -80.0,
+    "iwae": -98.0,
+    "continuous_bernoulli_iwae": -98.0,
+    "objective": -101.0,
+}
 """First word of a metric in nats that is below 0 -> about how large it is."""
 
 
@@ -38,9 +44,16 @@ def _record(number: int, config: RunConfig) -> dict[str, Any]:
     tags = {"config.key": config.key, "data.name": "synthetic", "data.fingerprint": "f" * 64, "data.shape": "28 x 28",
             "data.classes": str(CLASSES), "code.revision": "0" * 40, "code.state": "clean",
             "data.train": "900", "data.valid": "100", "data.test": "100"}  # fmt: skip
-    row: dict[str, Any] = {"run_id": f"{number:032x}", "name": f"run {number}", "status": "FINISHED", "start_time": number}
-    row |= {f"params.{name}": text for name, text in values.items()} | {f"tags.{name}": text for name, text in tags.items()}
-    draw = random.Random(number)  # noqa: S311  # no secret
+    row: dict[str, Any] = {
+        "run_id": f"{number:032x}",
+        "name": f"run {number}",
+        "status": "FINISHED",
+        "start_time": number,
+    }
+    row |= {f"params.{name}": text for name, text in values.items()} | {
+        f"tags.{name}": text for name, text in tags.items()
+    }
+    draw = random.Random(number)
     return row | {f"metrics.{name}": _value(name, draw, number) for name in sorted(set(metric_names(config)))}
 
 
@@ -60,7 +73,11 @@ def metric_names(config: RunConfig) -> Iterator[str]:
     scores = {
         "gradient": ("var_x", "var_eps", "variance", "signal", "snr", "snr_draws"),
         "test": ("elbo", "log_likelihood", "kl")
-        + (("neighbour_purity", "recognised_reconstruction", "recognised_data", "relative_error") if config.class_scores else ()),
+        + (
+            ("neighbour_purity", "recognised_reconstruction", "recognised_data", "relative_error")
+            if config.class_scores
+            else ()
+        ),
     }
     left_out = (("pruned/",)) + (() if config.class_scores else ("test/neighbour", "test/recognised", "test/relative"))
     for metric in METRICS:

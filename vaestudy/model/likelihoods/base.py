@@ -43,8 +43,8 @@ What the spec declares:
     most_heads      the largest value that `heads` can take, for the estimate of memory
 
 A configuration is checked against the spec alone, in `vaestudy/config/compatibility.py`. So a wrong pixel protocol or
-option is refused before torch or the likelihood's class is imported. `tests/model/likelihoods/test_contract.py` tests
-every likelihood in the table.
+option is refused before torch or the likelihood's class is imported. `vaestudy/conformance/likelihoods.py` has what
+every likelihood must pass: `vaestudy check NAME` checks one.
 """
 
 from __future__ import annotations
