@@ -74,6 +74,8 @@ class LikelihoodSpec(Spec):
     """Lowest and highest value of the scale; None for a likelihood without a scale."""
     most_heads: int = 2
     """The largest number of decoder outputs per pixel. The estimate of memory uses it."""
+    metrics: tuple[str, ...] = ()
+    """Names of scores of its own, which `Likelihood.scores` computes. They are recorded as `test/own/NAME`."""
 
     def has_option(self, option: str) -> bool:
         """Return whether a configuration field has a meaning for this likelihood."""

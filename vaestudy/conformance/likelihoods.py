@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -439,6 +440,22 @@ def _with_draws(part: Part) -> Iterator[tuple[Variant, tuple[Likelihood, Tensor,
 def _at_worst(values: Tensor, off: Tensor) -> float:
     """Return the value of the pixel that is off the most."""
     return values.flatten()[off.argmax()].item()
+
+
+@CHECKS
+def declares_its_scores(part: Part) -> None:
+    """Its own scores are those that it declares in `metrics`, finite, and one for each image."""
+    metrics = part.spec.metrics
+    require(isinstance(metrics, tuple), f"metrics is {metrics!r}, not a tuple of names")
+    for variant in variants(part.name):
+        made = variant.make().eval()
+        x, head = a_minibatch(made)
+        scores = made.scores(x, head[0])
+        require(set(scores) == set(metrics), f"scores returns {sorted(scores)} and metrics declares {sorted(metrics)}")
+        for name, values in scores.items():
+            require(re.fullmatch(r"\w+", name), f"the name {name!r} must have letters, digits and _ alone")
+            require(values.shape == (M,), f"{name} has the shape {list(values.shape)}, not [{M}], {variant}")
+            require(values.isfinite().all(), f"{name} is not finite, {variant}")
 
 
 @CHECKS

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from vaestudy.config.registry import LIKELIHOODS
+
 METRICS = (
     "test/elbo",
     "test/log_likelihood",
@@ -38,6 +40,7 @@ METRICS = (
     "test/mass_near_1_data",
     "test/histogram_distance",
     "test/pit_distance",
+    "test/own/<own>",
     "test/neighbour_purity",
     "test/recognised_reconstruction",
     "test/recognised_data",
@@ -76,6 +79,9 @@ METRICS = (
 )
 """The names; `<...>` stands for a part that varies."""
 
+OWN = "test/own/"
+"""What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
+
 PARTS = {
     "K": r"\d+",
     "d": r"\d+",
@@ -91,6 +97,8 @@ def is_metric(name: str) -> bool:
     """Return whether a run can record a metric of this name."""
     if name.endswith("_se"):
         return is_metric(name.removesuffix("_se"))
+    if name.startswith(OWN):
+        return any(name.removeprefix(OWN) in spec.metrics for spec in LIKELIHOODS.values())
     return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
 
 
