@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import torch
 
 from vaestudy.config.image_shape import ImageShape
-from vaestudy.config.registry import DATASETS
 from vaestudy.conformance.check import Checks, DoesNotApply, Part, Violation, require
 from vaestudy.data.content_source import ContentSource
 from vaestudy.data.sources import Split
@@ -20,13 +18,18 @@ SHARED = 0.01
 """The largest share of test images that may also be train images: published sets have a few."""
 
 
-@functools.cache
-def splits_of(name: str, root: Path) -> dict[str, Split]:
+_read: dict[tuple[int, Path], dict[str, Split]] = {}
+"""Number of a source, which lives as long as the process, and folder -> its splits."""
+
+
+def splits_of(part: Part) -> dict[str, Split]:
     """Return the two splits of a data set, which are read once per process."""
-    source = DATASETS[name].load()
-    source.verify(root)
-    train, test = source.read(root)
-    return {"train": train, "test": test}
+    source = part.load()
+    key = id(source), part.root
+    if key not in _read:
+        source.verify(part.root)
+        _read[key] = dict(zip(("train", "test"), source.read(part.root), strict=True))
+    return _read[key]
 
 
 @CHECKS.first
@@ -43,7 +46,7 @@ def can_be_read(part: Part) -> None:
         source.verify(part.root)
     except BadInput as error:
         raise Violation(str(error)) from None
-    for name, split in splits_of(part.name, part.root).items():
+    for name, split in splits_of(part).items():
         require(isinstance(split, Split), f"read returns a {type(split).__name__} for {name}, not a Split")
 
 
@@ -52,7 +55,7 @@ def images_have_the_declared_shape(part: Part) -> None:
     """Images are uint8 [n, P] with P values of the declared shape, n above 0."""
     shape = part.spec.shape
     require(isinstance(shape, ImageShape), f"shape is {shape!r}, not an ImageShape")
-    for name, split in splits_of(part.name, part.root).items():
+    for name, split in splits_of(part).items():
         images = split.images
         require(images.dtype == torch.uint8, f"{name} images are {images.dtype}")
         require(
@@ -65,7 +68,7 @@ def images_have_the_declared_shape(part: Part) -> None:
 @CHECKS
 def images_use_the_bytes(part: Part) -> None:
     """Images use the bytes 0 to 255, and differ from each other."""
-    for name, split in splits_of(part.name, part.root).items():
+    for name, split in splits_of(part).items():
         brightest = int(split.images.max())
         require(brightest > 1, f"the largest byte of {name} is {brightest}: white is 255, not 1")
         require(len(split.images) == 1 or (split.images != split.images[0]).any(), f"all {name} images are the same")
@@ -74,7 +77,7 @@ def images_use_the_bytes(part: Part) -> None:
 @CHECKS
 def labels_fit(part: Part) -> None:
     """Labels are int64 [n] from 0, one for each image, in both splits or in neither."""
-    splits = splits_of(part.name, part.root)
+    splits = splits_of(part)
     with_labels = [name for name, split in splits.items() if split.labels is not None]
     require(len(with_labels) != 1, f"only {with_labels[:1]} has labels")
     if not with_labels:
@@ -93,7 +96,7 @@ def labels_fit(part: Part) -> None:
 @CHECKS
 def declares_its_sizes(part: Part) -> None:
     """The declaration is true: train_size, and a valid_size that leaves images to train on."""
-    spec, found = part.spec, len(splits_of(part.name, part.root)["train"])
+    spec, found = part.spec, len(splits_of(part)["train"])
     require(spec.train_size == found, f"train_size is {spec.train_size:,}, and there are {found:,} train images")
     require(0 <= spec.valid_size < found, f"valid_size is {spec.valid_size:,} of {found:,} train images")
     require(spec.epochs >= 1, f"epochs is {spec.epochs}")
@@ -105,7 +108,7 @@ def declares_its_sizes(part: Part) -> None:
 def same_content_twice(part: Part) -> None:
     """It has the same content each time it is read."""
     again = dict(zip(("train", "test"), part.load().read(part.root), strict=True))
-    for name, split in splits_of(part.name, part.root).items():
+    for name, split in splits_of(part).items():
         other = again[name]
         require(torch.equal(split.images, other.images), f"{name} images differ when they are read again")
         both = split.labels is not None and other.labels is not None
@@ -116,7 +119,7 @@ def same_content_twice(part: Part) -> None:
 @CHECKS
 def splits_are_disjoint(part: Part) -> None:
     """At most 1 in 100 test images is also a train image."""
-    splits = splits_of(part.name, part.root)
+    splits = splits_of(part)
     train = {image.tobytes() for image in splits["train"].images.numpy()}
     test = splits["test"].images.numpy()
     shared = sum(image.tobytes() in train for image in test)

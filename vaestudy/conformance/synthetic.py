@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting.runs_frame import tidy_runs
 from vaestudy.study.declaration import Study
@@ -68,6 +69,7 @@ def metric_names(config: RunConfig) -> Iterator[str]:
         "group": GROUPS,
         "estimator": {config.estimator, *config.gradient_estimators} if config.gradient_estimators else (),
         "C": range(CLASSES),
+        "own": LIKELIHOODS[config.likelihood].metrics,
         "other": range(CLASSES) if config.class_scores else (),
     }
     scores = {
