@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import ARCHITECTURES, INITS, OPTIMIZERS
@@ -206,9 +207,9 @@ def declared_sizes(part: Part) -> None:
     for shape in accepted_shapes(part.name):
         model = model_of(part.name, shape, likelihood="gaussian", pixels="dequantised")
         sizes, layers = part.spec.load_sizes()(model.config, shape, model.likelihood.heads), layers_of(model)
-        given: dict[Layer, int] = {}
+        given: dict[nn.Module, int] = {}
         for layer in layers:
-            layer.register_forward_hook(lambda layer, _, output, given=given: given.update({layer: output.numel()}))  # type: ignore[call-arg]
+            layer.register_forward_hook(functools.partial(_count, given))
         model.decode(model.encode(draw(1, shape.pixels)).mu)
         for what, told, found in (
             ("weights", sizes.weights, sum(layer.weight.numel() for layer in layers)),
@@ -221,6 +222,11 @@ def declared_sizes(part: Part) -> None:
             ("decoder", sorted(sizes.decoder), sorted(given[layer] for layer in layers_of(model.decoder))),
         ):
             require(told == found, f"{what} is declared as {told} and is {found}, for images of {shape}")
+
+
+def _count(given: dict[nn.Module, int], layer: nn.Module, inputs: Any, output: Tensor) -> None:
+    """Note the number of values that a layer gives."""
+    given[layer] = output.numel()
 
 
 @CHECKS

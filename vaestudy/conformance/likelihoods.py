@@ -5,6 +5,7 @@ Shapes: L samples, M minibatch, P pixels, as in `vaestudy/model/likelihoods/base
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -167,9 +168,13 @@ def gradient(part: Part) -> None:
         made = variant.make().eval()
         x, head = a_minibatch(made)
         for pixels in (x, x.round()) if part.spec.family == "bernoulli" else (x,):
-            require_gradient(
-                lambda h, x=pixels, g=guard, f=made.log_prob: f(x, h, g), head, f"{variant}, log_guard {guard:g}"
-            )
+            value = functools.partial(_log_prob_of, made, pixels, guard)
+            require_gradient(value, head, f"{variant}, log_guard {guard:g}")
+
+
+def _log_prob_of(likelihood: Likelihood, x: Tensor, guard: float, head: Tensor) -> Tensor:
+    """Return log p, with the head as the last argument."""
+    return likelihood.log_prob(x, head, guard)
 
 
 @CHECKS
@@ -182,12 +187,16 @@ def gradient_of_own_parameters(part: Part) -> None:
         for name, parameter in made.named_parameters():
             found = True
 
-            def value(p: Tensor, made: Likelihood = made, name: str = name, x: Tensor = x, h: Tensor = head) -> Tensor:
-                return torch.func.functional_call(_LogProb(made), {f"of.{name}": p}, (x, h))
-
+            value = functools.partial(_with_parameter, made, x, head, name)
             require_gradient(value, parameter.detach(), f"of {name}, {variant}")
     if not found:
         raise DoesNotApply("it has no parameters of its own")
+
+
+def _with_parameter(likelihood: Likelihood, x: Tensor, head: Tensor, name: str, value: Tensor) -> Tensor:
+    """Return log p with another value of an own parameter."""
+    found: Tensor = torch.func.functional_call(_LogProb(likelihood), {f"of.{name}": value}, (x, head))
+    return found
 
 
 class _LogProb(torch.nn.Module):
@@ -465,13 +474,18 @@ def deterministic(part: Part) -> None:
         made = variant.make().eval()
         x, head = a_minibatch(made)
         calls: dict[str, Callable[[], Tensor]] = {
-            "log_prob": lambda m=made, x=x, h=head: m.log_prob(x, h),
-            "mean": lambda m=made, h=head: m.mean(h),
-            "cdf": lambda m=made, x=x, h=head: m.cdf(x, h),
-            "sample": lambda m=made, h=head: m.sample(h, stream("check", "same")),
+            "log_prob": functools.partial(made.log_prob, x, head),
+            "mean": functools.partial(made.mean, head),
+            "cdf": functools.partial(made.cdf, x, head),
+            "sample": functools.partial(_sampled, made, head),
         }
         for name, call in calls.items():
             require_own_generator(call, name, str(variant))
+
+
+def _sampled(likelihood: Likelihood, head: Tensor) -> Tensor:
+    """Return a sample with a generator that is the same each time."""
+    return likelihood.sample(head, stream("check", "same"))
 
 
 @CHECKS

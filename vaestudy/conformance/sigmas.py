@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -135,7 +136,12 @@ def gradient(part: Part) -> None:
     made = make_sigma(part.name)
     for guard in (0.0, 1e-3):
         for i, what in enumerate(("sigma", "ln sigma^2")):
-            require_gradient(lambda o, i=i, g=guard: made(o, g)[i], outputs(), f"of {what}, log_guard {guard:g}")
+            require_gradient(functools.partial(_result, made, i, guard), outputs(), f"of {what}, log_guard {guard:g}")
+
+
+def _result(sigma: Sigma, i: int, guard: float, output: Tensor) -> Tensor:
+    """Return sigma (i = 0) or ln sigma^2 (i = 1) of an output."""
+    return sigma(output, guard)[i]
 
 
 @CHECKS

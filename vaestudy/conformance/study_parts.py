@@ -29,19 +29,13 @@ FIGURE_CHECKS = Checks()
 TABLE_CHECKS = Checks()
 
 
-def _study(name: str, base: dict[str, Any], factors: dict[str, tuple[Any, ...]], **further: Any) -> Study:
+def _study(name: str, base: dict[str, Any], factors: dict[str, tuple[Any, ...]]) -> Study:
     """Return a study whose baseline has the first level of each factor."""
-    config = RunConfig(dataset="mnist-5k", **{"iwae": (1, 100), "epochs": 10, "valid_size": 500} | base)
+    fields: dict[str, Any] = {"dataset": "mnist-5k", "iwae": (1, 100), "epochs": 10, "valid_size": 500} | base
     baseline = {factor: levels[0] for factor, levels in factors.items()}
-    fields = {
-        "name": name,
-        "doc": "Is this drawn?",
-        "base": config,
-        "factors": factors,
-        "baseline": baseline,
-        "figures": (),
-    }
-    return Study(**fields | further)
+    return Study(
+        name=name, doc="Is this drawn?", base=RunConfig(**fields), factors=factors, baseline=baseline, figures=()
+    )
 
 
 @functools.cache
