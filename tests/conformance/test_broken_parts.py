@@ -143,7 +143,7 @@ def too_bright(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def in_place(images: Tensor, generator: torch.Generator) -> Tensor:
-    images[:, 5] = 0
+    images[:, 2] = 0
     return pixels.grey(images, generator)
 
 
