@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.support.parts import failures, outcomes
 from vaestudy import Likelihood, Scaled
 from vaestudy.conformance.check import Status
+from vaestudy.conformance.kinds import KINDS
 
 DECLARED = {
     "family": "density",
@@ -126,6 +127,11 @@ class Raising(Laplace):
         raise NotImplementedError("no closed form")
 
 
+def all_but(*kept: str) -> tuple[str, ...]:
+    """Return the names of a likelihood's checks, without some."""
+    return tuple(check.name for check in KINDS["likelihood"].load_checks() if check.name not in kept)
+
+
 EDGE = ("finite", "finite_with_every_sigma")
 
 
@@ -174,12 +180,14 @@ def test_images_that_are_coupled() -> None:
 )
 def test_a_declaration_that_is_wrong(changes: dict[str, Any], words: str) -> None:
     """Only this check is made, as others depend on what is declared."""
-    others = tuple(
-        name for name in (o.check.name for o in outcomes("likelihood", Laplace, **DECLARED))
-        if name not in ("builds", "declares_itself")
-    )  # fmt: skip
-    found = failures("likelihood", Laplace, others, **DECLARED | changes)
+    found = failures("likelihood", Laplace, all_but("builds", "declares_itself"), **DECLARED | changes)
     assert words in found["declares_itself"]
+
+
+def test_scores_of_its_own_are_those_that_it_declares() -> None:
+    declared = DECLARED | {"metrics": ("width",)}
+    found = failures("likelihood", Laplace, all_but("builds", "declares_its_scores"), **declared)
+    assert found == {"declares_its_scores": "scores returns [] and metrics declares ['width']"}
 
 
 def test_where_it_failed() -> None:
