@@ -86,27 +86,39 @@ def test_an_own_likelihood_in_a_new_project(project: Path) -> None:
     assert not (project / "mlruns").exists()
 
 
+def lines_of(text: str) -> dict[str, str]:
+    """Return each line of parts.py -> where it stands, as "parts.py:12"."""
+    return {line.strip(): f"parts.py:{number}" for number, line in enumerate(text.splitlines(), start=1)}
+
+
 def test_all_own_parts_and_what_fails(project: Path) -> None:
     """A likelihood off by a factor of 2, and a schedule that goes below 0."""
-    broken = OWN.replace("- t - math.log(2)", "- t - math.log(4)").replace(
-        "return self.parts(head)[0]", "raise ValueError('no\\nmean')"
-    )
-    (project / "parts.py").write_text(broken + NEGATIVE)
+    text = OWN.replace("- t - math.log(2)", "- t - math.log(4)") + NEGATIVE
+    (project / "parts.py").write_text(text)
     done = vaestudy(project / "studies", "check")
-    assert done.returncode == 1
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert "schedule down  parts.py:43" in lines
+    assert (done.returncode, done.stderr) == (1, "")
+    lines, down = done.stdout.splitlines(), lines_of(text)['@SCHEDULES.part("down")']
+    assert f"schedule down  {down}" in lines
     below = lines.index("  FAIL  Each factor is finite and 0 or more.")
-    assert lines[below + 1 : below + 3] == ["        the factor of epoch 3 of 3 is -1", "        parts.py:43"]
-    shapes = next(i for i, line in enumerate(lines) if line.startswith("  FAIL  log_prob is [L, M]"))
-    assert lines[shapes + 1 : shapes + 3] == ["        its code raised ValueError: no mean", "        parts.py:29"]
-    assert "further checks need this one and were not made" in lines[shapes + 3]
+    assert lines[below + 1 : below + 3] == ["        the factor of epoch 3 of 3 is -1", f"        {down}"]
+    (integral,) = [i for i, line in enumerate(lines) if line.startswith("  FAIL  A density integrates to 1")]
+    assert lines[integral + 1].startswith("        the integral over [0, 1] is 0.")
+    assert lines[integral + 2] == f"        {lines_of(text)['@LIKELIHOODS.part(']}"
     assert lines[-1] == "0 of 2 parts pass"
-    assert "Traceback" not in done.stdout
-    again = vaestudy(project, "check", "likelihood:laplace", "--traceback")
-    assert again.returncode == 1
-    assert "Traceback (most recent call last):" in again.stdout
+
+
+def test_code_that_raises_an_error(project: Path) -> None:
+    """It fails a check by the error's last line and place; the checks that need it are not made."""
+    text = OWN.replace("return self.parts(head)[0]", "raise ValueError('no\\nmean')")
+    (project / "parts.py").write_text(text)
+    done = vaestudy(project, "check", "likelihood:laplace", "--traceback")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    (shapes,) = [i for i, line in enumerate(lines) if line.startswith("  FAIL  log_prob is [L, M]")]
+    place = lines_of(text)["raise ValueError('no\\nmean')"]
+    assert lines[shapes + 1 : shapes + 3] == ["        its code raised ValueError: no mean", f"        {place}"]
+    assert lines[shapes + 3] == "Traceback (most recent call last):"
+    assert "further checks need this one and were not made" in done.stdout
 
 
 @pytest.mark.parametrize(
