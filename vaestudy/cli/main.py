@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vaestudy.cli.article import article_command
+from vaestudy.cli.check import check_command
 from vaestudy.cli.compare import compare_command
 from vaestudy.cli.config_flags import add_config_flags
 from vaestudy.cli.dashboard import dashboard_command
@@ -292,6 +293,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "new": new_command,
     "train": train_command,
     "run": run_command,
+    "check": check_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
     "runs": runs_command,

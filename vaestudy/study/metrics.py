@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.errors import BadInput
 
 METRICS = (
@@ -41,6 +42,7 @@ METRICS = (
     "test/mass_near_1_data",
     "test/histogram_distance",
     "test/pit_distance",
+    "test/own/<own>",
     "test/neighbour_purity",
     "test/recognised_reconstruction",
     "test/recognised_data",
@@ -79,6 +81,9 @@ METRICS = (
 )
 """The names; `<...>` stands for a part that varies."""
 
+OWN = "test/own/"
+"""What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
+
 PARTS = {
     "K": r"\d+",
     "d": r"\d+",
@@ -94,6 +99,8 @@ def is_metric(name: str) -> bool:
     """Return whether a run can record a metric of this name."""
     if name.endswith("_se"):
         return is_metric(name.removesuffix("_se"))
+    if name.startswith(OWN):
+        return any(name.removeprefix(OWN) in spec.metrics for spec in LIKELIHOODS.values())
     return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
 
 
