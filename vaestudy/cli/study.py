@@ -6,7 +6,6 @@ The flags become a sweep, its cells and its options. All are validated before an
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +15,14 @@ from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_
 from vaestudy.cli.uncaught import answer_in_one_line
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.datasets import resolve
-from vaestudy.data.on_disk import resolve_on_disk
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses, paths, project
+from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
+from vaestudy.study.declaration import Level, Study
 from vaestudy.study.levels import is_list, level_from_text
-from vaestudy.study.plan import Plan
-from vaestudy.study.sweep import NAMED, Sweep
+from vaestudy.sweep.preparation import prepared
 from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
-from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
-from vaestudy.training import memory
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
 answer_in_one_line()  # a study's file imports this module before it declares the study
 
@@ -61,21 +56,7 @@ def _run(study: Study, arguments: list[str]) -> int:
     if study.search is not None and base.valid_size == 0:
         raise BadInput(f"--valid-size 0: the search optimises {study.search.objectives[0]}, so it must be 1 or more")
     require_cuda_driver(base.device)
-    levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
-    seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
-    plan = Plan(study, base, levels, seeds)
-    if not options.yes:
-        _require_few_runs(study, levels, seeds)
-    if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
-        runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
-        workers = paths.cores() if options.workers is None else options.workers
-        memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
-    base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
-    if options.quick:  # a field that the user set by a flag is not shrunk
-        base = quick_config(base).with_changes(**{name: value for name, value in changed.items() if name not in NAMED})
-    plan = Plan(study, base, levels, seeds)
-    _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
-    sweep = Sweep(study, base, changed, options.quick, note, variant, project.study_file())
+    sweep, plan, has_data = prepared(study, base, changed, given, options, root, variant, flag)
     if options.plan:
         with gc_paused():
             from vaestudy.cli import plan_work
@@ -114,21 +95,6 @@ def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
         raise BadInput(f"{flag(name)} {unclear}: write {within} for one level, or {between} for several")
     parts = texts if is_list(name) else split_lists({name: texts})[name]
     return tuple(dict.fromkeys(level_from_text(name, part, flag) for part in parts))
-
-
-def _require_few_runs(study: Study, levels: Levels, seeds: int) -> None:
-    """Raise if the study has too many runs, before their configurations are made, which would take minutes.
-
-    Raises:
-        BadInput: there are more than `MOST_RUNS`; the message gives the number.
-    """
-    names, counts = [*levels, "seeds"], [*(len(values) for values in levels.values()), seeds]
-    if study.search is not None and study.search.per_arm:
-        names, counts = [*names[:-1], "tune_budget"], [*counts[:-1], max(seeds, study.search.trials or 1)]
-    if (runs := math.prod(counts)) > MOST_RUNS:
-        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip(names, counts, strict=True))
-        at_most = "up to " if study.leave_out or "likelihood" in levels else ""
-        raise BadInput(f"{factors}: {at_most}{runs:,} runs, more than {MOST_RUNS:,}; --yes runs them all the same")
 
 
 def _parser(study: Study) -> Parser:

@@ -18,10 +18,11 @@ from vaestudy.runtime.credentials import without_credentials
 class PlainConsole(Console):
     """A console that prints text without its credentials, and without reading it as markup."""
 
-    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+    def __init__(self, stderr: bool = False, width: int | None = None, quiet: bool = False) -> None:
         super().__init__(
-            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None
-        )
+            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None,
+            quiet=quiet, force_jupyter=False,
+        )  # fmt: skip
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print text without the credentials of any address in it, and other objects as they are."""
