@@ -34,8 +34,12 @@ def runs(study: str | None = None, where: str | None = None, *, tracking_uri: st
 
 
 def frame_of(rows: Rows) -> pd.DataFrame:
-    """Return the rows of `run_list.run_rows` as a data frame. The start of a run is a time in UTC."""
+    """Return the rows of `run_list.run_rows` as a data frame.
+
+    The start of a run is a time in UTC, and a list such as `hidden` is a tuple, so that rows can be grouped by it.
+    """
     columns = run_list.all_columns(rows)
-    frame = pd.DataFrame([{name: row.get(name) for name in columns} for row in rows], columns=columns)
+    values = [[tuple(v) if isinstance(v := row.get(name), list) else v for name in columns] for row in rows]
+    frame = pd.DataFrame(values, columns=columns)
     frame["started"] = pd.to_datetime([row["started_ms"] for row in rows], unit="ms", utc=True)
     return frame
