@@ -19,6 +19,7 @@ def test_it_is_small() -> None:
     assert NOTEBOOK.stat().st_size < LARGEST
 
 
+@pytest.mark.slow
 def test_every_cell_runs(tmp_path: Path, mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the study, whose worker processes import nothing of the notebook."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
@@ -29,6 +30,9 @@ def test_every_cell_runs(tmp_path: Path, mlruns: Path, monkeypatch: pytest.Monke
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     drawn = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     assert drawn == 8
+    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    assert "[4/4]" in printed
+    assert "\x1b" not in printed  # a notebook cannot overwrite a progress bar
     (bound,) = [cell for cell in code if cell.source.startswith("model = run.load()")]
     mean, recorded = bound.outputs[0]["data"]["text/plain"].strip("()").split(", ")
     assert mean == recorded  # as the text above it says

@@ -142,7 +142,7 @@ def test_reading_makes_no_empty_store(mlruns: Path, tmp_path: Path) -> None:
 
 
 def test_a_wrong_configuration_is_one_line() -> None:
-    with pytest.raises(vs.BadInput, match=r"^latent_dim -1: must be a whole number, 1 or more$"):
+    with pytest.raises(vs.BadInput, match=r"^latent_dim -1: must be a whole number, 1 or more, [0-9,]+ or less$"):
         vs.RunConfig(latent_dim=-1)
     with pytest.raises(vs.BadInput, match=r"^unknown option 'latent_dims' \(did you mean 'latent_dim'"):
         vs.RunConfig(latent_dims=2)  # type: ignore[call-arg]
