@@ -82,6 +82,7 @@ def data(
         root = datasets.data_root(None if data_dir is None else Path(data_dir))
     if isinstance(run, RunConfig):
         return _shaped(datasets.load_splits(datasets.resolve(run, root)[0], root))
+    fingerprint: str | None
     if isinstance(run, TrackedRun):
         shown, config, fingerprint = str(run.id), run.config, run.record.data["fingerprint"]
     else:
