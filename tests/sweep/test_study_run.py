@@ -123,11 +123,10 @@ def test_a_script_with_worker_processes(tmp_path: Path, mlruns: Path) -> None:
     assert done.stdout.strip() == "4 [2, 2]"
 
 
-@pytest.mark.slow
 def test_a_script_without_a_guard_says_what_it_lacks(tmp_path: Path, mlruns: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard=""))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode != 0
-    assert 'run_study must be called under `if __name__ == "__main__":`' in done.stderr
-    assert "WorkersLost" in done.stderr
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "script.py: worker processes import this file, so run_study must be called under `if __name__" in done.stderr
+    assert not mlruns.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,11 +108,11 @@ def run_study(
         StudyIncomplete: some runs crashed or could not be recorded. A second call runs what is missing.
         TrackerUnavailable: the tracker is out of reach.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise BadInput('a worker imports this script: run_study must be called under `if __name__ == "__main__":`')
     chosen = validated(SweepOptions, dict(options))
     if chosen.plan:
         raise BadInput("plan True: run_study runs the study; its command has --plan")
+    if chosen.workers != 0 and chosen.scheduler is None:
+        _require_guard()
     base = study.base.with_changes(**changes) if changes else study.base
     root, uri = data_root(None if data_dir is None else Path(data_dir)), addresses.tracking_uri(tracking_uri)
     study, variant = searched(study, SearchFlags(), chosen.quick) if study.search is not None else (study, {})
@@ -141,6 +142,25 @@ def _given(study: Study, levels: Mapping[str, Sequence[Level]]) -> Levels:
         if isinstance(values, str) or not len(values):
             raise BadInput(f"levels {name}: must be a tuple such as (2, 10), not {values!r}")
     return {name: tuple(dict.fromkeys(level_of(name, value) for value in values)) for name, values in levels.items()}
+
+
+def _require_guard() -> None:
+    """Raise if the program's file has no guard, so that the workers, which import it, would run the study again.
+
+    A notebook, a session of Python and `python -m PACKAGE` have no such file.
+
+    Raises:
+        BadInput: it has none; or this process is a worker that imports the file.
+    """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    is_imported = file is not None and getattr(main, "__spec__", None) is None and Path(file).is_file()
+    unguarded = is_imported and "__name__" not in Path(str(file)).read_text(encoding="utf-8", errors="replace")
+    if unguarded or getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise BadInput(
+            f"{file or 'a script'}: worker processes import this file, so run_study must be called under "
+            '`if __name__ == "__main__":` in it, or with workers=0'
+        )
 
 
 def _require_importable(plan: Plan) -> None:
