@@ -22,6 +22,10 @@ class TrackerUnavailable(Exception):
     """
 
 
+class StudyIncomplete(Exception):
+    """Some runs of a study have no result in the tracker. Its message is one line; the other runs are recorded."""
+
+
 class NoTracker(TrackerUnavailable):
     """There is no tracker at the address, or none that this version of MLflow can use; it makes no sense to wait."""
 

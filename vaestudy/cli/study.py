@@ -5,7 +5,6 @@ The flags become a sweep, its cells and its options. All are validated before an
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,18 +25,14 @@ from vaestudy.cli.uncaught import answer_in_one_line
 from vaestudy.config.fields import choice_of
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.datasets import resolve
-from vaestudy.data.on_disk import resolve_on_disk
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses, paths, project
+from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
+from vaestudy.study.declaration import Level, Study
 from vaestudy.study.levels import is_list, level_from_text, level_text
-from vaestudy.study.plan import Plan
-from vaestudy.study.sweep import NAMED, Sweep
+from vaestudy.sweep.preparation import prepared
 from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
-from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
-from vaestudy.training import memory
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
 PLACES = ("scheduler", "tls_ca", "tls_cert", "tls_key", "storage")
 """The options of a sweep that are addresses and files."""
@@ -86,22 +81,7 @@ def _run(study: Study, arguments: list[str]) -> int:
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
     for device in levels.get("device", (base.device,)):
         require_cuda_driver(str(device))
-    seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
-    plan = Plan(study, base, levels, seeds)
-    if options.seeds_until is not None:
-        _require_differences(study, levels, seeds, options)
-    if not options.yes:
-        _require_few_runs(study, levels, seeds)
-    if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
-        runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
-        workers = paths.cores() if options.workers is None else options.workers
-        memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
-    base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
-    if options.quick:  # a field that the user set by a flag is not shrunk
-        base = quick_config(base).with_changes(**{name: value for name, value in changed.items() if name not in NAMED})
-    plan = Plan(study, base, levels, seeds)
-    _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
-    sweep = Sweep(study, base, changed, options.quick, note, variant, project.study_file())
+    sweep, plan, has_data = prepared(study, base, changed, given, options, root, variant, flag)
     if options.plan:
         with gc_paused():
             from vaestudy.cli import plan_work
@@ -129,25 +109,6 @@ def _with_search_flags(study: Study, values: dict[str, Any], options: SweepOptio
     return tuned(study, flags, options.quick, flag)
 
 
-def _require_differences(study: Study, levels: Levels, seeds: int, options: SweepOptions) -> None:
-    """Raise unless the study has differences to its baseline that more seeds make narrower.
-
-    Raises:
-        BadInput: it has a search, its baseline is not run, it has one cell only, or it begins with too many seeds.
-    """
-    asked = f"--seeds-until {options.seeds_until:g}"
-    if study.search is not None:
-        raise BadInput(f"{asked}: adds seeds to a study without a search; here --seeds N sets their number")
-    for name, level in study.baseline.items():
-        if level not in levels[name]:
-            shown = " ".join(map(level_text, levels[name]))
-            raise BadInput(f"{asked}: needs the baseline, {name}={level_text(level)}, among the levels {shown}")
-    if math.prod(len(values) for values in levels.values()) < 2:
-        raise BadInput(f"{asked}: needs two cells or more, as it looks at differences to the baseline")
-    if seeds > options.most_seeds:
-        raise BadInput(f"--most-seeds {options.most_seeds}: must be at least {seeds}, with which the study begins")
-
-
 def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
     """Return the levels that the command line gives a factor.
 
@@ -159,21 +120,6 @@ def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
         raise BadInput(f"{flag(name)} {unclear}: write {within} for one level, or {between} for several")
     parts = texts if is_list(name) else split_lists({name: texts})[name]
     return tuple(dict.fromkeys(level_from_text(name, part, flag) for part in parts))
-
-
-def _require_few_runs(study: Study, levels: Levels, seeds: int) -> None:
-    """Raise if the study has too many runs, before their configurations are made, which would take minutes.
-
-    Raises:
-        BadInput: there are more than `MOST_RUNS`; the message gives the number.
-    """
-    names, counts = [*levels, "seeds"], [*(len(values) for values in levels.values()), seeds]
-    if study.search is not None and study.search.per_arm:
-        names, counts = [*names[:-1], "tune_budget"], [*counts[:-1], max(seeds, study.search.trials or 1)]
-    if (runs := math.prod(counts)) > MOST_RUNS:
-        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip(names, counts, strict=True))
-        at_most = "up to " if study.leave_out or "likelihood" in levels else ""
-        raise BadInput(f"{factors}: {at_most}{runs:,} runs, more than {MOST_RUNS:,}; --yes runs them all the same")
 
 
 def _one_value(study: Study) -> Callable[[str, Sequence[str]], str]:

@@ -253,6 +253,10 @@ class Registry(Mapping[str, S], Generic[S]):
         """Return the user's file that declares a part; None for a part of the package."""
         return self._origins.get(name)
 
+    def has_no_file(self, name: str) -> bool:
+        """Return whether a part was declared by code without a file (a notebook), which no other process finds."""
+        return name in self._origins and self._origins[name] is None
+
     def load(self, name: str) -> Any:
         """Return the function or class that implements the part `name`.
 

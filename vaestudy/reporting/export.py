@@ -50,6 +50,8 @@ class Exported:
     folder: Path
     screens: list[Screen]
     notes: list[str]
+    table: summary.Table | None
+    """The study's own table; None if no run has finished."""
 
 
 def export_all(tracker: Tracker, name: str | None, style: LatexStyle | None = None) -> list[Path]:
@@ -124,7 +126,7 @@ def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | N
         first = made.tidy[made.tidy["status"] == "FINISHED"].iloc[0]
         tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
         tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
-    return Exported(folder, made.screens, notes)
+    return Exported(folder, made.screens, notes, table)
 
 
 def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None) -> SweepTables:

@@ -1,4 +1,4 @@
-"""The flag `--seeds-until WIDTH`: run a study, and add seeds until its differences are known well enough."""
+"""Runs a study, and adds seeds until its differences are known well enough, as `--seeds-until WIDTH` asks."""
 
 from __future__ import annotations
 
