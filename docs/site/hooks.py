@@ -76,3 +76,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return a page whose links to files beside docs/ lead to pages of the site."""
     return links.for_the_site(markdown, page.file.src_uri, ROOT)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return a page on which no line ends between a number and its interval."""
+    return html.replace(" ± ", "&nbsp;±&nbsp;")
