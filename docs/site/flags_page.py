@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from vaestudy import RunConfig, Study
-from vaestudy.cli.flags import Parser
+from vaestudy.cli.flags import HELP, HELP_ALL, Parser
 from vaestudy.cli.main import COMMANDS
 from vaestudy.cli.study import study_main
 from vaestudy.config.messages import expected_values
@@ -24,13 +24,14 @@ MODELS = (RunConfig, SweepOptions, SearchFlags, TuneFlags)
 """The models whose fields are flags; they know the limits of a value."""
 HEAD = """# Every flag
 
-This page is made of the command line itself. `vaestudy COMMAND --help` prints the same.
+This page is made of the command line itself. `vaestudy COMMAND --help-all` prints the same.
 
 * A command is `vaestudy COMMAND`. `vaestudy --project DIR COMMAND` names another project
   ([projects.md](../projects.md)).
 * Flags that take several values take them after spaces or commas: `--iwae 1 100`, `--iwae 1,100`.
 * A mistake in the input gives one line and exit code 2; nothing is written then.
 """
+HELP_FLAGS = {option.strip("-").replace("-", "_") for option in (*HELP, HELP_ALL)}
 EXAMPLE = Study(
     name="example",
     doc="An example.",
@@ -89,7 +90,7 @@ def _command(title: str, name: str, command: Callable[[list[str]], int]) -> list
     parser.format_help()  # it fills in the names that a flag may have
     lines = [f'<a id="{name}"></a>', "", f"## {title}", "", _sentence(parser.description), ""]
     for group in parser._action_groups:
-        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+        actions = [action for action in group._group_actions if action.dest not in HELP_FLAGS]
         if actions:
             heading = (group.title or "").partition(" (")[0]
             lines += [f"### {heading[:1].upper()}{heading[1:]}", ""]

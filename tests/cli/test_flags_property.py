@@ -57,7 +57,7 @@ FLAGS = {
     "article": flags_of(*ArticleFlags.model_fields, *LOCATIONS),
     "reproduce": flags_of(*ReproduceFlags.model_fields, *LOCATIONS),
 }
-STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
+STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS, "factor")
 WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
 PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -110,6 +110,10 @@ def test_studies(study, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> Non
     @example(flags=["--latent-dim", "1" + "0" * 30])
     @example(flags=["--device", "cuda:²"])
     @example(flags=["--threads", "100000"])
+    @example(flags=["--factor", "learning_rate=0.1,²"])
+    @example(flags=["--factor", "learning_rate=0.1,0.2", "sigma=raw", "--factor", "latent_dim=4"])
+    @example(flags=["--factor", "=", "=1", "a\nb=1"])
+    @example(flags=["--hidden", "3x4", "5"])
     @example(flags=["--storage", "postgresql://h:5/{x}", "--scheduler", "tcp://{x}:1"])
     def check(flags: list[str]) -> None:
         code = study_main(study, flags)
