@@ -133,8 +133,8 @@ def test_a_notebook_is_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(checkout: Path, to: Path) -> subprocess.CompletedProcess[str]:
-    """Build the site of a checkout in strict mode."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(to)]
+    """Build the site of a checkout as the Makefile does. With `--quiet` MkDocs would ignore warnings."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(to)]
     surroundings = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     file = checkout / "docs" / "site" / "mkdocs.yml"
     return subprocess.run([*command, "--config-file", str(file)], env=surroundings, capture_output=True, text=True,
