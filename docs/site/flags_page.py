@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
+from cells import cell
+
 from vaestudy import RunConfig, Study
 from vaestudy.cli.flags import HELP, HELP_ALL, Parser
 from vaestudy.cli.main import COMMANDS
@@ -101,7 +103,7 @@ def _command(title: str, name: str, command: Callable[[list[str]], int]) -> list
 def _row(command: str, action: argparse.Action) -> tuple[str, str, str]:
     """Return the cells of a flag or an argument."""
     shown = ", ".join(option + _takes(action) for option in action.option_strings) or str(action.metavar or action.dest)
-    text = markdown_cell((action.help or "").replace("%%", "%"))
+    text = cell((action.help or "").replace("%%", "%"))
     return f'<a id="{command}-{action.dest}"></a>`{shown}`', text, markdown_cell(_values(action))
 
 

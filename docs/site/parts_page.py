@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cells import cell
+
 from vaestudy import RunConfig
 from vaestudy.cli.flags import flag
 from vaestudy.config import registry
 from vaestudy.config.fields import choice_of, item_metadata
 from vaestudy.config.registry import DatasetSpec, Registry, Spec
-from vaestudy.reporting.escaping import markdown_cell
 from vaestudy.reporting.files import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ def page() -> str:
     lines = [HEAD]
     for name, each in registries().items():
         lines += [f"## {each.kind[0].upper()}{each.kind[1:]}", "", _head(name, each), ""]
-        rows = [(f"`{part}`", _code(summary(each[part])), _declared(each[part])) for part in each]
+        rows = [(f"`{part}`", cell(summary(each[part])), _declared(each[part])) for part in each]
         shown = [i for i, texts in enumerate(zip(*rows, strict=True)) if any(texts)]
         lines += markdown_table([HEADINGS[i] for i in shown], [[row[i] for i in shown] for row in rows])
         lines.append("")
@@ -69,11 +70,6 @@ def summary(spec: Spec) -> str:
     return "" if module.startswith("vaestudy.") else f"{module}.{name}"
 
 
-def _code(text: str) -> str:
-    """Return a docstring's sentence for a table. Backticks keep their meaning."""
-    return markdown_cell(text).replace(r"\`", "`")
-
-
 def _declared(spec: Spec) -> str:
     """Return what a spec declares: beyond the defaults of its kind, or of a data set all."""
     return "; ".join(_shown(spec))
@@ -85,7 +81,7 @@ def _shown(spec: Spec) -> Iterator[str]:
         value = getattr(spec, field.name)
         default = field.default_factory() if callable(field.default_factory) else field.default
         if field.name not in SKIPPED and (value != default or isinstance(spec, DatasetSpec)):
-            yield f"`{field.name}` {markdown_cell(_text(value))}"
+            yield f"`{field.name}` {cell(_text(value))}"
 
 
 def _text(value: object) -> str:

@@ -132,6 +132,18 @@ def test_a_notebook_is_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "<Figure>" not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a | b [default: 1] [not for c]", r"a \| b \[default: 1] \[not for c]"),
+        ("`x[0] | y` in [0, 1]", r"`x[0] \| y` in \[0, 1]"),
+        ("a ` b", r"a \` b"),
+    ],
+)
+def test_text_in_a_cell(text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module("cells", monkeypatch).cell(text) == expected
+
+
 def build(checkout: Path, to: Path) -> subprocess.CompletedProcess[str]:
     """Build the site of a checkout as the Makefile does. With `--quiet` MkDocs would ignore warnings."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(to)]
