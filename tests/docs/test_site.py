@@ -132,6 +132,16 @@ def test_a_notebook_is_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "<Figure>" not in text
 
 
+def test_links_of_the_repository_lead_to_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On GitHub, where the README is read and no site is built."""
+    pages = [*repository().glob("*.md"), *(repository() / "docs").glob("*.md")]
+    assert len(pages) > 20
+    links = [(page, link["target"]) for page in pages
+             for link in module("links", monkeypatch).LINK.finditer(page.read_text(encoding="utf-8"))]  # fmt: skip
+    assert len(links) > 100
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
