@@ -113,7 +113,7 @@ def test_the_help_of_a_study(name: str, capsys: pytest.CaptureFixture[str], monk
         for option in SweepOptions.model_fields:
             assert "--" + option.replace("_", "-") in text
         assert "--factor" in text
-        topics = re.findall("^(factors|model|training|scoring|data|study|places)", text, re.MULTILINE)
+        topics = re.findall("^(factors|model|training|scoring|data|study|places)(?::$|  )", text, re.MULTILINE)
         assert topics == (["factors"] if study.factors else []) + [*GROUPS, "study", "places"]
 
 

@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from vaestudy.cli.comparison import show_comparison, show_divergence
+from vaestudy.cli.seeds_until import run_with_seeds
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import BadInput, TrackerUnavailable
@@ -27,7 +28,6 @@ from vaestudy.scoring.score import score_importance
 from vaestudy.study.declaration import is_nats_of_pixels
 from vaestudy.study.plan import Plan
 from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
-from vaestudy.sweep.driver import run_sweep
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_storage import require_own_database
 from vaestudy.sweep.worker_pool import WorkersLost
@@ -287,7 +287,7 @@ def run_study(sweep: Sweep, plan: Plan, options: SweepOptions, locations: Locati
     if sweep.quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
     try:
-        outcome = run_sweep(sweep, plan, options, locations, err)
+        outcome = run_with_seeds(sweep, plan, options, locations, err)
     except (WorkersLost, TrackerUnavailable) as error:
         err.print(f"study {sweep.study.name}: {error}", style="red")
         return 1

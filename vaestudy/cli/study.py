@@ -41,7 +41,7 @@ from vaestudy.training import memory
 
 PLACES = ("scheduler", "tls_ca", "tls_cert", "tls_key", "storage")
 """The options of a sweep that are addresses and files."""
-EXPLAINED = ("quick", "plan", "full", "fresh", "seeds")
+EXPLAINED = ("quick", "plan", "full", "seeds")
 """The options of a sweep that `--help` explains; `--help-all` explains all."""
 
 answer_in_one_line()  # a study's file imports this module before it declares the study
@@ -88,6 +88,8 @@ def _run(study: Study, arguments: list[str]) -> int:
         require_cuda_driver(str(device))
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
     plan = Plan(study, base, levels, seeds)
+    if options.seeds_until is not None:
+        _require_differences(study, levels, seeds, options)
     if not options.yes:
         _require_few_runs(study, levels, seeds)
     if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
@@ -125,6 +127,25 @@ def _with_search_flags(study: Study, values: dict[str, Any], options: SweepOptio
     if options.timeout is not None and not flags.tune:
         raise BadInput(f"--timeout {options.timeout:g}: limits a search; this study has none without --tune FIELD")
     return tuned(study, flags, options.quick, flag)
+
+
+def _require_differences(study: Study, levels: Levels, seeds: int, options: SweepOptions) -> None:
+    """Raise unless the study has differences to its baseline that more seeds make narrower.
+
+    Raises:
+        BadInput: it has a search, its baseline is not run, it has one cell only, or it begins with too many seeds.
+    """
+    asked = f"--seeds-until {options.seeds_until:g}"
+    if study.search is not None:
+        raise BadInput(f"{asked}: adds seeds to a study without a search; here --seeds N sets their number")
+    for name, level in study.baseline.items():
+        if level not in levels[name]:
+            shown = " ".join(map(level_text, levels[name]))
+            raise BadInput(f"{asked}: needs the baseline, {name}={level_text(level)}, among the levels {shown}")
+    if math.prod(len(values) for values in levels.values()) < 2:
+        raise BadInput(f"{asked}: needs two cells or more, as it looks at differences to the baseline")
+    if seeds > options.most_seeds:
+        raise BadInput(f"--most-seeds {options.most_seeds}: must be at least {seeds}, with which the study begins")
 
 
 def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:

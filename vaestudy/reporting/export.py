@@ -36,6 +36,8 @@ from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
 DATA = ("name", "fingerprint", "train", "valid", "test")
 LONGEST_DESCRIPTION = 8_000  # characters of a description that MLflow keeps
 MOST_LEVELS_SHOWN = 30
+NOTE_TAGS = ("tags.note", "tags.seeds.note")
+"""Tags of a sweep run that are notes of its tables: on the choice of the data set, and on the rule of adding seeds."""
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
@@ -133,7 +135,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     quick_lines = [QUICK_LINE] if quick else []
-    notes = quick_lines + ([row["tags.note"]] if row.get("tags.note") else [])
+    notes = quick_lines + [str(row[tag]) for tag in NOTE_TAGS if row.get(tag)]
     files, screens = dict[str, bytes](), list[Screen]()
     if (searched := read_searched(tracker, row, study)) is not None:
         study, children = searched.view(children)
