@@ -21,9 +21,9 @@ import pandas as pd
 
 from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
-from vaestudy.reporting import common_target
+from vaestudy.reporting import common_target, improvement
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
-from vaestudy.reporting.tables.best import best_row
+from vaestudy.reporting.tables.best import best_row, sign_of
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.study.declaration import Study, level_text
@@ -72,6 +72,8 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
             paired = (done.set_index("seed")[metric] - base[metric]).dropna()
             if not is_baseline and not base.empty:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
+                if metric == study.tabulate[0] and (sign := sign_of(metric)):
+                    row |= improvement.numbers(done[metric].dropna(), base[metric].dropna(), sign)
         if common_target.EPOCHS in runs:
             row |= common_target.numbers(group)
         row["seeds"] = len(done)
@@ -82,7 +84,10 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
     full = pd.DataFrame(rows)
     best = {label(metric): best_row([groups[levels] for levels in order], metric) for metric in metrics}
     supported = {heading: row for heading, row in best.items() if row is not None}
-    return Table(full, _shown(full, study, metrics), _notes(runs, study, compared=not base.empty), supported)
+    notes = _notes(runs, study, compared=not base.empty)
+    if improvement.COLUMNS[0] in full:
+        notes.append(improvement.NOTE.format(name=label(study.tabulate[0])))
+    return Table(full, _shown(full, study, metrics), notes, supported)
 
 
 def factor_columns(full: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -107,6 +112,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         shown[label(metric)] = interval_texts(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+            if improvement.COLUMNS[0] in full:
+                shown[improvement.HEADING] = improvement.texts(full)
         if metric == common_target.RELATIVE and common_target.EPOCHS in full:
             shown[label(common_target.EPOCHS)] = common_target.texts(full)
     shown["seeds"] = full["seeds"].astype(str)
