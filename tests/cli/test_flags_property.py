@@ -12,8 +12,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
+<<<<<<< HEAD
 from vaestudy.cli import article_work, commands, plan_work, reproduce_work, tables_work
 from vaestudy.cli import study as study_command_line
+=======
+from vaestudy.cli import article_work, commands, plan_work, reproduce_work
+>>>>>>> part-B
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
 from vaestudy.cli.reproduce import ReproduceFlags
@@ -21,6 +25,7 @@ from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.runtime import addresses
+from vaestudy.sweep import preparation
 from vaestudy.sweep.sweep_options import SweepOptions
 
 HUGE = "9" * 20
@@ -145,7 +150,7 @@ def test_numbers_by_hand(flags: str, parts: list[str], capsys: pytest.CaptureFix
 
 
 def test_many_runs_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study_command_line, "MOST_RUNS", 8)
+    monkeypatch.setattr(preparation, "MOST_RUNS", 8)
     assert study_main(toy(), ["--seeds", "4"]) == 0
     assert study_main(toy(), ["--seeds", "5"]) == 2
     assert study_main(toy(), ["--seeds", "5", "--yes"]) == 0
