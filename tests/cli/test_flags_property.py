@@ -12,12 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-<<<<<<< HEAD
 from vaestudy.cli import article_work, commands, plan_work, reproduce_work, tables_work
-from vaestudy.cli import study as study_command_line
-=======
-from vaestudy.cli import article_work, commands, plan_work, reproduce_work
->>>>>>> part-B
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
 from vaestudy.cli.reproduce import ReproduceFlags
