@@ -75,7 +75,7 @@ def test_a_likelihood_from_outside_trains_and_is_known_to_flags_and_messages(
     config = tiny.with_changes(likelihood=inverted, pixels="binarised", epochs=1)
     assert execute(config, Path()).metrics["test/elbo"] < 0
     with pytest.raises(SystemExit):
-        main(["train", "--help"])
+        main(["train", "--help-all"])
     assert "inverted" in " ".join(capsys.readouterr().out.split())
     assert main(["train", "--likelihood", inverted]) == 2
     assert "--pixels grey: not for inverted: not binary" in capsys.readouterr().err

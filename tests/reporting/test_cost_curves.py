@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from vaestudy.cli.study import study_main
 from vaestudy.config.registry import STUDY_FIGURES
@@ -15,7 +16,8 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures import gradient_noise
 from vaestudy.reporting.tables import cost
-from vaestudy.study.declaration import Study
+from vaestudy.study.declaration import Level, Study
+from vaestudy.study.further_factors import with_factors
 from vaestudy.training.gradient_noise import GROUPS, STAGES, best_samples
 
 MILESTONES = (100, 1_000, 10_000)
@@ -244,6 +246,52 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
     assert drawn["score-function"] == pytest.approx([-115.95])
     assert drawn["stl"] == pytest.approx([-114.85, -114.65])
     assert not figure.axes[2].texts  # active units: the values are nearly equal, and none is left out
+
+
+def with_sigma(frame: pd.DataFrame, declared: Study) -> tuple[pd.DataFrame, Study]:
+    """Return runs and a study with the further factor sigma, whose second level has other numbers everywhere."""
+    other = frame.assign(sigma="raw", run_id=[f"raw-{index}" for index in frame.index])
+    numbers = [c for c in frame if c.startswith(("along/", "gradient/", "test/"))]
+    other[numbers] = other[numbers] * 2
+    levels: dict[str, tuple[Level, ...]] = {"sigma": ("log-variance", "raw")}
+    return pd.concat([frame.assign(sigma="log-variance"), other], ignore_index=True), with_factors(
+        declared, declared.base, levels
+    )
+
+
+def drawn_points(figure: Figure | None) -> str:
+    """Return the points of every line and the numbers of every heatmap as text, in which nan is equal to nan."""
+    assert figure is not None
+    lines = [[[float(x), float(y)] for x, y in line.get_xydata()] for ax in figure.axes for line in ax.lines]
+    return repr(lines) + repr([np.asarray(image.get_array()).tolist() for ax in figure.axes for image in ax.images])
+
+
+@pytest.mark.parametrize("name", [name for name in study().figures if name != "pareto_front"])
+def test_a_further_factor_is_at_its_baseline(name: str) -> None:
+    """What is drawn over M and L does not mix the levels of another factor; the Pareto front is of all cells."""
+    member = STUDY_FIGURES.load(name)
+    assert drawn_points(member(*with_sigma(runs(), study()))) == drawn_points(member(runs(), study()))
+
+
+def test_the_tables_over_m_and_l_are_at_the_baseline_of_a_further_factor() -> None:
+    for member in (cost.one_draw, cost.predicted_samples):
+        narrow, wide = member(runs(), study()), member(*with_sigma(runs(), study()))
+        assert narrow is not None
+        assert wide is not None
+        pd.testing.assert_frame_equal(wide.full, narrow.full)
+
+
+def test_the_estimators_are_compared_at_the_baseline_of_a_further_factor() -> None:
+    frame = pd.DataFrame([
+        {"run_id": f"{name}-{L}-{seed}", "status": "FINISHED", "estimator": name, "samples": L, "seed": seed,
+         "params.subset": "null", "tags.data.name": "toy",
+         **dict.fromkeys(gradient_noise.PANELS, 2.0 + L), "test/elbo": -100.0 - L - 0.1 * seed}
+        for name in ("sgvb-b", "stl") for L in (1, 5) for seed in (0, 1)
+    ])  # fmt: skip
+    declared = study(factors={"estimator": ("sgvb-b", "stl"), "samples": (1, 5)}, leave_out=(),
+                     baseline={"estimator": "sgvb-b", "samples": 1})  # fmt: skip
+    wide = gradient_noise.estimator_panels(*with_sigma(frame, declared))
+    assert drawn_points(wide) == drawn_points(gradient_noise.estimator_panels(frame, declared))
 
 
 def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:

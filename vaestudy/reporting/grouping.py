@@ -5,7 +5,7 @@ A cell here is one combination of levels with the runs of all its seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,12 +21,17 @@ def runs_by_level(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd
     """
     if factor not in study.factors:
         return {}
-    mine = runs[runs["status"] == "FINISHED"]
-    for name, value in study.baseline.items():
-        if name != factor:
-            mine = mine[mine[name] == value]
+    mine = at_baseline(runs[runs["status"] == "FINISHED"], study, {factor})
     levels = sorted(mine[factor].unique(), key=lambda level: level_rank(level, factor, study))
     return {level: mine[mine[factor] == level] for level in levels}
+
+
+def at_baseline(runs: pd.DataFrame, study: Study, free: Collection[str]) -> pd.DataFrame:
+    """Return the runs whose factors, but for those in `free`, have the baseline's levels."""
+    for name, value in study.baseline.items():
+        if name not in free:
+            runs = runs[runs[name] == value]
+    return runs
 
 
 def runs_by_cell(

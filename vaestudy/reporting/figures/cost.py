@@ -21,7 +21,7 @@ from vaestudy.config.registry import LR_SCALINGS
 from vaestudy.plotting import legend_below
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures.style import figure_title, log_cost_axis
-from vaestudy.reporting.grouping import runs_by_cell, runs_by_level
+from vaestudy.reporting.grouping import at_baseline, runs_by_cell, runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import three_digits
 from vaestudy.study.declaration import Study, level_text
@@ -196,7 +196,7 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
     finished = runs[runs["status"] == "FINISHED"]
     if not {"samples", "minibatch", "lr_scaling"} <= set(study.factors) or "test/elbo" not in finished:
         return None
-    mine = finished[finished["samples"] == study.baseline["samples"]]
+    mine = at_baseline(finished, study, {"minibatch", "lr_scaling"})
     reference = runs_by_level(mine, study, "minibatch")
     if len(reference) < 2 or mine["lr_scaling"].nunique() < 2:
         return None

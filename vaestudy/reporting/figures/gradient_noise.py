@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vaestudy.plotting import legend_below
 from vaestudy.reporting.figures.style import figure_title
-from vaestudy.reporting.grouping import runs_by_level
+from vaestudy.reporting.grouping import at_baseline, runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import BOUNDS
 from vaestudy.reporting.tables.gradient_noise import STAGE_WORDS
@@ -36,6 +36,7 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     finished = runs[runs["status"] == "FINISHED"]
     if not {"estimator", "samples"} <= set(study.factors):
         return None
+    finished = at_baseline(finished, study, {"estimator", "samples"})
     if any(metric not in finished or finished[metric].isna().all() for metric in PANELS):
         return None
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
