@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vaestudy.cli.ais_flags import add_ais_flags, take_ais_options
 from vaestudy.cli.article import article_command
 from vaestudy.cli.compare import compare_command
 from vaestudy.cli.dashboard import dashboard_command
@@ -137,9 +138,11 @@ def evaluate_command(arguments: list[str]) -> int:
     parser = Parser("vaestudy evaluate", "Score a tracked run on test again. New bounds are added to the run.")
     parser.add_argument("run", metavar="RUN", help="The run's id, or the first digits of the id")
     parser.add_argument("--iwae", nargs="+", metavar="K", help="The K of importance-weighted bounds to add")
+    add_ais_flags(parser)
     add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
     values = split_lists(parser.parse(arguments))
+    ais = take_ais_options(values)
     iwae: Counts | None = None
     if "iwae" in values:
         from vaestudy.training import memory
@@ -153,7 +156,7 @@ def evaluate_command(arguments: list[str]) -> int:
     with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
+    return commands.score_again(run_id, iwae, ais, root, uri, values.get("json", False))
 
 
 def tables_command(arguments: list[str]) -> int:

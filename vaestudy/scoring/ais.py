@@ -121,7 +121,7 @@ def annealed(
 
 
 def blocks(images: int, options: AisOptions) -> list[range]:
-    """Return the numbers of the images of each block: as many as one pass of the decoder takes with all their chains."""
+    """Return the numbers of the images of each block: as many as one pass takes with all their chains."""
     size = max(1, ROWS_PER_PASS // options.ais_chains)
     return [range(first, min(first + size, images)) for first in range(0, images, size)]
 
@@ -208,7 +208,7 @@ class Steps:
     """The step sizes at the temperatures of the preliminary pass, [its T, M]. The first and the last row are unused."""
 
     def at(self, t: int, count: int) -> Tensor:
-        """Return the step sizes at temperature t of `count`: those of the nearest place of the preliminary pass, [M]."""
+        """Return the step sizes at temperature t of `count`, [M]: the nearest of the preliminary pass."""
         last = len(self.table) - 1
         return self.table[min(max(round(t * last / (count - 1)), 1), last - 1)]
 

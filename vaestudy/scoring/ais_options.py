@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from vaestudy.config.fields import Choice, Count, CountOrZero, plain_number
+from vaestudy.config.fields import Choice, Count, CountOrZero, Threads, plain_number
 
 Temperatures = Annotated[int, Field(ge=2, le=1_000_000), BeforeValidator(plain_number)]
 Chains = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(plain_number)]
@@ -34,6 +34,11 @@ class AisOptions(BaseModel):
     """Number of leapfrog steps of a transition."""
     ais_simulated: CountOrZero = 100
     """Number of simulated images on which the error of the method itself is measured; 0 leaves this out."""
+    ais_split: bool = False
+    """Split log p(x) - ELBO into the part of the family of q and the part of the encoder, with the best q of each
+    image."""
+    ais_workers: Threads | None = None
+    """Number of threads; it changes no result [default: the cores]."""
 
     def label(self, images: int) -> str:
         """Return the part of a metric's name that tells the settings: temperatures x chains x images.
