@@ -299,6 +299,18 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
     assert more["added"] == ["test/ess_7", "test/iwae_7", "test/iwae_7_se"]
     assert weights.read_bytes() == before
 
+    annealing = f"evaluate {run_id} --ais --ais-temperatures 4 --ais-chains 2 --ais-images 6 --ais-simulated 3 --json"
+    assert main([*annealing.split(), "--ais-split"]) == 0
+    bounded = json.loads(capsys.readouterr().out)
+    assert bounded["differs_from_record"] == []
+    names = ("ais", "ess_ais", "acceptance_ais", "looseness_elbo", "looseness_iwae_1", "looseness_iwae_5")
+    names = tuple(f"test/{name}_4x2x6" for name in (*names, "approximation_gap", "amortisation_gap"))
+    names += ("test/bdmc_gap_4x2x3",)
+    assert set(bounded["added"]) == {*names, *(f"{name}_se" for name in names)}
+    assert main([*annealing.split(), "--ais-workers", "1"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["added"] == again["differs_from_record"] == []
+
     from vaestudy.tracking.mlflow_tracker import Tracker
 
     row = Tracker(addresses.tracking_uri(None)).get(run_id)

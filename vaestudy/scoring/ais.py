@@ -213,13 +213,18 @@ class Steps:
         return self.table[min(max(round(t * last / (count - 1)), 1), last - 1)]
 
 
+def tuned_temperatures(count: int) -> int:
+    """Return the number of temperatures of the preliminary pass, for a pass with `count` temperatures."""
+    return min(count, max(LEAST_TUNED, count // TUNED_SHARE))
+
+
 def tuned_steps(target: LogLikelihood, options: AisOptions, noise: ChainNoise, stop: threading.Event) -> Steps:
     """Return step sizes for each image and temperature, from a preliminary pass with fewer temperatures.
 
     After each transition ln step rises or falls by the difference between the mean acceptance probability of the
     image's chains and the wanted one.
     """
-    count = min(options.ais_temperatures, max(LEAST_TUNED, options.ais_temperatures // TUNED_SHARE))
+    count = tuned_temperatures(options.ais_temperatures)
     z = noise.start()
     log_step = torch.full((len(target.x),), math.log(FIRST_STEP), dtype=z.dtype, device=z.device)
     table = log_step.repeat(count, 1)

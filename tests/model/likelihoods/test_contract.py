@@ -79,6 +79,12 @@ class TestEveryLikelihood:
             f = self.likelihood.eval().log_prob
             assert torch.autograd.gradcheck(lambda h, x=x, f=f: f(x, h, guard), (self.head,), fast_mode=True)
 
+    def test_the_slope_in_the_head_is_the_gradient(self, case: str) -> None:
+        (gradient,) = torch.autograd.grad(self.likelihood.eval().log_prob(self.x, self.head).sum(), self.head)
+        slope = self.likelihood.head_slope(self.x, self.head.detach())
+        assert not slope.requires_grad
+        torch.testing.assert_close(slope, gradient, rtol=1e-12, atol=1e-12)
+
     def test_gradient_of_its_own_parameters(self, case: str) -> None:
         for name, parameter in self.likelihood.named_parameters():
 
