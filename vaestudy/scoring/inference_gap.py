@@ -66,7 +66,8 @@ def optimised_elbos(
     """
     model = frozen(model)
     p = likelihood(model)
-    encoder, optimised = [], []
+    encoder: list[Tensor] = []
+    optimised: list[Tensor] = []
     for block, xs in enumerate(x.split(IMAGES_PER_BLOCK)):
         with torch.no_grad():
             q = model.encode(xs)

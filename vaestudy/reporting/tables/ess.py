@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -47,14 +47,14 @@ def numbers(done: pd.DataFrame, metrics: Sequence[str], study: Study) -> dict[st
 def _column(metric: str, done: pd.DataFrame, study: Study) -> str | None:
     """Return the name of the ESS of the weights from which a metric is computed; None if there are no such weights.
 
-    The weights are the draws' own for K = 1, so there is nothing to tell.
+    With K = 1 there is one draw, so there is nothing to tell.
     """
     name = metric.removeprefix("test/")
     if bound := re.fullmatch(rf"({IMPLIED})?iwae_(\d+)", name):
         return None if bound[2] == "1" else f"test/{bound[1] or ''}ess_{bound[2]}"
     if name not in ("bits_per_dim", f"{MATCHED}bits_per_dim"):
         return None
-    first: Mapping[str, Any] = done.iloc[0].to_dict() if len(done) else {}
+    first = done.iloc[0] if len(done) else pd.Series(dtype=object)
     ks = json.loads(first["params.iwae"]) if "params.iwae" in first else study.base.iwae
     if name != "bits_per_dim":
         return f"test/{MATCHED}ess_{max(ks)}"
@@ -83,7 +83,7 @@ def notes(finished: pd.DataFrame, study: Study) -> list[str]:
     metrics = [metric for metric in study.tabulate if metric in finished]
     groups = runs_by_levels(finished, list(study.factors))
     rows = {levels: numbers(done, metrics, study) for levels, done in groups.items()}
-    lines = []
+    lines: list[str] = []
     for metric in metrics:
         known = {levels: row[f"{metric}{SUFFIX}"] for levels, row in rows.items() if f"{metric}{SUFFIX}" in row}
         known = {levels: value for levels, value in known.items() if value == value}
