@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-faults lint types check article reproduce tables ui dashboard bench
+.PHONY: help install test test-slow test-faults lint types check article reproduce tables ui dashboard bench docs
 .SUFFIXES:
 
 help:
@@ -21,6 +22,7 @@ help:
 	@echo "make test-slow                         the slow tests: studies of several processes that are killed, cut off and stopped"
 	@echo "make test-faults                       kills at each operation on a result, kills of searched studies, 200 kills of a running study, then a count"
 	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
+	@echo "make docs                              the documentation as a site, in build/site/; a broken link is an error"
 	@echo "make check                             lint, types and all tests"
 	@echo
 	@echo "Studies:"
@@ -73,6 +75,15 @@ test-faults: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+# The packages of the site are installed at its first build only, as nothing else needs them.
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+	@echo "build/site/index.html"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

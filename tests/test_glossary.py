@@ -73,6 +73,7 @@ PLACEHOLDERS = {
     "factor": "|".join(RunConfig.model_fields),
     "group": "|".join(GROUPS),
     "images": r"\d+",
+    "own": r"\w+",
     "metric": ".+",
     "other": r"\d",
     "package": "|".join(provenance.versions()),

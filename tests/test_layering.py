@@ -18,7 +18,7 @@ import vaestudy
 PACKAGE = Path(vaestudy.__file__).parent
 ROOMS = (
     ("cli",),
-    ("sweep", "claims", "reproductions"),
+    ("sweep", "claims", "reproductions", "conformance"),
     ("evidence",),
     ("reporting",),
     ("tracking",),
@@ -41,6 +41,7 @@ OWNERS = {"mlflow": {"vaestudy.tracking"}, "optuna": {"vaestudy.sweep", "vaestud
 QUICK_CHANGES = (
     "vaestudy.cli.main",
     "vaestudy.cli.study",
+    "vaestudy.conformance.kinds",
     "vaestudy.study.discovery",
     "vaestudy.claims.registry",
     "vaestudy.reproductions.registry",

@@ -22,6 +22,10 @@ class TrackerUnavailable(Exception):
     """
 
 
+class StudyIncomplete(Exception):
+    """Some runs of a study have no result in the tracker. Its message is one line; the other runs are recorded."""
+
+
 class NoTracker(TrackerUnavailable):
     """There is no tracker at the address, or none that this version of MLflow can use; it makes no sense to wait."""
 
@@ -32,7 +36,7 @@ def one_line(text: str, longest: int = 2000) -> str:
     return plain if len(plain) <= longest else plain[:longest] + "..."
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
+def unknown_name(kind: str, name: str, valid: Iterable[str], all_by: str = "") -> str:
     """Return a message of one line for a name that does not exist.
 
     The message contains the name, the most similar valid name if there is one, and all valid names.
@@ -41,12 +45,45 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
         kind: what the name stands for, e.g. "dataset".
         name: the unknown name.
         valid: the valid names.
+        all_by: what lists all valid names, e.g. "--help", if they are too many for a line. The message then contains
+            this, and up to three of the most similar names.
     """
     valid = list(valid)
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    near = near or [known for known in valid if name and known.lower().startswith(str(name).lower())]
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown {kind} {str(name)!r}{hint}; choose from: {', '.join(valid) or 'none'}"
+    if all_by:
+        near = similar_names(str(name), valid)
+    else:
+        near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+        near = near or [known for known in valid if name and known.lower().startswith(str(name).lower())]
+    near = near if all_by else near[:1]
+    hint = f" (did you mean {_alternatives(near)}?)" if near else ""
+    return f"unknown {kind} {str(name)!r}{hint}; " + (
+        f"{all_by} lists all" if all_by else f"choose from: {', '.join(valid) or 'none'}"
+    )
+
+
+def _alternatives(names: list[str]) -> str:
+    """Return names as text: 'a', 'b' or 'c'."""
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def similar_names(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
+    """Return the valid names, of flags or fields, that are most similar to a name, the best first.
+
+    These are the names that are spelt like it, within a tenth of the best. If there are none, those that it abbreviates
+    (lr: learning-rate), that begin with it, or that contain one of its words.
+    """
+    plain = {known: known.lower().lstrip("-").replace("_", "-") for known in valid}
+    wanted = name.lower().lstrip("-").replace("_", "-")
+    ratios = {known: difflib.SequenceMatcher(None, wanted, text).ratio() for known, text in plain.items()}
+    least = max(0.7, max(ratios.values(), default=0.0) - 0.1)
+    if near := sorted((known for known in ratios if ratios[known] >= least), key=lambda known: -ratios[known]):
+        return near[:most]
+    words = [word for word in wanted.split("-") if len(word) > 2]
+    initials = [known for known, text in plain.items() if "".join(word[:1] for word in text.split("-")) == wanted]
+    begun = [known for known, text in plain.items() if wanted and text.startswith(wanted)]
+    containing = [known for known, text in plain.items() if any(word in text for word in words)]
+    return list(dict.fromkeys([*initials, *begun, *containing]))[:most]
 
 
 def reason_of(error: BaseException) -> str:

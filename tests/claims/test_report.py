@@ -136,7 +136,7 @@ def test_each_command_makes_the_runs_of_its_arm(monkeypatch: pytest.MonkeyPatch)
 
     asked = []
     monkeypatch.setattr(commands, "run_study", lambda sweep, plan, *rest: asked.append((sweep, plan)) or 0)
-    monkeypatch.setattr("vaestudy.cli.study.resolve", lambda base, root: (base.with_changes(
+    monkeypatch.setattr("vaestudy.sweep.preparation.resolve", lambda base, root: (base.with_changes(
         valid_size=500 if base.valid_size is None else base.valid_size,
         epochs=75 if base.epochs is None else base.epochs), None))  # fmt: skip
     for quick in (False, True):

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.studies import by_likelihood, toy
-from vaestudy.cli import article_work, commands, plan_work, reproduce_work
-from vaestudy.cli import study as study_command_line
+from vaestudy.cli import article_work, commands, plan_work, reproduce_work, tables_work
 from vaestudy.cli.article import ArticleFlags
 from vaestudy.cli.main import COMMANDS, main
 from vaestudy.cli.reproduce import ReproduceFlags
@@ -22,6 +21,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.runtime import addresses
 from vaestudy.scoring.ais_options import AisOptions
+from vaestudy.sweep import preparation
 from vaestudy.sweep.sweep_options import SweepOptions
 
 HUGE = "9" * 20
@@ -47,7 +47,7 @@ FLAGS = {
     "run": flags_of("quick", "seeds").map(lambda flags: ["no-study", *flags]),
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", "ais", *AisOptions.model_fields, *LOCATIONS).map(lambda flags: ["0123", *flags]),
-    "tables": flags_of("tracking_uri"),
+    "tables": flags_of("against", "cells", "columns", "sweep", "siunitx", "bookkeeping", "tracking_uri"),
     "runs": flags_of("where", "columns", "csv", "json", "tracking_uri"),
     "compare": flags_of("iwae", "json", *LOCATIONS).map(lambda flags: ["01", "02", *flags]),
     "export": flags_of("to", "sweep", "tracking_uri").map(lambda flags: ["latent-dims", *flags]),
@@ -58,8 +58,8 @@ FLAGS = {
     "article": flags_of(*ArticleFlags.model_fields, *LOCATIONS),
     "reproduce": flags_of(*ReproduceFlags.model_fields, *LOCATIONS),
 }
-STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS)
-WORK = ("train_and_track", "train_again", "score_again", "export_tables", "publish_waiting", "run_study")
+STUDY_FLAGS = flags_of(*(set(SweepOptions.model_fields) | set(RunConfig.model_fields)), *LOCATIONS, "factor")
+WORK = ("train_and_track", "train_again", "score_again", "publish_waiting", "run_study")
 PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -70,6 +70,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(commands, name, lambda *_: 0)
     for name in ("show_plan", "make_article"):
         monkeypatch.setattr(article_work, name, lambda *_: 0)
+    for name in ("export_tables", "show_differences"):
+        monkeypatch.setattr(tables_work, name, lambda *_: 0)
     monkeypatch.setattr(plan_work, "show_plan", lambda *_: 0)
     for name in ("show_plan", "make_table"):
         monkeypatch.setattr(reproduce_work, name, lambda *_: 0)
@@ -111,6 +113,10 @@ def test_studies(study, mlruns: Path, capsys: pytest.CaptureFixture[str]) -> Non
     @example(flags=["--latent-dim", "1" + "0" * 30])
     @example(flags=["--device", "cuda:²"])
     @example(flags=["--threads", "100000"])
+    @example(flags=["--factor", "learning_rate=0.1,²"])
+    @example(flags=["--factor", "learning_rate=0.1,0.2", "sigma=raw", "--factor", "latent_dim=4"])
+    @example(flags=["--factor", "=", "=1", "a\nb=1"])
+    @example(flags=["--hidden", "3x4", "5"])
     @example(flags=["--storage", "postgresql://h:5/{x}", "--scheduler", "tcp://{x}:1"])
     def check(flags: list[str]) -> None:
         code = study_main(study, flags)
@@ -140,7 +146,7 @@ def test_numbers_by_hand(flags: str, parts: list[str], capsys: pytest.CaptureFix
 
 
 def test_many_runs_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study_command_line, "MOST_RUNS", 8)
+    monkeypatch.setattr(preparation, "MOST_RUNS", 8)
     assert study_main(toy(), ["--seeds", "4"]) == 0
     assert study_main(toy(), ["--seeds", "5"]) == 2
     assert study_main(toy(), ["--seeds", "5", "--yes"]) == 0

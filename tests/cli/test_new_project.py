@@ -63,16 +63,3 @@ def test_a_new_project(installed: Path, tmp_path: Path) -> None:
     nowhere = vaestudy(installed, tmp_path, "--project=nowhere", "studies")
     assert nowhere.returncode == 2
     assert "`vaestudy new nowhere`" in nowhere.stderr
-
-
-@pytest.mark.slow
-def test_the_study_of_a_new_project_runs(installed: Path, tmp_path: Path) -> None:
-    assert vaestudy(installed, tmp_path, "new", "demo").returncode == 0
-    project = tmp_path / "demo"
-    done = vaestudy(installed, project, "run", "first-study", "--quick", "--workers", "0")
-    assert done.returncode == 0, done.stderr
-    assert "samples" in done.stdout
-    assert (project / "mlruns" / "tables" / "first-study" / "table.md").is_file()
-    assert "make " not in done.stdout
-    tables = vaestudy(installed, project, "tables")
-    assert tables.returncode == 0, tables.stderr

@@ -70,7 +70,7 @@ def test_colour_images_without_labels(colour: Path, mlruns: Path, capsys: pytest
     for name in ("reconstructions", "prior_means", "latent_means", "manifold"):
         assert tracker.read_file(record["run_id"], f"figures/{name}.png").startswith(b"\x89PNG")
 
-    model = vaestudy.load(record["run_id"])
+    model = vaestudy.load(record["run_id"]).vae
     assert model.shape == COLOUR
     data = datasets.load_splits(model.config, Path())
     x, labels = execute.scored_images(model.config, data)

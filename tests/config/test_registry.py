@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from tests.support.studies import toy
@@ -18,7 +19,11 @@ from vaestudy.config.registry import ARCHITECTURES, DATASETS, LIKELIHOODS, Likel
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.bernoulli import Bernoulli
+from vaestudy.model.vae import VAE
 from vaestudy.run.execute import execute
+from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.score import image_scores, score
+from vaestudy.study.metrics import is_metric
 
 KEY_OF_DEFAULTS = "826c69d816dfde64"
 """The key of the default configuration in a revision without the field `architecture`."""
@@ -74,6 +79,31 @@ def test_a_likelihood_from_outside_trains_and_is_known_to_flags_and_messages(
     assert "inverted" in " ".join(capsys.readouterr().out.split())
     assert main(["train", "--likelihood", inverted]) == 2
     assert "--pixels grey: not for inverted: not binary" in capsys.readouterr().err
+
+
+class Sharp(Bernoulli):
+    """A likelihood with a score of its own: the mean distance of E[x|z] from 1/2."""
+
+    def scores(self, x: Tensor, head: Tensor) -> dict[str, Tensor]:
+        return {"sharpness": (self.mean(head) - 0.5).abs().mean(-1)}
+
+
+def test_a_likelihoods_own_score_is_recorded_and_known(inverted: str, tiny: RunConfig) -> None:
+    """The record has the mean over images of what a comparison computes for each image; others are refused."""
+    assert not is_metric("test/own/sharpness")
+    LIKELIHOODS.register(LikelihoodSpec("sharp", Sharp, family="bernoulli", support="{0, 1}", metrics=("sharpness",)))
+    assert is_metric("test/own/sharpness")
+    assert not is_metric("test/own/sharpnes")
+    assert toy(tabulate=("test/own/sharpness",)).tabulate == ("test/own/sharpness",)
+    config = tiny.with_changes(likelihood="sharp", epochs=1)
+    recorded = execute(config, Path()).metrics
+    assert 0 < recorded["test/own/sharpness"] < 0.5
+    model = VAE(config)
+    x = torch.rand(7, 784, generator=stream("test"))
+    found = image_scores(model, x, ())["own/sharpness"]
+    assert found.shape == (7,)
+    assert score(model, x, None, ()).metrics["own/sharpness"] == pytest.approx(found.mean().item(), rel=1e-12)
+    assert "test/own/sharpness" not in execute(config.with_changes(likelihood="bernoulli"), Path()).metrics
 
 
 def test_an_inherited_class_keeps_its_own_declaration(inverted: str) -> None:

@@ -257,15 +257,6 @@ class TestPixels:
     def setup_method(self) -> None:
         self.images = torch.arange(256, dtype=torch.uint8).repeat(40, 1)
 
-    @pytest.mark.parametrize("name", PIXELS)
-    def test_range_and_fixed_noise(self, name: str) -> None:
-        draw = PIXELS[name].load_draw_once()
-        images = self.images if draw is None else draw(self.images, "test")
-        x = fixed(name, images, "test")
-        assert x.dtype == torch.float32
-        assert 0 <= x.min() <= x.max() <= 1
-        assert torch.equal(x, fixed(name, images, "test"))
-
     def test_values(self) -> None:
         assert torch.equal(fixed("grey", self.images, "t")[0], torch.arange(256) / 255)
         assert torch.equal(fixed("binarised", self.images, "t")[0], (torch.arange(256) / 255 > 0.5).float())

@@ -41,7 +41,7 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 
 def images_of(run_id: str, folder: Path) -> dict[str, torch.Tensor]:
     """Return the scores of each test image of a run, by another path than the comparison's."""
-    model = load(run_id)
+    model = load(run_id).vae
     x, _ = scored_images(model.config, load_splits(model.config, folder))
     return image_scores(model, x, (1, 3))
 

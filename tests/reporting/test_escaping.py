@@ -14,6 +14,7 @@ from rich.console import Console
 
 from vaestudy.reporting import export
 from vaestudy.reporting.escaping import LATEX, latex, markdown_cell, markdown_line, one_text_line
+from vaestudy.reporting.table_files import table_files
 from vaestudy.reporting.tables.formats import LABELS
 from vaestudy.reporting.tables.summary import Table
 from vaestudy.runtime import console
@@ -37,7 +38,7 @@ def test_numbers_and_headings_in_latex(text: str, expected: str) -> None:
     [("&", r"\&"), ("%", r"\%"), ("#", r"\#"), ("_", r"\_"), ("$", r"\$"), ("{", r"\{"), ("}", r"\}"),
      ("^", r"\textasciicircum{}"), ("~", r"\textasciitilde{}"), ("\\", r"\textbackslash{}"), ("<", "$<$"), (">", "$>$"),
      ("|", "$|$"), ('"', "''"), ("Δ", r"$\Delta$"), ("±", r"$\pm$"), ("µ", r"$\mu$"), ("–", "--"), ("…", r"\ldots{}"),
-     ("«", r"$\ll$"), ("»", r"$\gg$"), ("é", "é"), ("\n", " "), ("\x00", " ")],
+     ("«", "``"), ("»", "''"), ("é", "é"), ("\n", " "), ("\x00", " ")],
 )  # fmt: skip
 def test_each_character_in_latex(character: str, expected: str) -> None:
     assert latex(f"a{character}b") == f"a{expected}b"
@@ -72,8 +73,10 @@ def columns_of(row: str) -> int:
                 columns += 1
             case "_" | "^":
                 assert math
+            case r"\\":
+                assert depth  # within a heading of several lines
             case one:
-                assert one not in ("%", "#", "~", "\\", "\\\\")
+                assert one not in ("%", "#", "~", "\\")
     assert depth == 0
     assert not math
     return columns
@@ -83,12 +86,13 @@ def columns_of(row: str) -> int:
 @given(st.lists(ANY_TEXT, min_size=2, max_size=2, unique=True), st.lists(ANY_TEXT, min_size=2, max_size=2), ANY_TEXT)
 def test_a_table_of_any_text_keeps_its_form(heads: list[str], cells: list[str], note: str) -> None:
     shown = pd.DataFrame([cells], columns=pd.Index(heads))
-    files = export._texts("table", Table(shown, shown, []), note, [note])
-    head, note_line, *lines = files["tables/table.tex"].decode().split("\n")
-    assert head.startswith("% ")
-    assert note_line.startswith("% ")
-    assert lines[0] == r"\begin{tabular}{rr}"
-    rows = [line.removesuffix(r" \\") for line in lines if line.endswith(r"\\")]
+    files = table_files("table", Table(shown, shown, []), note, [note])
+    lines = files["tables/table.tex"].decode().split("\n")
+    (caption,) = (line for line in lines if line.startswith(r"\caption{"))
+    assert columns_of(caption.replace("&", "").removeprefix(r"\caption")) == 1
+    inside = lines[next(i for i, line in enumerate(lines) if line.startswith(r"\begin{tabular}{@{}")) :]
+    assert inside[-1] == ""
+    rows = [line.removesuffix(r" \\") for line in inside if line.endswith(r"\\")]
     assert [columns_of(row) for row in rows] == [2, 2]
     table = [line for line in files["tables/table.md"].decode().split("\n") if line.startswith("|")]
     assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table] == [3, 3, 3]
@@ -112,7 +116,7 @@ class Texts(html.parser.HTMLParser):
 
 def test_html_holds_no_tag_of_the_text() -> None:
     shown = pd.DataFrame([["<i>&amp;"]], columns=["<b>head"])
-    page = Texts(export._texts("table", Table(shown, shown, []), "<u>title", ["<s>note"])["tables/table.html"].decode())
+    page = Texts(table_files("table", Table(shown, shown, []), "<u>title", ["<s>note"])["tables/table.html"].decode())
     assert not {"i", "b", "u", "s"} & set(page.tags)
     for text in ("<i>&amp;", "<b>head", "<u>title", "<s>note"):
         assert text in page.text
@@ -147,7 +151,7 @@ def test_labels_need_no_escape_in_markdown() -> None:
 @pytest.mark.parametrize("text", ["What of E[x|z]?", "[/red]", "[bold]", ":smile:"])
 def test_a_terminal_shows_brackets(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     table = Table(pd.DataFrame({"a": [text]}), pd.DataFrame({"a": [text]}), [])
-    console.print_uncut(Console(), export._screen(table, text))
+    console.print_uncut(Console(), export.screen(table, text))
     for one in console.consoles():
         one.print(text)
     with console.progress(Console(file=io.StringIO(), force_terminal=True)) as bar:

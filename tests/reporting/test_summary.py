@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -240,3 +241,21 @@ def test_a_baseline_that_was_not_run() -> None:
     assert "There is no Δ: no run of the baseline, latent_dim=2, has finished." in table.notes
     assert "Not in the table, as no run has it: test/iwae_100." in table.notes
     assert "Δ: mean difference to latent_dim=2 at the same seed." not in table.notes
+
+
+def test_five_seeds_give_the_probability_of_a_better_run() -> None:
+    """Of the 25 pairs, the row with D=10 has the higher ELBO in 20."""
+    values = {(2, seed): -100.0 - seed for seed in range(5)} | {(10, seed): -99.5 - seed for seed in range(4)}
+    tidy = runs_frame.tidy_runs(runs(values | {(10, 4): -103.5}), STUDY)
+    table = summary.summarise(tidy, STUDY)
+    pairs = [(row > base) for row in (-99.5, -100.5, -101.5, -102.5, -103.5) for base in range(-104, -99)]
+    assert table.full["improvement"].tolist()[1] == pytest.approx(sum(pairs) / 25)
+    first, second = table.shown["P(better)"]
+    assert first == ""
+    assert re.fullmatch(rf"{sum(pairs) / 25:.2f} \[0\.\d\d, [01]\.\d\d\]", second)
+    assert any(note.startswith("P(better): ") for note in table.notes)
+
+
+def test_fewer_seeds_give_none() -> None:
+    table = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY)
+    assert "P(better)" not in table.shown

@@ -121,6 +121,25 @@ def test_in_the_middle_of_a_single_runs_delivery(mlruns: Path, monkeypatch: pyte
     assert "test/elbo" in tracked.data.metrics
 
 
+def test_a_session_of_python_outlives_the_second() -> None:
+    """Whoever presses a notebook's stop button twice stops the work and keeps the session."""
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    steps = []
+
+    def work() -> None:
+        with signals.handling_signals(end_at_second=False), signals.deferring_interrupts():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("deferred")
+            signal.raise_signal(signal.SIGINT)
+            steps.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert steps == ["deferred"]
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+    signals.raise_if_interrupted()
+
+
 def test_lost_in_a_destructor_it_comes_at_the_next_check(lost: list[type[BaseException]]) -> None:
     with signals.handling_signals():
         signals.raise_if_interrupted()

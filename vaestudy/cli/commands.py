@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import traceback
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +17,24 @@ from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.model.vae import VAE
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
-from vaestudy.run.record import EpochEnd, Record, RunFailure
-from vaestudy.runtime import project
+from vaestudy.runtime.addresses import is_server
 from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
-from vaestudy.runtime.signals import deferring_interrupts, raise_if_interrupted
 from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.scoring.ais_scores import ais_scores, work_in_images
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
 from vaestudy.study.declaration import is_nats_of_pixels
 from vaestudy.study.plan import Plan
-from vaestudy.study.sweep import NO_SWEEP, Sweep, single_run
-from vaestudy.sweep.driver import run_sweep
+from vaestudy.study.sweep import Sweep
+from vaestudy.sweep.seeds_until import run_with_seeds
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 from vaestudy.sweep.trial_storage import require_own_database
 from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking.delivery import sync
 from vaestudy.tracking.destination import Destination
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
-from vaestudy.tracking.publisher import Publisher
 from vaestudy.tracking.repetition import Repetition, prepare_repetition
+from vaestudy.tracking.single_run import train_tracked
 from vaestudy.training import backend
 from vaestudy.training.divergence import NonFiniteLoss
 
@@ -69,46 +64,30 @@ def train_and_track(
         as_json: whether to print one JSON object in place of tables.
         repetition: the tracked run that this one repeats, if it repeats one.
     """
-    execute.require_device(config.device)
-    require_tracker(uri)
     err, out = consoles()
-    notes: list[str] = []
-
-    def report(line: str) -> None:
-        notes.append(line)
-        err.print(line, style="yellow")
-
-    for line in (*([note] if note else ()), *(repetition.lines if repetition else ())):
-        report(line)
-    sender = Publisher(uri, single_run(config), NO_SWEEP, report)
-    with sender.owning_records():
-        record = _train(config, root, sender, report, repetition, as_json)
-        if isinstance(record, int):
-            return record
-        compared = repetition.compare(record) if repetition else None
-        if repetition and compared:
-            record = replace(record, facts=record.facts | repetition.tags | compared.tags)
-        with deferring_interrupts():
-            run_id = sender.finish(config.key, record)
-    link = None
-    if run_id is not None:
-        to = sender.destination()
-        link = to.tracker.link(to.experiment, run_id)
+    history: list[Metrics] = []
+    try:
+        run = train_tracked(config, root, uri, err, (note,) if note else (), repetition, history.append)
+    except NonFiniteLoss as error:
+        err.print(f"vaestudy train: diverged: {error}; run {error.run_id} holds its epochs", style="red")
+        if repetition:
+            show_divergence(repetition.compare_divergence(str(error), history), error.run_id, as_json)
+        return 1
     if as_json:
-        head = {"run_id": run_id, "status": "FINISHED" if run_id else "WAITING"}
+        head = {"run_id": run.id, "status": "FINISHED" if run.id else "WAITING"}
         head |= {"dataset": config.dataset, "config_key": config.key}
-        head |= compared.to_json() if compared else {}
-        print_json(head | record.history[-1] | record.metrics | {"notes": notes, "link": link})
-        return max(0 if run_id else 1, show_comparison(compared, as_json))
-    out.print(_score_tables(record.metrics, int(record.data["test"]), config))
+        head |= run.comparison.to_json() if run.comparison else {}
+        print_json(head | run.metrics | {"notes": list(run.notices), "link": run.link})
+        return max(0 if run.id else 1, show_comparison(run.comparison, as_json))
+    out.print(_score_tables(run.record.metrics, int(run.record.data["test"]), config))
     out.print(READING)
-    for line in notes:
+    for line in run.notices:
         out.print(line, style="yellow")
-    if link is None:
+    if run.link is None:
         err.print("the result waits on disk for the tracker; `vaestudy sync` delivers it", style="red")
         return 1
-    out.print(f"run       {run_id}\n{_where(to.tracker, link)}")
-    return show_comparison(compared, as_json)
+    out.print(f"run       {run.id}\n{_where(is_server(uri), run.link)}")
+    return show_comparison(run.comparison, as_json)
 
 
 def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool, dataset: str | None = None) -> int:
@@ -129,54 +108,9 @@ def train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: boo
     return train_and_track(repetition.recorded.config, root, uri, None, as_json, repetition)
 
 
-def _train(
-    config: RunConfig,
-    root: Path,
-    sender: Publisher,
-    report: Callable[[str], None],
-    repetition: Repetition | None,
-    as_json: bool,
-) -> Record | int:
-    """Execute a single run and send its epochs to MLflow; return its record, or an exit code if it diverged.
-
-    If the run fails, it is closed in MLflow. If it diverges as a repetition, it is compared with the record.
-    """
-    err, _ = consoles()
-    history: list[Metrics] = []
-    name = f"{config.dataset_name} D={config.latent_dim} {config.likelihood} {config.estimator} seed={config.seed}"
-    sender.begin(name, config, repetition.tags if repetition else {})
-    with progress(err) as bar:
-        task = bar.add_task("training", total=config.epochs, shown="")
-
-        def on_epoch(epoch: int, metrics: Metrics) -> None:
-            raise_if_interrupted()
-            history.append(metrics)
-            sender.epoch(EpochEnd(config.key, epoch, metrics))
-            split = "valid" if "valid/elbo" in metrics else "train"
-            bar.update(task, completed=epoch, shown=f"{split} elbo {metrics[f'{split}/elbo']:.2f}")
-
-        try:
-            return execute.execute(config, root, on_epoch, report)
-        except KeyboardInterrupt:
-            sender.close("KILLED")
-            raise
-        except NonFiniteLoss as error:
-            with deferring_interrupts():
-                run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
-            err.print(f"vaestudy train: diverged: {error}; run {run_id} holds its epochs", style="red")
-            if repetition:
-                show_divergence(repetition.compare_divergence(str(error), history), run_id, as_json)
-            return 1
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            with deferring_interrupts():
-                sender.fail(config.key, RunFailure(reason, traceback.format_exc(), diverged=False))
-            raise
-
-
-def _where(tracker: Tracker, link: str) -> str:
+def _where(has_server: bool, link: str) -> str:
     """Return the line that says how to open a run's page in MLflow."""
-    return f"in MLflow {link}" if tracker.has_server else f"in MLflow `vaestudy ui`, then {link}"
+    return f"in MLflow {link}" if has_server else f"in MLflow `vaestudy ui`, then {link}"
 
 
 def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
@@ -279,22 +213,6 @@ def _recorded_test_metrics(row: dict[str, Any]) -> Metrics:
     return {k.removeprefix("metrics."): v for k, v in row.items() if k.startswith("metrics.test/")}
 
 
-def export_tables(uri: str, name: str | None) -> int:
-    """Export the tables of the study `name`, or of all studies, from the tracked runs; return the exit code.
-
-    Raises:
-        BadInput: no such study is tracked.
-    """
-    _, out = consoles()
-    tracker = Tracker(uri)
-    written = export.export_all(tracker, name)
-    for folder in written:
-        out.print(f"wrote {folder}")
-    if not written:
-        raise BadInput(f"no study{f' {name}' if name else ''} is tracked at {uri} yet; {project.first_steps()}")
-    return 0
-
-
 def publish_waiting(uri: str | None) -> int:
     """Publish the results that wait in the outbox: for the tracker `uri`, or for all; return the exit code."""
     err, out = consoles()
@@ -322,7 +240,7 @@ def run_study(sweep: Sweep, plan: Plan, options: SweepOptions, locations: Locati
     if sweep.quick:
         err.print("--quick: few images, few epochs: a look, not a result", style="yellow")
     try:
-        outcome = run_sweep(sweep, plan, options, locations, err)
+        outcome = run_with_seeds(sweep, plan, options, locations, err)
     except (WorkersLost, TrackerUnavailable) as error:
         err.print(f"study {sweep.study.name}: {error}", style="red")
         return 1
@@ -355,4 +273,4 @@ def _show_results(to: Destination, out: Console) -> None:
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
-    out.print(_where(to.tracker, to.tracker.link(to.experiment, to.sweep_run)))
+    out.print(_where(to.tracker.has_server, to.tracker.link(to.experiment, to.sweep_run)))

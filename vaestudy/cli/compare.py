@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vaestudy.cli.flags import Parser, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of
-from vaestudy.cli.repeat import require_known_run
 from vaestudy.cli.tracked import require_records, tracked_study
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
@@ -12,6 +11,7 @@ from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.run_names import parse_run_name
+from vaestudy.tracking.run_ids import require_known_run
 
 DESCRIPTION = (
     "Compare tracked runs with the first: what differs in their configuration, each score with its difference and the "

@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 from vaestudy.cli.ais_flags import add_ais_flags, take_ais_options
 from vaestudy.cli.article import article_command
+from vaestudy.cli.check import check_command
 from vaestudy.cli.compare import compare_command
+from vaestudy.cli.config_flags import add_config_flags
 from vaestudy.cli.dashboard import dashboard_command
 from vaestudy.cli.export import export_command
-from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
+from vaestudy.cli.flags import Parser, flag, split_lists, wants_help
 from vaestudy.cli.new_project import new_command
+from vaestudy.cli.one_value import one_value_in_run, several_values
 from vaestudy.cli.parsing import (
     add_location_flags,
     data_root_of,
@@ -25,10 +30,12 @@ from vaestudy.cli.parsing import (
     require_free,
     run_guarded,
 )
-from vaestudy.cli.repeat import add_repeat_flags, require_known_run, require_only_repeat_flags
+from vaestudy.cli.repeat import add_repeat_flags, require_only_repeat_flags
 from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.cli.runs import runs_command
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.short_help import Entry
+from vaestudy.cli.tables import tables_command
+from vaestudy.cli.tracked import require_records
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -37,6 +44,7 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study import discovery
+from vaestudy.tracking.run_ids import require_known_run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,17 +101,13 @@ def _overview() -> str:
 
 def train_command(arguments: list[str]) -> int:
     """train, score and track one VAE"""
-    parser = Parser("vaestudy train", "Train one VAE, score it on test, and track it in MLflow.")
-    parser.add_argument("--preset", metavar="NAME", help=f"Start from a published protocol: {', '.join(PRESETS)}")
-    add_repeat_flags(parser)
-    add_fields(parser, RunConfig, "configuration")
-    add_location_flags(parser, "data_dir", "tracking_uri")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
+    parser = _train_parser(_preset_in(arguments) if wants_help(arguments) else None)
     values = split_lists(parser.parse(arguments))
     require_only_repeat_flags(values)
     as_json, preset = values.pop("json", False), values.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
-        raise BadInput(unknown_name("preset", preset, PRESETS))
+    _require_preset(preset)
+    if several := several_values(values):
+        raise BadInput(one_value_in_run(*several))
     named_root, uri = data_root_of(values), addresses.tracking_uri(values.pop("tracking_uri", None))
     if "from" in values:
         return _train_again(
@@ -124,6 +128,51 @@ def train_command(arguments: list[str]) -> int:
     return commands.train_and_track(config, named_root, uri, note, as_json)
 
 
+def _train_parser(preset: str | None) -> Parser:
+    """Return the parser of the flags of `vaestudy train`.
+
+    Args:
+        preset: the preset whose values are the defaults in the help; None for those of `RunConfig`.
+    """
+    about = "Train one VAE, score it on test, and track it in MLflow."
+    about += f" The defaults are those of the preset {preset}." if preset else ""
+    parser = Parser("vaestudy train", about, about)
+    parser.answer_second_values(one_value_in_run)
+    text = "Start from a published protocol"
+    group = parser.group("run")
+    group.add_argument("--preset", metavar="NAME", help=f"{text}: {', '.join(PRESETS)}")
+    parser.add_entry(Entry("run", "--preset", "NAME", f"{text}: {', '.join(PRESETS)}"))
+    add_repeat_flags(parser, "run")
+    group.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
+    parser.add_entry(Entry("run", "--json", ""))
+    add_config_flags(parser, RunConfig().model_dump() | PRESETS.get(preset or "", {}))
+    add_location_flags(parser, "data_dir", "tracking_uri")
+    return parser
+
+
+def _preset_in(arguments: list[str]) -> str | None:
+    """Return the preset that a command line names beside a request for help; None if it names none.
+
+    Raises:
+        BadInput: there is no such preset.
+    """
+    names = [word.partition("=")[2] for word in arguments if word.startswith("--preset=")]
+    names += [name for word, name in pairwise(arguments) if word == "--preset" and not name.startswith("-")]
+    preset = next(iter(names), None)
+    _require_preset(preset)
+    return preset
+
+
+def _require_preset(name: str | None) -> None:
+    """Raise if a preset does not exist.
+
+    Raises:
+        BadInput: it does not.
+    """
+    if name is not None and name not in PRESETS:
+        raise BadInput(unknown_name("preset", name, PRESETS))
+
+
 def _train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bool, dataset: str | None) -> int:
     """Train a tracked run again; return the exit code."""
     require_known_run(run, uri)
@@ -136,7 +185,8 @@ def _train_again(run: str, root: Path, uri: str, any_revision: bool, as_json: bo
 def evaluate_command(arguments: list[str]) -> int:
     """score a tracked run again, or score further bounds"""
     parser = Parser("vaestudy evaluate", "Score a tracked run on test again. New bounds are added to the run.")
-    parser.add_argument("run", metavar="RUN", help="The run's id, or the first digits of the id")
+    run_help = "The run's id, or the first digits of the id; without it, the latest runs are listed"
+    parser.add_argument("run", nargs="?", metavar="RUN", help=run_help)
     parser.add_argument("--iwae", nargs="+", metavar="K", help="The K of importance-weighted bounds to add")
     add_ais_flags(parser)
     add_location_flags(parser, "data_dir", "tracking_uri")
@@ -151,6 +201,8 @@ def evaluate_command(arguments: list[str]) -> int:
         memory.require_memory([wanted])
         iwae = wanted.iwae
     root, uri = data_root_of(values), addresses.tracking_uri(values.get("tracking_uri"))
+    if "run" not in values:
+        return _show_latest_runs(uri)
     run_id = str(values["run"])
     require_known_run(run_id, uri)
     with gc_paused():
@@ -159,20 +211,26 @@ def evaluate_command(arguments: list[str]) -> int:
     return commands.score_again(run_id, iwae, ais, root, uri, values.get("json", False))
 
 
-def tables_command(arguments: list[str]) -> int:
-    """export the tables of every study again from the tracked runs"""
-    parser = Parser("vaestudy tables", "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs.")
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
-    add_location_flags(parser, "tracking_uri")
-    values = parser.parse(arguments)
-    uri = addresses.tracking_uri(values.get("tracking_uri"))
-    if "study" in values:
-        values["study"] = tracked_study(values["study"], uri)
-    require_records(uri)
-    with gc_paused():
-        from vaestudy.cli import commands
+def _show_latest_runs(uri: str) -> NoReturn:
+    """List the latest finished runs, then raise the error for a run that is not named.
 
-    return commands.export_tables(uri, values.get("study"))
+    Raises:
+        BadInput: always, as nothing is evaluated.
+    """
+    try:
+        require_records(uri)
+    except BadInput as error:
+        raise BadInput(f"evaluate: needs a RUN, but {error}") from None
+    with gc_paused():
+        from vaestudy.cli import runs_work
+
+    shown = runs_work.show_latest(uri)
+    if not shown:
+        at = addresses.public_address(uri)
+        raise BadInput(f"evaluate: needs a RUN, but no run has finished at {at}; {project.first_steps()}")
+    raise BadInput(
+        f"evaluate: needs a RUN: the first digits of an id, e.g. `vaestudy evaluate {shown}`; `vaestudy runs` lists all"
+    )
 
 
 def sync_command(arguments: list[str]) -> int:
@@ -238,6 +296,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "new": new_command,
     "train": train_command,
     "run": run_command,
+    "check": check_command,
     "evaluate": evaluate_command,
     "tables": tables_command,
     "runs": runs_command,

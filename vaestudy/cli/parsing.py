@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.cli.flags import Parser, flag
+from vaestudy.cli.short_help import Entry
 from vaestudy.config.fields import is_whole_number
 from vaestudy.errors import BadInput, TrackerUnavailable, one_line
 from vaestudy.runtime import addresses
@@ -57,9 +58,10 @@ def run_guarded(name: str, work: Callable[[], int]) -> int:
 
 def add_location_flags(parser: Parser, *names: str) -> None:
     """Add some of the flags of `LOCATIONS` to `parser`."""
-    group = parser.add_argument_group("locations")
     for name in names:
-        group.add_argument(flag(name), metavar="PATH" if name == "data_dir" else "URI", help=LOCATIONS[name])
+        metavar = "PATH" if name == "data_dir" else "URI"
+        parser.group("places").add_argument(flag(name), metavar=metavar, help=LOCATIONS[name])
+        parser.add_entry(Entry("places", flag(name), metavar))
 
 
 def data_root_of(values: dict[str, Any]) -> Path:

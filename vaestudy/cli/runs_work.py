@@ -14,7 +14,12 @@ from vaestudy.reporting import run_list
 from vaestudy.reporting.run_list import Rows
 from vaestudy.runtime.console import consoles, print_json, print_uncut
 from vaestudy.study.run_query import FACTS, Condition, kind_of
+from vaestudy.tracking.destination import SEARCH
 from vaestudy.tracking.mlflow_tracker import Tracker
+
+LATEST = 10
+"""The number of runs that `show_latest` lists."""
+LATEST_COLUMNS = ("id", "started", "study", "varies", "test/elbo")
 
 
 def list_runs(
@@ -59,6 +64,21 @@ def list_runs(
     else:
         out.print("0 runs")
     return 0
+
+
+def show_latest(uri: str) -> str:
+    """List the latest finished runs of cells and single runs; return the id of the newest, cut as in the list.
+
+    Returns:
+        empty if no run has finished.
+    """
+    everything = [row for row in run_list.run_rows(Tracker(uri)) if row["status"] == "FINISHED"]
+    rows = [row for row in everything if row.get("role") != SEARCH][-LATEST:]
+    if not rows:
+        return ""
+    _, out = consoles()
+    print_uncut(out, _table(rows, [name for name in LATEST_COLUMNS if any(row.get(name) is not None for row in rows)]))
+    return run_list.shown(rows[-1]["id"], "id")
 
 
 def _table(rows: Rows, columns: Sequence[str]) -> Table:

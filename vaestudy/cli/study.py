@@ -5,29 +5,39 @@ The flags become a sweep, its cells and its options. All are validated before an
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from vaestudy.cli.flags import Parser, add_fields, flag, split_lists
+from vaestudy.cli.config_flags import add_config_flags
+from vaestudy.cli.factor_flag import (
+    add_factor_flag,
+    extended,
+    factors_from_texts,
+    require_given_once,
+    split_factors,
+)
+from vaestudy.cli.flags import DEFAULT_IN_TEXT, Parser, add_fields, flag, split_lists
+from vaestudy.cli.one_value import one_value_in_search, one_value_in_study, several_values
 from vaestudy.cli.parsing import add_location_flags, data_root_of, require_cuda_driver, run_guarded
+from vaestudy.cli.short_help import Entry
 from vaestudy.cli.uncaught import answer_in_one_line
+from vaestudy.config.fields import choice_of
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.datasets import resolve
-from vaestudy.data.on_disk import resolve_on_disk
 from vaestudy.errors import BadInput
-from vaestudy.runtime import addresses, paths, project
+from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
-from vaestudy.study.declaration import QUICK_SEEDS, Level, Levels, Study, quick_config
-from vaestudy.study.levels import is_list, level_from_text
-from vaestudy.study.plan import Plan
-from vaestudy.study.sweep import NAMED, Sweep
+from vaestudy.study.declaration import Level, Study
+from vaestudy.study.levels import is_list, level_from_text, level_text
+from vaestudy.sweep.preparation import prepared
 from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
-from vaestudy.sweep.sweep_options import MOST_RUNS, Locations, SweepOptions
-from vaestudy.training import memory
+from vaestudy.sweep.sweep_options import Locations, SweepOptions
+
+PLACES = ("scheduler", "tls_ca", "tls_cert", "tls_key", "storage")
+"""The options of a sweep that are addresses and files."""
+EXPLAINED = ("quick", "plan", "full", "seeds")
+"""The options of a sweep that `--help` explains; `--help-all` explains all."""
 
 answer_in_one_line()  # a study's file imports this module before it declares the study
 
@@ -47,11 +57,19 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
 def _run(study: Study, arguments: list[str]) -> int:
     """Validate the arguments, then run the study; return the exit code."""
     values = _parser(study).parse(arguments)
+    factors = factors_from_texts(values.pop("factor", []))
     given = {name: _given_levels(name, values.pop(name)) for name in study.factors if name in values}
     values = split_lists(values)
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
-    study, variant = _with_search_flags(study, values, options)
-    given = {name: levels for name, levels in given.items() if name in study.factors}
+    if several := several_values(values):
+        raise BadInput(_one_value(study)(*several))
+    require_given_once(factors, given, values)
+    own, further = split_factors(study, factors)
+    given |= own
+    if further:
+        study = extended(study, further, {n: value for n, value in values.items() if n in RunConfig.model_fields})
+    study, of_search = _with_search_flags(study, values, options)
+    variant = ({"factor": "+".join(further)} if further else {}) | of_search
     if options.scheduler is not None:
         addresses.require_listening(options.scheduler, "--scheduler", "scheduler")
     root = data_root_of(values)
@@ -60,22 +78,10 @@ def _run(study: Study, arguments: list[str]) -> int:
     changed = {name: getattr(base, name) for name in values}
     if study.search is not None and base.valid_size == 0:
         raise BadInput(f"--valid-size 0: the search optimises {study.search.objectives[0]}, so it must be 1 or more")
-    require_cuda_driver(base.device)
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
-    seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
-    plan = Plan(study, base, levels, seeds)
-    if not options.yes:
-        _require_few_runs(study, levels, seeds)
-    if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
-        runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
-        workers = paths.cores() if options.workers is None else options.workers
-        memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
-    base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
-    if options.quick:  # a field that the user set by a flag is not shrunk
-        base = quick_config(base).with_changes(**{name: value for name, value in changed.items() if name not in NAMED})
-    plan = Plan(study, base, levels, seeds)
-    _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
-    sweep = Sweep(study, base, changed, options.quick, note, variant, project.study_file())
+    for device in levels.get("device", (base.device,)):
+        require_cuda_driver(str(device))
+    sweep, plan, has_data = prepared(study, base, changed, given, options, root, variant, flag)
     if options.plan:
         with gc_paused():
             from vaestudy.cli import plan_work
@@ -116,38 +122,44 @@ def _given_levels(name: str, texts: list[str]) -> tuple[Level, ...]:
     return tuple(dict.fromkeys(level_from_text(name, part, flag) for part in parts))
 
 
-def _require_few_runs(study: Study, levels: Levels, seeds: int) -> None:
-    """Raise if the study has too many runs, before their configurations are made, which would take minutes.
-
-    Raises:
-        BadInput: there are more than `MOST_RUNS`; the message gives the number.
-    """
-    names, counts = [*levels, "seeds"], [*(len(values) for values in levels.values()), seeds]
-    if study.search is not None and study.search.per_arm:
-        names, counts = [*names[:-1], "tune_budget"], [*counts[:-1], max(seeds, study.search.trials or 1)]
-    if (runs := math.prod(counts)) > MOST_RUNS:
-        factors = " x ".join(f"{count:,} {flag(name)}" for name, count in zip(names, counts, strict=True))
-        at_most = "up to " if study.leave_out or "likelihood" in levels else ""
-        raise BadInput(f"{factors}: {at_most}{runs:,} runs, more than {MOST_RUNS:,}; --yes runs them all the same")
+def _one_value(study: Study) -> Callable[[str, Sequence[str]], str]:
+    """Return the function that says what to do about several values of a flag that takes one."""
+    return one_value_in_study if study.search is None else one_value_in_search
 
 
 def _parser(study: Study) -> Parser:
-    """Return the parser of a study's flags: sweep options, fields of the base configuration, levels of the factors."""
-    parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_fields(parser, SweepOptions, "the study", defaults={"seeds": study.seeds}, switches=True)
+    """Return the parser of a study's flags: levels of the factors, fields of the base, options of the sweep, places."""
+    parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc, study.question)
+    parser.answer_second_values(_one_value(study))
+    for name in study.factors:
+        _add_levels_flag(parser, study, name)
+    levels = {name: (*values, *study.full.get(name, ())) for name, values in study.factors.items()}
+    add_config_flags(parser, study.base.model_dump(), {"seed", *study.factors}, levels)
+    of_study = [name for name in SweepOptions.model_fields if name not in PLACES]
+    defaults = {"seeds": study.seeds}
+    add_fields(parser, SweepOptions, "study", only=of_study, defaults=defaults, switches=True, explain=EXPLAINED)
+    add_factor_flag(parser, "study")
     if study.search is None:
-        add_fields(parser, TuneFlags, "tuning")
+        add_fields(parser, TuneFlags, "study", explain=("tune",))
     else:
         own = {name: getattr(study.search, name) for name in SearchFlags.model_fields}
-        add_fields(parser, SearchFlags, "the search", defaults=own)
-    factors = ", ".join(map(flag, study.factors))
-    title = f"configuration (overrides the study's base; its factors, {factors}, accept several values)"
-    add_fields(parser, RunConfig, title, leave={"seed", *study.factors})
-    for name in study.factors:
-        text = "Levels of this factor" + (
-            "; a level of several numbers is joined by x: 32 64x64" if is_list(name) else ""
-        )
-        parser.add_argument(flag(name), nargs="+", metavar="LEVEL", help=text)
+        add_fields(parser, SearchFlags, "study", defaults=own)
     add_location_flags(parser, "data_dir", "tracking_uri")
+    add_fields(parser, SweepOptions, "places", only=PLACES)
     return parser
+
+
+def _add_levels_flag(parser: Parser, study: Study, name: str) -> None:
+    """Add the flag that gives the levels of a factor."""
+    field, levels, full = RunConfig.model_fields[name], study.factors[name], study.full.get(name, ())
+    text = DEFAULT_IN_TEXT.sub("", (field.description or "").rstrip("."))
+    text += ". A factor of this study: one or more levels"
+    text += "; a level of several numbers is joined by x: 32 64x64" * is_list(name)
+    shown, more = (" ".join(map(level_text, values)) for values in (levels, full))
+    after = f" [default: {shown}{f', with --full also {more}' * bool(full)}; "
+    after += f"baseline: {level_text(study.baseline[name])}]"
+    text, after = text.replace("%", "%%"), after.replace("%", "%%")
+    action = parser.group("factors").add_argument(flag(name), nargs="+", metavar="LEVEL", help=text + after)
+    if (choice := choice_of(field.metadata)) is not None:
+        parser.name_in_help(action, text, choice, after)
+    parser.add_entry(Entry("factors", flag(name), shown))

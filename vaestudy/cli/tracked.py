@@ -5,7 +5,7 @@ from __future__ import annotations
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses, project
 from vaestudy.study import discovery
-from vaestudy.tracking.database_checks import require_tracking_database
+from vaestudy.tracking.database_checks import require_records as require_records
 
 
 def tracked_study(name: str, uri: str) -> str:
@@ -21,17 +21,3 @@ def tracked_study(name: str, uri: str) -> str:
         if database is not None and not (database.parent / "artifacts" / elsewhere).is_dir():
             raise
         return elsewhere  # the tracker says whether it has it
-
-
-def require_records(uri: str) -> None:
-    """Raise if nothing is tracked yet, so that reading does not make an empty store.
-
-    Raises:
-        BadInput: there is no database.
-        NoTracker: the file is not MLflow's database.
-    """
-    if (database := addresses.database_file(uri)) is None:
-        return
-    if not database.exists():
-        raise BadInput(f"nothing is tracked at {database} yet; {project.first_steps()}")
-    require_tracking_database(database)

@@ -1,8 +1,8 @@
 """The answer to a mistake in a study's file: one line and exit code 2, as for a mistake on its command line.
 
-A study is declared while Python reads the file, before `study_main` is called. `BadInput` and pydantic's errors are
-normal exceptions there, which tests and notebooks catch and show as usual. If nothing catches one and the script ends,
-Python calls `sys.excepthook`, which decides what is printed.
+A study is declared while Python reads the file, before `study_main` is called. `BadInput` is a normal exception there,
+which tests and notebooks catch and show as usual. If nothing catches it and the script ends, Python calls
+`sys.excepthook`, which decides what is printed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from pydantic import ValidationError
-
-from vaestudy.config.messages import error_line
-from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 
 
@@ -26,18 +22,10 @@ def answer_in_one_line() -> None:
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        line = _line(error)
-        if line is None or hasattr(sys, "ps1"):  # an interactive session goes on
+        if not isinstance(error, BadInput) or hasattr(sys, "ps1"):  # an interactive session goes on
             before(kind, error, trace)
             return
-        print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         raise SystemExit(2)
 
     sys.excepthook = hook
-
-
-def _line(error: BaseException) -> str | None:
-    """Return the message for a mistake in a declaration, None for any other error."""
-    if isinstance(error, ValidationError) and error.title == RunConfig.__name__:
-        return error_line(RunConfig, error.errors()[0])
-    return str(error) if isinstance(error, BadInput) else None

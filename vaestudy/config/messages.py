@@ -17,6 +17,8 @@ from vaestudy.config import compatibility
 from vaestudy.errors import BadInput, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
+NAMED_BY_CALLER = {"fields are named": "by the caller"}
+"""The context in which `validated` creates a model: it writes the message itself, with its own names of the fields."""
 
 
 def validated(model: type[Model], values: dict[str, Any], name: Callable[[str], str] = str) -> Model:
@@ -31,7 +33,7 @@ def validated(model: type[Model], values: dict[str, Any], name: Callable[[str], 
         BadInput: a value is not valid; the message is one line about the first mistake.
     """
     try:
-        return model(**values)
+        return model.model_validate(values, context=NAMED_BY_CALLER)
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(error_line(model, first, name)) from None

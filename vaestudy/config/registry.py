@@ -15,6 +15,7 @@ Code outside the package declares a part by a decorator, with the fields of the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import math
 import re
@@ -35,6 +36,12 @@ def _imported(path: str) -> Any:
     """Return the object that "module:attribute" names."""
     module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+@functools.cache
+def _one_object(made_of: type) -> Any:
+    """Return an object of a class, the same for the same class."""
+    return made_of()
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class LikelihoodSpec(Spec):
     """Lowest and highest value of the scale; None for a likelihood without a scale."""
     most_heads: int = 2
     """The largest number of decoder outputs per pixel. The estimate of memory uses it."""
+    metrics: tuple[str, ...] = ()
+    """Names of scores of its own, which `Likelihood.scores` computes. They are recorded as `test/own/NAME`."""
 
     def has_option(self, option: str) -> bool:
         """Return whether a configuration field has a meaning for this likelihood."""
@@ -134,6 +143,11 @@ class DatasetSpec(Spec):
     by_content: bool = False
     """Whether the data set has no published digest. Then the digest of its content identifies it: it is a part of each
     run's key (`RunConfig.data_digest`), and the source is a `ContentSource` (`vaestudy/data/content_source.py`)."""
+
+    def load(self) -> Any:
+        """Return the source of the data set (`vaestudy/data/sources.py`); of a class, the one object that is made."""
+        source = super().load()
+        return _one_object(source) if isinstance(source, type) else source
 
 
 @dataclass(frozen=True)
@@ -238,6 +252,10 @@ class Registry(Mapping[str, S], Generic[S]):
     def origin(self, name: str) -> Path | None:
         """Return the user's file that declares a part; None for a part of the package."""
         return self._origins.get(name)
+
+    def has_no_file(self, name: str) -> bool:
+        """Return whether a part was declared by code without a file (a notebook), which no other process finds."""
+        return name in self._origins and self._origins[name] is None
 
     def load(self, name: str) -> Any:
         """Return the function or class that implements the part `name`.

@@ -11,7 +11,16 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from vaestudy.config import compatibility
 from vaestudy.config.fields import (
@@ -28,7 +37,7 @@ from vaestudy.config.fields import (
     Weight,
     device_name,
 )
-from vaestudy.config.messages import validated
+from vaestudy.config.messages import NAMED_BY_CALLER, error_line, validated
 from vaestudy.config.own_dataset import DIGEST_LETTERS, DatasetName, digest_text, is_own, short_name
 from vaestudy.config.presets import PRESETS
 from vaestudy.config.registry import (
@@ -69,7 +78,11 @@ ADDED_LATER = (
 
 
 class RunConfig(BaseModel):
-    """The configuration of one run. The same configuration on the same CPU gives bit-identical results."""
+    """The configuration of one run. The same configuration on the same CPU gives bit-identical results.
+
+    Raises:
+        BadInput: a field is not valid, or the fields do not fit together; one line says which.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -205,6 +218,21 @@ class RunConfig(BaseModel):
         defaults = {name: field.default for name, field in type(self).model_fields.items()}
         compatibility.require_compatible(self, defaults)
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(cls, data: Any, handler: ModelWrapValidatorHandler[RunConfig], info: ValidationInfo) -> RunConfig:
+        """Report the first mistake as one line.
+
+        Raises:
+            BadInput: a field is not valid, or the fields do not fit together.
+        """
+        try:
+            return handler(data)
+        except ValidationError as error:
+            if info.context is NAMED_BY_CALLER:
+                raise
+            raise BadInput(error_line(cls, error.errors()[0])) from None
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> RunConfig:

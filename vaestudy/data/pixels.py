@@ -82,13 +82,21 @@ def dequantised(images: Tensor, generator: torch.Generator) -> Tensor:
     return uniform.add_(images).div_(256).clamp_(max=1 - 2**-24)
 
 
+def is_drawn_for(protocol: str, images: Tensor) -> bool:
+    """Return whether images can be those of a protocol that draws them once, i.e. are of bytes 0 and 255.
+
+    For other protocols the answer is always yes.
+    """
+    return PIXELS[protocol].draw_once is None or bool(((images == 0) | (images == 255)).all())
+
+
 def fixed(protocol: str, images: Tensor, split: str) -> Tensor:
     """Return the x by which a split is always scored. Its noise depends only on the name of the split.
 
     Raises:
         ValueError: the protocol draws the images when they are read, and these were read for another protocol.
     """
-    if PIXELS[protocol].draw_once is not None and not ((images == 0) | (images == 255)).all():
+    if not is_drawn_for(protocol, images):
         raise ValueError(f"the images were not drawn for {protocol}: load_splits() needs a configuration with it")
     x: Tensor = PIXELS.load(protocol)(images, stream("pixels", split, device=images.device))
     return x

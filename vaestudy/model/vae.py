@@ -11,6 +11,7 @@ The prior p(z) is N(0, I). The likelihood p(x|z) turns the head into a distribut
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,11 @@ class Posterior:
     mu: Tensor
     sigma: Tensor
     log_variance: Tensor
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield mu, then sigma: `mean, sigma = model.encode(x)`."""
+        yield self.mu
+        yield self.sigma
 
     def draw(self, eps: Tensor) -> Tensor:
         """Return z = mu + sigma * eps: eps [L, M, D] -> z [L, M, D], differentiable in mu and sigma."""

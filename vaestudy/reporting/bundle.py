@@ -26,6 +26,7 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.reporting.escaping import markdown_line
 from vaestudy.reporting.export import SweepTables, sweep_tables
 from vaestudy.reporting.pages import rendered
+from vaestudy.reporting.places import readable_sweep
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.reporting.search.searched import FINAL_FILE
 from vaestudy.reporting.search.trials import TRIALS_FILE
@@ -158,7 +159,7 @@ def _section(folder: str, made: SweepTables, own: Mapping[str, bytes]) -> Sectio
     notes = made.notes if rows else [*made.notes, "no run has finished"]
     figures = sorted(path for path in own if path.startswith("figures/"))
     listed = sorted(path for path in own if not path.startswith("configurations/"))
-    return Section(folder, made.sweep, headings, rows, notes, figures, listed)
+    return Section(folder, readable_sweep(made.sweep), headings, rows, notes, figures, listed)
 
 
 def _origin(run: Mapping[Any, Any]) -> str:

@@ -40,8 +40,8 @@ LATEX = {
     "–": "--",
     "—": "---",
     "…": r"\ldots{}",
-    "«": r"$\ll$",  # the quotation marks themselves need another font encoding
-    "»": r"$\gg$",
+    "«": "``",  # those quotation marks need another font encoding
+    "»": "''",
 }
 """Character -> what stands for it in the text of a LaTeX table, in any font encoding."""
 
@@ -62,7 +62,17 @@ def latex(text: str) -> str:
         text = re.sub(r"e(\d+)", r" \\times 10^{\1}", text)
         return "$" + text.replace(",", "{,}").replace("±", r"\pm") + "$"
     # At the start of a row, LaTeX would read "[" or "*" as an argument of the line end before.
-    return ("{}" if text.lstrip().startswith(("[", "*")) else "") + text.translate(_LATEX)
+    return ("{}" if text.lstrip().startswith(("[", "*")) else "") + latex_sentence(text)
+
+
+def latex_sentence(text: str) -> str:
+    """Return a part of a sentence as LaTeX. Numbers in it are not set in math mode."""
+    return text.translate(_LATEX)
+
+
+def unbroken(text: str) -> str:
+    """Return a text in which no line of a web page ends before or behind a ±."""
+    return text.replace(" ±", "\u00a0±").replace("± ", "±\u00a0")
 
 
 def one_text_line(text: str) -> str:

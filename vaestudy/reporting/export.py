@@ -7,7 +7,6 @@ mlruns/tables/<study>/...                the same files of the newest sweep; a q
 from __future__ import annotations
 
 import bisect
-import html
 import json
 import re
 import shutil
@@ -23,10 +22,13 @@ from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import to_png
 from vaestudy.reporting import common_target, runs_frame
-from vaestudy.reporting.escaping import latex, markdown_cell, markdown_line, one_text_line
+from vaestudy.reporting.escaping import markdown_cell, markdown_line
 from vaestudy.reporting.figures import arms
+from vaestudy.reporting.latex_table import LatexStyle
+from vaestudy.reporting.places import readable_sweep, without_places
 from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
 from vaestudy.reporting.search.searched import read_searched
+from vaestudy.reporting.table_files import table_files
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study, level_text
@@ -36,6 +38,8 @@ from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
 DATA = ("name", "fingerprint", "train", "valid", "test")
 LONGEST_DESCRIPTION = 8_000  # characters of a description that MLflow keeps
 MOST_LEVELS_SHOWN = 30
+NOTE_TAGS = ("tags.note", "tags.seeds.note")
+"""Tags of a sweep run that are notes of its tables: on the choice of the data set, and on the rule of adding seeds."""
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
 
 
@@ -46,10 +50,17 @@ class Exported:
     folder: Path
     screens: list[Screen]
     notes: list[str]
+    table: summary.Table | None
+    """The study's own table; None if no run has finished."""
 
 
-def export_all(tracker: Tracker, name: str | None) -> list[Path]:
+def export_all(tracker: Tracker, name: str | None, style: LatexStyle | None = None) -> list[Path]:
     """Export every sweep of every study, or of the study called `name`, the oldest sweep first.
+
+    Args:
+        tracker: the store of the runs.
+        name: the study; None for all.
+        style: what the user chose about LaTeX.
 
     Returns:
         The folders that were written.
@@ -59,7 +70,7 @@ def export_all(tracker: Tracker, name: str | None) -> list[Path]:
         if name in (None, study):
             parents = tracker.runs(experiments, {"role": "study"})
             for row in parents.sort_values("start_time").to_dict("records") if len(parents) else ():
-                written.append(export(tracker, row["experiment"], row["run_id"]).folder)
+                written.append(export(tracker, row["experiment"], row["run_id"], style).folder)
     return written
 
 
@@ -91,19 +102,20 @@ class SweepTables:
         return bool(self.row["tags.quick"] == "True")
 
 
-def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
+def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None) -> Exported:
     """Write one sweep's tables and figures and attach them to its sweep run.
 
     Args:
         tracker: the store of the runs.
         experiment: the id of the study's MLflow experiment.
         parent: the id of the sweep run.
+        style: what the user chose about LaTeX.
 
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
         BadInput: the folder of the tables cannot be written to.
     """
-    made = sweep_tables(tracker, experiment, parent)
+    made = sweep_tables(tracker, experiment, parent, style)
     study, sweep, quick, table, notes = made.study, made.sweep, made.quick, made.table, made.notes
     files = made.files
     folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
@@ -114,16 +126,17 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
         first = made.tidy[made.tidy["status"] == "FINISHED"].iloc[0]
         tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
         tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
-    return Exported(folder, made.screens, notes)
+    return Exported(folder, made.screens, notes, table)
 
 
-def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
+def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None) -> SweepTables:
     """Return one sweep's tables and figures. Nothing is written.
 
     Args:
         tracker: the store of the runs.
         experiment: the id of the study's MLflow experiment.
         parent: the id of the sweep run.
+        style: what the user chose about LaTeX.
 
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
@@ -132,8 +145,8 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
     study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
-    quick_lines = [QUICK_LINE] if quick else []
-    notes = quick_lines + ([row["tags.note"]] if row.get("tags.note") else [])
+    quick_lines, named = [QUICK_LINE] if quick else [], readable_sweep(sweep)
+    notes = quick_lines + [str(row[tag]) for tag in NOTE_TAGS if row.get(tag)]
     files, screens = dict[str, bytes](), list[Screen]()
     if (searched := read_searched(tracker, row, study)) is not None:
         study, children = searched.view(children)
@@ -142,13 +155,14 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
         files |= search_figures(searched, tidy, notes)
         for name, heading, further in search_tables(searched, tidy, notes):
             further.full["quick"] = quick
-            files |= _texts(name, further, f"{heading} ({sweep})", quick_lines + further.notes)
-            screens.append(_screen(further, f"{heading} ({sweep})"))
+            heading, label = f"{heading} ({named})", f"{study.name} {sweep} {name}"
+            files |= table_files(name, further, heading, quick_lines + further.notes, label, style)
+            screens.append(screen(further, heading))
     if not len(tidy) or not (tidy["status"] == "FINISHED").any():
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
         notes += search_notes(searched) if searched else []
-        return SweepTables(row, study, tidy, None, files, screens, notes)
+        return SweepTables(row, study, tidy, None, files, screens, [without_places(line) for line in notes])
     if common_target.RELATIVE in study.tabulate:
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
@@ -159,18 +173,19 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
     for frame in (table.full, tidy):
         frame["quick"] = quick  # also in the CSV files, which have no notes
     notes += table.notes
-    title = f"{study.question} ({sweep})"
+    title = f"{study.question} ({named})"
     files["tables/runs.csv"] = _runs_csv(tidy, study).encode()
-    screens.insert(0, _screen(table, title))
+    screens.insert(0, screen(table, title))
     # A further table or a figure that fails costs a note, so the study's own table is written after all of them.
     for name in study.tables:
         with noting_failure(f"table {name}", notes):
             member = STUDY_TABLES.load(name)
             if (further := member(tidy, study)) is not None:
                 further.full["quick"] = quick
-                heading = f"{(member.__doc__ or name).splitlines()[0]} ({sweep})"
-                files |= _texts(name, further, heading, quick_lines + further.notes)
-                screens.append(_screen(further, heading))
+                heading = f"{(member.__doc__ or name).splitlines()[0]} ({named})"
+                label = f"{study.name} {sweep} {name}"
+                files |= table_files(name, further, heading, quick_lines + further.notes, label, style)
+                screens.append(screen(further, heading))
     for name in study.figures:
         with noting_failure(f"figure {name}", notes):
             if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
@@ -178,7 +193,8 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
     if study.gallery and (pictures := _gallery(tracker, tidy, study, notes)):
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
-    files |= _texts("table", table, title, notes)
+    notes = [without_places(line) for line in notes]
+    files |= table_files("table", table, title, notes, f"{study.name} {sweep}", style)
     return SweepTables(row, study, tidy, table, files, screens, notes)
 
 
@@ -206,28 +222,6 @@ def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str
     if missing:
         notes.append(f"gallery {study.gallery} lacks {len(missing)} of {len(firsts)} pictures: {missing[0]}")
     return found
-
-
-def _texts(name: str, table: summary.Table, title: str, notes: list[str]) -> dict[str, bytes]:
-    """Return the files of one table, as CSV, Markdown, LaTeX and HTML: path -> content."""
-    shown = table.shown
-    cells = shown.rename(columns=markdown_cell).map(markdown_cell)
-    markdown = f"# {markdown_line(title)}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n\n"
-    markdown += "".join(f"* {markdown_line(line)}\n" for line in notes)
-    body = (
-        shown.rename(columns=latex).map(latex).to_latex(index=False, escape=False, column_format="r" * shown.shape[1])
-    )
-    page = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
-    style = "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
-    style += "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}</style>"
-    contents = {
-        "csv": table.full.to_csv(index=False),
-        "md": markdown,
-        "tex": "".join(f"% {one_text_line(line)}\n" for line in [title, *notes]) + body,
-        "html": f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>{style}'
-        f"<h1>{html.escape(title)}</h1>{shown.to_html(index=False, border=0)}<ul>{page}</ul>\n",
-    }
-    return {f"tables/{name}.{ending}": content.encode() for ending, content in contents.items()}
 
 
 def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
@@ -333,7 +327,7 @@ def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> 
     return note(max(fits - 1, 0))[:LONGEST_DESCRIPTION]
 
 
-def _screen(table: summary.Table, title: str) -> Screen:
+def screen(table: summary.Table, title: str) -> Screen:
     """Return a table for a terminal. The column of failed runs is left out if no run failed."""
     screen = Screen(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     none_failed = "failed" in table.full and (table.full["failed"] == 0).all()

@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from vaestudy.reporting.escaping import unbroken
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -25,7 +27,7 @@ class Picture:
 
 
 def rendered(template: Path, **values: Any) -> str:
-    """Return a page as HTML. All text in the values is escaped.
+    """Return a page as HTML. All text in the values is escaped, and no line ends beside a ± in it.
 
     Args:
         template: the page's template. It may include `page_style.css`, the style of all pages.
@@ -34,6 +36,7 @@ def rendered(template: Path, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
+        finalize=lambda value: unbroken(value) if isinstance(value, str) else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,26 +8,48 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import AfterValidator
 
 from vaestudy.config.fields import Choice, item_metadata
+from vaestudy.config.registry import Registry
 from vaestudy.config.run_config import RunConfig
-from vaestudy.runtime.project import project
+from vaestudy.errors import BadInput
+from vaestudy.runtime.project import PARTS, project
 
 
-def files_of(config: RunConfig) -> list[Path]:
-    """Return the users' files that declare parts which a configuration names, in the order of its fields."""
-    found: dict[Path, None] = {}
+def parts_of(config: RunConfig) -> list[tuple[Registry[Any], str]]:
+    """Return the parts that a configuration names, in the order of its fields: (the registry of the kind, the name)."""
+    found: list[tuple[Registry[Any], str]] = []
     for name, field in RunConfig.model_fields.items():
         for metadata in (*field.metadata, *item_metadata(field.annotation)):
             if not isinstance(metadata, AfterValidator) or not isinstance(metadata.func, Choice):
                 continue
             value = getattr(config, name)
-            for each in value if isinstance(value, tuple) else (value,):
-                if (registry := metadata.func.registry) is not None and (origin := registry.origin(each)):
-                    found[origin] = None
-    return list(found)
+            if (registry := metadata.func.registry) is not None:
+                found += [(registry, each) for each in (value if isinstance(value, tuple) else (value,))]
+    return found
+
+
+def files_of(config: RunConfig) -> list[Path]:
+    """Return the users' files that declare parts which a configuration names, in the order of its fields."""
+    origins = [registry.origin(name) for registry, name in parts_of(config)]
+    return list(dict.fromkeys(origin for origin in origins if origin is not None))
+
+
+def require_files(config: RunConfig) -> None:
+    """Raise if a configuration names a part that another process cannot import.
+
+    Raises:
+        BadInput: there is such a part.
+    """
+    for registry, name in parts_of(config):
+        if registry.has_no_file(name):
+            raise BadInput(
+                f"{registry.kind} {name} is declared without a file, so worker processes cannot import it: write it to "
+                f"{PARTS} in the project's folder, or run with workers=0"
+            )
 
 
 def user_code(config: RunConfig) -> tuple[dict[str, str], dict[str, bytes]]:

@@ -13,6 +13,9 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.model.vae import VAE
 
+WEIGHTS = "weights.safetensors"
+"""The name of the file in a run's record."""
+
 
 def pack_weights(model: VAE) -> bytes:
     """Return weights, configuration and image shape as one safetensors file, so that all are loaded together.

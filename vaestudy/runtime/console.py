@@ -6,6 +6,7 @@ Text is printed as it is: no part of it is taken for markup, and credentials in 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -15,13 +16,19 @@ from rich.table import Table
 from vaestudy.runtime.credentials import without_credentials
 
 
+def in_notebook() -> bool:
+    """Return whether this is a notebook's kernel. Its output passes for a terminal, but cannot be overwritten."""
+    return type(sys.stderr).__module__.startswith("ipykernel")
+
+
 class PlainConsole(Console):
     """A console that prints text without its credentials, and without reading it as markup."""
 
-    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+    def __init__(self, stderr: bool = False, width: int | None = None, quiet: bool = False) -> None:
         super().__init__(
-            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None
-        )
+            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=width is None,
+            quiet=quiet, force_jupyter=False, force_terminal=False if in_notebook() else None,
+        )  # fmt: skip
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print text without the credentials of any address in it, and other objects as they are."""

@@ -27,20 +27,27 @@ class _State:
     """Number of open `deferring_interrupts` blocks."""
     interrupted: bool = False
     """Whether the first signal has arrived."""
+    end_at_second: bool = True
+    """Whether the second signal ends the process, and does not only raise KeyboardInterrupt again."""
 
 
 _state = _State()
 
 
 @contextmanager
-def handling_signals() -> Iterator[None]:
+def handling_signals(end_at_second: bool = True) -> Iterator[None]:
     """Handle both signals in the block as described at the top of this file.
 
     Outside the main thread nothing changes, because only the main thread receives signals.
+
+    Args:
+        end_at_second: if False, the second signal raises KeyboardInterrupt wherever it arrives, and the process goes
+            on: a session of Python or of a notebook has more to lose than this work.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _state.end_at_second = end_at_second
     before = {number: signal.signal(number, _on_first_signal) for number in SIGNALS}
     try:
         yield
@@ -48,7 +55,7 @@ def handling_signals() -> Iterator[None]:
         _state.interrupted = False
         for number, handler in before.items():
             # Another handler means that the process is about to exit, and that a further signal may follow.
-            if signal.getsignal(number) is _on_first_signal:
+            if signal.getsignal(number) is _on_first_signal or not end_at_second:
                 signal.signal(number, handler)
 
 
@@ -106,7 +113,7 @@ def dask_setup(worker: object) -> None:
 def _on_first_signal(number: int, frame: object) -> None:
     """Remember the signal, prepare for the second one, and raise KeyboardInterrupt unless it is deferred."""
     for following in SIGNALS:
-        signal.signal(following, _on_second_signal)
+        signal.signal(following, _on_second_signal if _state.end_at_second else signal.default_int_handler)
     _state.interrupted = True
     if not _state.depth:
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from vaestudy.runtime.random_streams import stream
 
 BRIGHT = 250  # the lowest grey value that counts as near 1
 PIT_BINS = 20
+OWN = "own/"  # what the names of a likelihood's own scores begin with
 # Images at a time. Each block has its own noise stream: another size would change the noise, and so the results.
 BLOCK = 100
 
@@ -35,7 +36,8 @@ def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, lis
         for name, value in _sums(model, xs, stream("score", "pixels", block, device=x.device)).items():
             total[name] = total.get(name, 0) + value
     N = len(x)
-    means = ("mse", "mae", "decoder_at_floor", "encoder_at_floor")
+    means: tuple[str, ...] = ("mse", "mae", "decoder_at_floor", "encoder_at_floor")
+    means += tuple(name for name in total if name.startswith(OWN))
     metrics = {name: total[name].item() / N for name in means if name in total}
     share = total["negative"] / N
     metrics["negative_sigma_units"] = float((share > 0.5).sum())
@@ -57,10 +59,14 @@ def pixel_scores(model: VAE, x: Tensor) -> tuple[dict[str, float], dict[str, lis
 
 @torch.no_grad()
 def pixel_errors(model: VAE, x: Tensor) -> Sums:
-    """Return mse and mae of each image of x [N, P]: [N], float64. Their means are those of `pixel_scores`."""
+    """Return mse, mae and the likelihood's own scores of each image of x [N, P]: [N], float64.
+
+    Their means are those of `pixel_scores`.
+    """
     blocks = enumerate(x.split(BLOCK))
     parts = [_decoded(model, xs, stream("score", "pixels", block, device=x.device)) for block, xs in blocks]
-    return {"mse": torch.cat([part.mse for part in parts]), "mae": torch.cat([part.mae for part in parts])}
+    found = {"mse": torch.cat([part.mse for part in parts]), "mae": torch.cat([part.mae for part in parts])}
+    return found | {name: torch.cat([part.own[name] for part in parts]) for name in parts[0].own}
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class _Decoded:
     """The mean squared difference of each image, [M], float64."""
     mae: Tensor
     """The mean absolute difference of each image, [M], float64."""
+    own: Sums
+    """The likelihood's own scores of each image: `own/NAME` -> [M], float64."""
 
 
 def _decoded(model: VAE, x: Tensor, generator: torch.Generator) -> _Decoded:
@@ -82,7 +90,8 @@ def _decoded(model: VAE, x: Tensor, generator: torch.Generator) -> _Decoded:
     eps = torch.randn((1, *q.mu.shape), generator=generator, device=x.device)
     head = model.decode(q.draw(eps))[0]
     difference = (x - model.likelihood.mean(head)).double()
-    return _Decoded(q, head, difference.square().mean(-1), difference.abs().mean(-1))
+    own = {f"{OWN}{name}": values.double() for name, values in model.likelihood.scores(x, head).items()}
+    return _Decoded(q, head, difference.square().mean(-1), difference.abs().mean(-1), own)
 
 
 def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
@@ -94,6 +103,7 @@ def _sums(model: VAE, x: Tensor, generator: torch.Generator) -> Sums:
     decoded = _decoded(model, x, generator)
     head = decoded.head
     found = {"mse": decoded.mse.sum(), "mae": decoded.mae.sum()} | _sigmas(model, decoded.q)
+    found |= {name: values.sum() for name, values in decoded.own.items()}
     if (floored := likelihood.at_floor(head)) is not None:
         found["decoder_at_floor"] = floored.double().mean() * len(x)
     if config.pixels == "dequantised":

@@ -72,6 +72,11 @@ each image.
         p(x|z); for `bernoulli` it is that of the continuous Bernoulli. The distance is 0 if the distribution of each
         pixel is calibrated. Lower is better.
 
+Scores of a likelihood of the user (`Likelihood.scores`), by the same draw of z:
+
+    own/NAME
+        The mean over images of the score NAME that the likelihood computes.
+
 Latent space and training. None of these numbers is a bound.
 
     active_units

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+
+from vaestudy.config.registry import LIKELIHOODS
+from vaestudy.errors import BadInput
 
 METRICS = (
     "test/elbo",
@@ -49,6 +53,7 @@ METRICS = (
     "test/mass_near_1_data",
     "test/histogram_distance",
     "test/pit_distance",
+    "test/own/<own>",
     "test/neighbour_purity",
     "test/recognised_reconstruction",
     "test/recognised_data",
@@ -87,6 +92,9 @@ METRICS = (
 )
 """The names; `<...>` stands for a part that varies."""
 
+OWN = "test/own/"
+"""What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
+
 PARTS = {
     "ais": r"\d+x\d+x\d+(?:-linear)?(?:-\d+steps)?",
     "density": "(?:continuous_bernoulli_)?",
@@ -104,7 +112,27 @@ def is_metric(name: str) -> bool:
     """Return whether a run can record a metric of this name."""
     if name.endswith("_se"):
         return is_metric(name.removesuffix("_se"))
+    if name.startswith(OWN):
+        return any(name.removeprefix(OWN) in spec.metrics for spec in LIKELIHOODS.values())
     return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
+
+
+def metric_of(name: str) -> str:
+    """Return the metric that a name stands for; `elbo` is short for `test/elbo`.
+
+    Raises:
+        BadInput: a run can record no such metric; the message has the nearest name.
+    """
+    for metric in (name, f"test/{name}"):
+        if is_metric(metric):
+            return metric
+    full = [metric.replace("<K>", "100") for metric in METRICS if "<" not in metric.replace("<K>", "100")]
+    near = difflib.get_close_matches(name, [*(metric.removeprefix("test/") for metric in full), *full], n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise BadInput(
+        f"unknown metric {name!r}{hint}; metrics are elbo, kl, iwae_100, seconds/total and others "
+        "(docs/glossary.md lists them)"
+    )
 
 
 def _pattern(metric: str) -> re.Pattern[str]:

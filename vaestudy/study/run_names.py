@@ -52,15 +52,27 @@ def parse_run_name(text: str) -> RunName:
         raise BadInput(f"run {text!r}: {FORMS}")
     if tail in (BEST, BASE):
         return RunName(text, study=study, sweep=sweep, final=tail)
-    return RunName(text, study=study, sweep=sweep, levels=tuple(_level(text, part) for part in tail.split(",")))
+    return RunName(text, study=study, sweep=sweep, levels=parse_levels(tail, f"run {text!r}", FORMS))
 
 
-def _level(text: str, part: str) -> tuple[str, str]:
-    """Return one field and its level."""
-    field, equals, level = part.partition("=")
-    field = field.replace("-", "_")
-    if not equals:
-        raise BadInput(f"run {text!r}: {part!r} is no FIELD=LEVEL; {FORMS}")
-    if field not in RunConfig.model_fields:
-        raise BadInput(f"run {text!r}: {unknown_name('field', field, RunConfig.model_fields)}")
-    return field, level_text(level_from_text(field, level, str))
+def parse_levels(text: str, where: str, forms: str) -> tuple[tuple[str, str], ...]:
+    """Return the levels that a text names, as (field, level as `level_text` has it).
+
+    Args:
+        text: levels joined by commas, e.g. "latent_dim=10,sigma=raw".
+        where: what the text stands in, for the message.
+        forms: what is expected, for the message.
+
+    Raises:
+        BadInput: a part is no FIELD=LEVEL, or its field or its level is not valid.
+    """
+    found = []
+    for part in text.split(","):
+        field, equals, level = part.partition("=")
+        field = field.replace("-", "_")
+        if not equals:
+            raise BadInput(f"{where}: {part!r} is no FIELD=LEVEL; {forms}")
+        if field not in RunConfig.model_fields:
+            raise BadInput(f"{where}: {unknown_name('field', field, RunConfig.model_fields)}")
+        found.append((field, level_text(level_from_text(field, level, str))))
+    return tuple(found)

@@ -33,6 +33,8 @@ NAMED = ("dataset", "data_digest")
 """Fields that the name of the data set stands for."""
 DIGEST = 8  # hexadecimal digits
 DIGEST_END = re.compile(rf"-[0-9a-f]{{{DIGEST}}}$")
+OF_FACTORS = ("factor", "without")
+"""The flags of a variant that say which factors the study has."""
 DATASET = re.compile(r"(?!quick)[a-z0-9]([a-z0-9_-]*[a-z0-9])?")
 """Names of data sets that a sweep's name contains as they are. It has no ".", so it looks like no file of a table."""
 
@@ -83,8 +85,8 @@ class Sweep:
 
     @property
     def plain_name(self) -> str:
-        """Return the base name of the same sweep without its variant."""
-        return replace(self, variant={}).base_name
+        """Return the base name of the sweep of the same factors without a search of its own."""
+        return replace(self, variant={k: v for k, v in self.variant.items() if k in OF_FACTORS}).base_name
 
     @property
     def former_name(self) -> str:

@@ -165,7 +165,8 @@ def _run_owned(
     except BaseException:
         publisher.close("KILLED")
         console.print(work.stopped, style="yellow")
-        console.print(f"  {_public_command(sys.orig_argv)}", style="yellow")
+        again = "the same call" if hasattr(sys, "ps1") else _public_command(sys.orig_argv)  # a session or a program
+        console.print(f"  {again}", style="yellow")
         raise
     publisher.close("FINISHED")
     return SweepOutcome(publisher, work.failures.crashed, publisher.waiting_count(), work.failures.unstarted)

@@ -41,6 +41,7 @@ def _absolute(file: str) -> str:
 
 Uri = Annotated[str, Field(json_schema_extra={"metavar": "URI"})]
 File = Annotated[str, Field(json_schema_extra={"metavar": "FILE"}), AfterValidator(_absolute)]
+Width = Annotated[Rate, Field(json_schema_extra={"metavar": "WIDTH"})]
 
 
 class SweepOptions(BaseModel):
@@ -59,6 +60,11 @@ class SweepOptions(BaseModel):
     """Start the study again from the beginning. Earlier records are kept."""
     seeds: Count | None = None
     """Number of seeds."""
+    seeds_until: Width | None = None
+    """Add seeds until the 95 % interval of each difference of the table's first metric has at most this half-width, in
+    the metric's unit (nats for a bound)."""
+    most_seeds: Count = 30
+    """The largest number of seeds with --seeds-until."""
     yes: bool = False
     """Run the study even if it has more than 20,000 runs."""
     workers: CountOrZero | None = None
@@ -96,6 +102,17 @@ class SweepOptions(BaseModel):
         missing = [f"{{{name}}}" for name in TLS_FILES if name not in given]
         if address is not None and address.startswith("tls://") and missing:
             raise Conflict("scheduler", address, f"wants {' and '.join(missing)} too")
+        return self
+
+    @model_validator(mode="after")
+    def _most_seeds_goes_with_a_width(self) -> SweepOptions:
+        """Raise unless `most_seeds` is given together with `seeds_until` only.
+
+        Raises:
+            Conflict: it is given alone.
+        """
+        if "most_seeds" in self.model_fields_set and self.seeds_until is None:
+            raise Conflict("most_seeds", self.most_seeds, "goes with {seeds_until} WIDTH")
         return self
 
 

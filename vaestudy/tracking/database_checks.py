@@ -12,8 +12,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from vaestudy.errors import NoTracker, TrackerUnavailable
-from vaestudy.runtime.addresses import public_address
+from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
+from vaestudy.runtime import project
+from vaestudy.runtime.addresses import database_file, public_address
 
 LOCK_SECONDS = 5
 """The number of seconds to wait if another process has locked the database."""
@@ -46,6 +47,20 @@ def require_tracking_database(path: Path) -> None:
         raise NoTracker(f"{path} is damaged, or is no database: {error}") from error
     if tables:
         require_mlflow_tables(tables, versions, str(path))
+
+
+def require_records(uri: str) -> None:
+    """Raise if nothing is tracked yet, so that reading does not make an empty store.
+
+    Raises:
+        BadInput: there is no database.
+        NoTracker: the file is not MLflow's database.
+    """
+    if (database := database_file(uri)) is None:
+        return
+    if not database.exists():
+        raise BadInput(f"nothing is tracked at {database} yet; {project.first_steps()}")
+    require_tracking_database(database)
 
 
 def runs_beginning_with(path: Path, digits: str) -> list[str]:

@@ -343,7 +343,7 @@ def _read(folder: Path) -> OutboxEntry | None:
         if not folder.exists():
             return None
         raise _Damaged(f"{Path(error.filename).name}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (BadInput, ValueError, TypeError, AttributeError) as error:
         raise _Damaged((str(error).splitlines() or [type(error).__name__])[0]) from error
     except KeyError as error:
         raise _Damaged(f"{error} is missing") from error

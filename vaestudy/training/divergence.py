@@ -13,6 +13,9 @@ LOWEST_BOUND = -1e6
 class NonFiniteLoss(ArithmeticError):
     """The loss became nan or infinite: the run has diverged and has no result."""
 
+    run_id: str | None = None
+    """The tracked run that holds its epochs; None if it is not tracked."""
+
     def __init__(self, value: float, epoch: int, step: int, log_likelihood: float, kl: float) -> None:
         self.epoch, self.step = epoch, step
         super().__init__(

@@ -14,7 +14,7 @@ To add an architecture:
     3. Declare it by an `ArchitectureSpec` (`vaestudy/config/registry.py`): in the table in `registry.py` if it belongs
        to the package, else by the decorator `ARCHITECTURES.part(...)`.
 
-Three rules that all parts of the harness rely on, and that `tests/model/architectures/test_contract.py` tests:
+Three rules that all parts of the harness rely on. `vaestudy/conformance/architectures.py` checks them:
     * An image's features depend on this image alone. So there is no batch normalisation: with it, a score would depend
       on which other images are in the minibatch, and an image would have no gradient of its own.
     * The initial weights come from torch's global generator, which the VAE seeds.

@@ -20,7 +20,7 @@ The order of calls in a run:
     5. `fit_scale`              once, after training and before the final scores
     6. `log_prob`               in the final scores; `normalised.log_prob` in bits per dimension; `head_slope` in
                                 annealed importance sampling, if it is asked for
-    7. `mean`, `sample`, `cdf`  in calibration and figures; `at_floor` and `normalised.cdf` in calibration
+    7. `mean`, `sample`, `cdf`  in calibration and figures; `at_floor`, `normalised.cdf` and `scores` in calibration
 
 `mean` is also called earlier if `fit_scale` uses its argument. `describe` is called for the run's record, on a separate
 instance.
@@ -42,10 +42,11 @@ What the spec declares:
                     three fields in `SCALE_OPTIONS` are not listed here: `limits` implies them
     limits          the scale's floor and ceiling; required for `Scaled`, None for a likelihood without a scale
     most_heads      the largest value that `heads` can take, for the estimate of memory
+    metrics         names of scores of its own, which the method `scores` computes
 
 A configuration is checked against the spec alone, in `vaestudy/config/compatibility.py`. So a wrong pixel protocol or
-option is refused before torch or the likelihood's class is imported. `tests/model/likelihoods/test_contract.py` tests
-every likelihood in the table.
+option is refused before torch or the likelihood's class is imported. `vaestudy/conformance/likelihoods.py` has what
+every likelihood must pass: `vaestudy check NAME` checks one.
 """
 
 from __future__ import annotations
@@ -205,6 +206,14 @@ class Likelihood(nn.Module, ABC):
         The share of True is recorded as `decoder_at_floor`. So any shape is allowed.
         """
         return None
+
+    def scores(self, x: Tensor, head: Tensor) -> dict[str, Tensor]:
+        """Return scores of its own of each image: x [M, P], head [M, heads * P] -> name -> [M].
+
+        The names are the spec's `metrics`. Their means over the test images are recorded as `test/own/NAME`, with the z
+        of the head drawn once from q(z|x). The base class has none.
+        """
+        return {}
 
     def describe(self) -> str:
         """Return the description of this likelihood for the run's record. It must contain the spec's `support`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -99,7 +100,7 @@ def amended(tracker: Tracker, searched: Searched, table: Table, runs: pd.DataFra
         notes = [*table.notes, *search_notes(searched)]
         with noting_failure("comparison of the fronts", notes):
             notes += front_table.front_notes(searched, runs)
-        return Table(table.full, table.shown, notes)
+        return replace(table, notes=notes)
     table = tables.with_tuned_levels(table, searched, runs)
     with noting_failure("comparison with the untuned study", table.notes):
         table.notes.append(ranking_note(tracker, searched, runs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 from optuna.trial import FrozenTrial
@@ -47,7 +48,8 @@ def with_difference(table: Table, searched: Searched) -> Table:
     paired = f"{DIFFERENCE}: mean difference at the same seed, with its 95 % interval over seeds."
     notes = [paired if note.startswith("Δ: ") else note for note in table.notes]
     notes = [note for note in notes if note != paired or not searched.base_won]
-    return Table(full, shown, [*_result_notes(searched), *notes, *search_notes(searched)])
+    notes = [*_result_notes(searched), *notes, *search_notes(searched)]
+    return replace(table, full=full, shown=shown, notes=notes)
 
 
 def _difference_text(row: pd.DataFrame, metric: str) -> str:
@@ -205,7 +207,7 @@ def with_tuned_levels(table: Table, searched: Searched, runs: pd.DataFrame) -> T
         shown.insert(position, f"tuned {field}", short)
     tuned = ", ".join(searched.search.space)
     notes = [f"Tuned: each row has the {tuned} that won in a search of its own.", _edge_note(marked)]
-    return Table(full, shown, [*table.notes, *notes, *search_notes(searched)])
+    return replace(table, full=full, shown=shown, notes=[*table.notes, *notes, *search_notes(searched)])
 
 
 def _short(text: str) -> str:

@@ -13,17 +13,18 @@ This file computes with pandas only; it reads and writes no files.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
-from vaestudy.reporting import common_target
+from vaestudy.reporting import common_target, improvement
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
 from vaestudy.reporting.tables import ess
+from vaestudy.reporting.tables.best import best_row, sign_of
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.study.declaration import Study, level_text
@@ -41,6 +42,8 @@ class Table:
     """The same as text, as it is printed."""
     notes: list[str]
     """The lines printed below the table."""
+    best: Mapping[str, int] = field(default_factory=dict)
+    """Column of `shown` -> the position of the row that is the best of it, where the runs can tell (`best.py`)."""
 
 
 def summarise(runs: pd.DataFrame, study: Study) -> Table:
@@ -59,9 +62,8 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
     base = base.set_index("seed")
     rows = []
     groups = runs_by_levels(runs, factors)
-    for levels in sorted(
-        groups, key=lambda key: [level_rank(v, name, study) for v, name in zip(key, factors, strict=True)]
-    ):
+    order = sorted(groups, key=lambda key: [level_rank(v, name, study) for v, name in zip(key, factors, strict=True)])
+    for levels in order:
         group = groups[levels]
         done = group[group["status"] == "FINISHED"]
         row: dict[str, Any] = dict(zip(factors, levels, strict=True))
@@ -71,6 +73,8 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
             paired = (done.set_index("seed")[metric] - base[metric]).dropna()
             if not is_baseline and not base.empty:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
+                if metric == study.tabulate[0] and (sign := sign_of(metric)):
+                    row |= improvement.numbers(done[metric].dropna(), base[metric].dropna(), sign)
         row |= ess.numbers(done, metrics, study)
         if common_target.EPOCHS in runs:
             row |= common_target.numbers(group)
@@ -80,16 +84,27 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         row["run_ids"] = " ".join(done["run_id"])
         rows.append(row)
     full = pd.DataFrame(rows)
-    return Table(full, _shown(full, study, metrics), _notes(runs, study, compared=not base.empty))
+    best = {label(metric): best_row([groups[levels] for levels in order], metric) for metric in metrics}
+    supported = {heading: row for heading, row in best.items() if row is not None}
+    notes = _notes(runs, study, compared=not base.empty)
+    if improvement.COLUMNS[0] in full:
+        notes.append(improvement.NOTE.format(name=label(study.tabulate[0])))
+    return Table(full, _shown(full, study, metrics), notes, supported)
 
 
-def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the table as text, as it is printed."""
-    shown = pd.DataFrame()
+def factor_columns(full: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the factors' columns of a table as text; a level is empty where the likelihood has no such option."""
+    shown = pd.DataFrame(index=full.index)
     likelihoods = full.get("likelihood", [study.base.likelihood] * len(full))
     for name in study.factors:
         pairs = zip(likelihoods, full[name], strict=True)
         shown[name] = [level_text(value) if has_option(likelihood, name) else "" for likelihood, value in pairs]
+    return shown
+
+
+def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the table as text, as it is printed."""
+    shown = factor_columns(full, study)
     for metric in metrics:
         if metric.startswith(ANY_SIZE):
             pairs = zip(full[metric], full[f"{metric}_ci95"], strict=True)
@@ -99,6 +114,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         shown[label(metric)] = interval_texts(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+            if improvement.COLUMNS[0] in full:
+                shown[improvement.HEADING] = improvement.texts(full)
         if (column := f"{metric}{ess.SUFFIX}") in full and full[column].notna().any():
             shown[ess.heading(metric)] = ess.texts(full[column])
         if metric == common_target.RELATIVE and common_target.EPOCHS in full:
@@ -151,29 +168,43 @@ def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
 
 
 def _notes(runs: pd.DataFrame, study: Study, compared: bool) -> list[str]:
-    """Return the lines printed below the table: data, meaning of the columns, failures and revision of the code.
+    """Return the lines printed below the table of a study.
 
     Args:
         runs: tidy runs.
         study: the study that declares the table.
         compared: whether the table has differences to the baseline.
     """
+    likelihood = str(study.baseline.get("likelihood", study.base.likelihood))
+    levels = {name: value for name, value in study.baseline.items() if has_option(likelihood, name)}
+    baseline = ", ".join(f"{name}={level_text(value)}" for name, value in levels.items())
+    reading = [
+        "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
+        f"Δ: mean difference to {baseline} at the same seed."
+        if compared
+        else f"There is no Δ: no run of the baseline, {baseline}, has finished.",
+    ]
+    return notes_below(runs, study, reading)
+
+
+def notes_below(runs: pd.DataFrame, study: Study, reading: Sequence[str]) -> list[str]:
+    """Return the lines below a table of scores: data, meaning of the columns, failures and revision of the code.
+
+    Args:
+        runs: tidy runs, those in the table.
+        study: the study; its field `tabulate` names the metrics in the table.
+        reading: the lines that say what ± and Δ are.
+    """
     finished = runs[runs["status"] == "FINISHED"]
     if finished.empty:
         return ["No run has finished."]
     first = finished.iloc[0]
     sizes = ", ".join(f"{int(first[f'tags.data.{part}']):,} {part}" for part in ("train", "valid", "test"))
-    likelihood = str(study.baseline.get("likelihood", study.base.likelihood))
-    levels = {name: value for name, value in study.baseline.items() if has_option(likelihood, name)}
-    baseline = ", ".join(f"{name}={level_text(value)}" for name, value in levels.items())
     bounds = [label(m) for m in study.tabulate if m.removeprefix("test/").startswith(BOUNDS)]
     notes = [
         f"Data: {first['tags.data.name']} ({sizes} images), {first['params.pixels']} pixels, "
         f"fingerprint {first['tags.data.fingerprint'][:12]}.",
-        "± is the half-width of the 95 % t-interval over seeds; without it there was one seed.",
-        f"Δ: mean difference to {baseline} at the same seed."
-        if compared
-        else f"There is no Δ: no run of the baseline, {baseline}, has finished.",
+        *reading,
     ]
     if absent := [metric for metric in study.tabulate if metric not in finished]:
         notes.append(f"Not in the table, as no run has it: {', '.join(absent)}.")

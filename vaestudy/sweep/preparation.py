@@ -1,0 +1,106 @@
+"""The checks before a study is run, and its sweep and plan. Nothing slow is imported here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data.datasets import resolve
+from vaestudy.data.on_disk import resolve_on_disk
+from vaestudy.errors import BadInput
+from vaestudy.runtime import paths, project
+from vaestudy.study.declaration import QUICK_SEEDS, Levels, Study, quick_config
+from vaestudy.study.levels import level_text
+from vaestudy.study.plan import Plan
+from vaestudy.study.sweep import NAMED, Sweep
+from vaestudy.sweep.sweep_options import MOST_RUNS, SweepOptions
+from vaestudy.training import memory
+
+
+def prepared(
+    study: Study,
+    base: RunConfig,
+    changed: dict[str, Any],
+    given: Levels,
+    options: SweepOptions,
+    root: Path,
+    variant: dict[str, str],
+    name: Callable[[str], str] = str,
+) -> tuple[Sweep, Plan, bool]:
+    """Check that a study can be run; return its sweep, its plan, and whether its data set is there.
+
+    The data set is downloaded if it is missing, unless only the plan is wanted (`options.plan`).
+
+    Args:
+        study: the study, with its search as the user changed it.
+        base: the study's base configuration, with the user's changes.
+        changed: the fields of the base that the user changed.
+        given: levels that the user gives, in place of the declared ones.
+        options: the options of the sweep.
+        root: the folder of the data sets.
+        variant: flag -> its value as text, of each flag that makes another experiment of the study.
+        name: returns the name of a field for messages, such as its flag.
+
+    Raises:
+        BadInput: there are too many runs or not enough memory, the data set is not available, or a cell's configuration
+            is not valid.
+    """
+    levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
+    seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
+    plan = Plan(study, base, levels, seeds)
+    if options.seeds_until is not None:
+        _require_differences(study, levels, seeds, options, name)
+    if not options.yes:
+        _require_few_runs(study, levels, seeds, name)
+    if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
+        runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
+        workers = paths.cores() if options.workers is None else options.workers
+        memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
+    base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
+    if options.quick:  # a field that the user set is not shrunk
+        base = quick_config(base).with_changes(**{field: v for field, v in changed.items() if field not in NAMED})
+    plan = Plan(study, base, levels, seeds)
+    _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
+    return Sweep(study, base, changed, options.quick, note, variant, project.study_file()), plan, has_data
+
+
+def _require_differences(
+    study: Study, levels: Levels, seeds: int, options: SweepOptions, name: Callable[[str], str]
+) -> None:
+    """Raise unless the study has differences to its baseline that more seeds make narrower.
+
+    Raises:
+        BadInput: it has a search, its baseline is not run, it has one cell only, or it begins with too many seeds.
+    """
+    asked = f"{name('seeds_until')} {options.seeds_until:g}"
+    if study.search is not None:
+        raise BadInput(f"{asked}: adds seeds to a study without a search; here {name('seeds')} sets their number")
+    for factor, level in study.baseline.items():
+        if level not in levels[factor]:
+            shown = " ".join(map(level_text, levels[factor]))
+            raise BadInput(f"{asked}: needs the baseline, {factor}={level_text(level)}, among the levels {shown}")
+    if math.prod(len(values) for values in levels.values()) < 2:
+        raise BadInput(f"{asked}: needs two cells or more, as it looks at differences to the baseline")
+    if seeds > options.most_seeds:
+        raise BadInput(
+            f"{name('most_seeds')} {options.most_seeds}: must be at least {seeds}, with which the study begins"
+        )
+
+
+def _require_few_runs(study: Study, levels: Levels, seeds: int, name: Callable[[str], str]) -> None:
+    """Raise if the study has too many runs, before their configurations are made, which would take minutes.
+
+    Raises:
+        BadInput: there are more than `MOST_RUNS`; the message gives the number.
+    """
+    names, counts = [*levels, "seeds"], [*(len(values) for values in levels.values()), seeds]
+    if study.search is not None and study.search.per_arm:
+        names, counts = [*names[:-1], "tune_budget"], [*counts[:-1], max(seeds, study.search.trials or 1)]
+    if (runs := math.prod(counts)) > MOST_RUNS:
+        factors = " x ".join(f"{count:,} {name(field)}" for field, count in zip(names, counts, strict=True))
+        at_most = "up to " if study.leave_out or "likelihood" in levels else ""
+        most = f"more than {MOST_RUNS:,}; {name('yes')} runs them all the same"
+        raise BadInput(f"{factors}: {at_most}{runs:,} runs, {most}")
