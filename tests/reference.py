@@ -165,8 +165,14 @@ class Gaussian:
     def log_prob(self, x: Tensor, head: Tensor, log_guard: float = 0.0) -> Tensor:
         return (-0.5 * ((x - head) / self.s) ** 2 - math.log(self.s) - 0.5 * math.log(2 * math.pi)).sum(-1)
 
+    def head_slope(self, x: Tensor, head: Tensor) -> Tensor:
+        return (x - head) / self.s**2
+
     def mean(self, head: Tensor) -> Tensor:
         return head
+
+    def sample(self, head: Tensor, generator: torch.Generator) -> Tensor:
+        return head + self.s * torch.randn(head.shape, generator=generator, dtype=head.dtype)
 
     def at_floor(self, head: Tensor) -> None:
         return None

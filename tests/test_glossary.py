@@ -62,10 +62,12 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 
 PLACEHOLDERS = {
+    "ais": r"\d+x\d+x\d+(?:-linear)?(?:-\d+steps)?",
     "C": r"\d",
     "claim": r"C\d+",
     "K": r"\d+",
     "d": "[12]",
+    "density": "(?:continuous_bernoulli_)?",
     "estimator": "|".join(OBJECTIVES),
     "fact": "split|rounding|arrays|unused|class_names|files",
     "factor": "|".join(RunConfig.model_fields),

@@ -47,6 +47,7 @@ QUICK_CHANGES = (
     "vaestudy.reproductions.registry",
     "vaestudy.data.datasets",
     "vaestudy.training.memory",
+    "vaestudy.scoring.ais_options",
 )
 """Modules that are imported before the user's input has been validated."""
 

@@ -110,6 +110,19 @@ def draws_products(config: RunConfig, draws: int, rows: int = 1_000) -> Callable
     return once
 
 
+def slope_products(config: RunConfig, rows: int) -> Callable[[], None]:
+    """Return a function that computes the matrix products of decoding `rows` draws and of the gradient in z."""
+    tensors = [_tensors(layer) for layer in decoder(config, rows)]
+
+    def once() -> None:
+        for x, w, _ in tensors:
+            x @ w.T
+        for _, w, g in reversed(tensors):
+            g @ w
+
+    return once
+
+
 def _tensors(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
     """Return random x, weight and gradient of the output of a layer."""
     shapes = (layer.rows, layer.width_in), (layer.width_out, layer.width_in), (layer.rows, layer.width_out)

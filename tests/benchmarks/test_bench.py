@@ -16,6 +16,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.model.vae import VAE
 from vaestudy.runtime import addresses
+from vaestudy.scoring import hmc
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.training import train
 
@@ -38,6 +39,16 @@ def test_the_floor_of_a_score_decodes_each_draw_once(tiny: RunConfig) -> None:
     with FlopCounterMode(display=False) as floor:
         floors.draws_products(tiny, 3_000)()
     assert floor.get_total_flops() == 2 * 3_000 * (4 * 32 + 32 * 784)
+
+
+def test_the_floor_of_a_gradient_in_z_is_what_annealing_multiplies(tiny: RunConfig) -> None:
+    x = datasets.load_splits(tiny, Path()).test.images[:2] / 255
+    target = hmc.LogLikelihood(hmc.frozen(VAE(tiny)), x)
+    with FlopCounterMode(display=False) as slope:
+        target.slope(torch.zeros(5, 2, 4))
+    with FlopCounterMode(display=False) as floor:
+        floors.slope_products(tiny, 10)()
+    assert slope.get_total_flops() == floor.get_total_flops() == 2 * 2 * 10 * (4 * 32 + 32 * 784)
 
 
 def test_floors_are_stated_for_likelihoods_that_are_there(tiny: RunConfig) -> None:
@@ -86,9 +97,9 @@ def test_quartiles() -> None:
 
 
 def test_a_small_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    bench.main(["--quick", "--only", "step,linear,bfloat16"])
+    bench.main(["--quick", "--only", "step,annealing,linear,bfloat16"])
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 + len(LIKELIHOODS) + 2 + 3 + 2
+    assert len(rows) == 2 + len(LIKELIHOODS) + 2 + 2 + 3 + 2
     assert all(len(row) == 4 for row in rows)
 
 

@@ -51,11 +51,13 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_c
     return clock() - started
 
 
-def alternate(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
+def alternate(
+    rounds: int, *works: Callable[[], object], clock: Callable[[], float] = time.thread_time
+) -> list[list[float]]:
     """Time each work in each round, in turn, after one uncounted round.
 
-    Times are seconds of processor time of this thread, so waiting does not count. After LONG seconds no new round
-    begins, provided that there were at least FEW rounds.
+    Times are seconds of processor time of this thread, or of another clock, so waiting does not count. After LONG
+    seconds no new round begins, provided that there were at least FEW rounds.
 
     Returns:
         for each work, its seconds in each round.
@@ -65,7 +67,7 @@ def alternate(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
     began = time.perf_counter()
     times: list[list[float]] = []
     while len(times) < min(rounds, FEW) or (len(times) < rounds and time.perf_counter() - began < LONG):
-        times.append([seconds(work, time.thread_time) for work in works])
+        times.append([seconds(work, clock) for work in works])
     return [list(column) for column in zip(*times, strict=True)]
 
 

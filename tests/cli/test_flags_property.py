@@ -20,6 +20,7 @@ from vaestudy.cli.study import study_main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.runtime import addresses
+from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.sweep import preparation
 from vaestudy.sweep.sweep_options import SweepOptions
 
@@ -45,7 +46,7 @@ FLAGS = {
     "new": flags_of("name"),
     "run": flags_of("quick", "seeds").map(lambda flags: ["no-study", *flags]),
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
-    "evaluate": flags_of("iwae", *LOCATIONS).map(lambda flags: ["0123", *flags]),
+    "evaluate": flags_of("iwae", "ais", *AisOptions.model_fields, *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("against", "cells", "columns", "sweep", "siunitx", "bookkeeping", "tracking_uri"),
     "runs": flags_of("where", "columns", "csv", "json", "tracking_uri"),
     "compare": flags_of("iwae", "json", *LOCATIONS).map(lambda flags: ["01", "02", *flags]),

@@ -116,6 +116,18 @@ BAD = {
     "train --tracking-uri sqlite:////dev/null/x/mlflow.db": ["/dev/null"],
     "train --tracking-uri http://127.0.0.1:9": ["http://127.0.0.1:9", "no server answers"],
     "evaluate 0123456789abcdef": ["'0123456789abcdef'"],
+    "evaluate 01 --ais --ais-chains 0": ["--ais-chains 0", "a whole number, 1 or more"],
+    "evaluate 01 --ais --ais-temperatures 1": ["--ais-temperatures 1", "a whole number, 2 or more"],
+    "evaluate 01 --ais --ais-temperatures 1e3": ["--ais-temperatures 1e3", "a whole number"],
+    "evaluate 01 --ais --ais-images 0": ["--ais-images 0", "1 or more"],
+    "evaluate 01 --ais --ais-leapfrog 0": ["--ais-leapfrog 0", "1 or more"],
+    "evaluate 01 --ais --ais-simulated -1": ["--ais-simulated -1", "0 or more"],
+    "evaluate 01 --ais --ais-workers 0": ["--ais-workers 0", "1 or more"],
+    "evaluate 01 --ais --ais-schedule sigmod": ["'sigmod'", "did you mean 'sigmoid'", "linear"],
+    "evaluate 01 --ais-chains 5": ["--ais-chains 5: only with --ais"],
+    "evaluate 01 --ais-split": ["--ais-split: only with --ais"],
+    "evaluate 01 --ais --ais-chain 5": ["'--ais-chain'", "did you mean '--ais-chains'"],
+    "evaluate 01 --ais": ["no run '01'"],
     "evaluate": ["evaluate: needs a RUN, but nothing is tracked", "make study-latent-dims"],
     "tables latent-dim": ["'latent-dim'", "did you mean 'latent-dims'"],
     "article --claims C33": ["--claims", "'C33'", "did you mean 'C3'", "C14"],
@@ -292,6 +304,18 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
     more = json.loads(capsys.readouterr().out)
     assert more["added"] == ["test/ess_7", "test/iwae_7", "test/iwae_7_se"]
     assert weights.read_bytes() == before
+
+    annealing = f"evaluate {run_id} --ais --ais-temperatures 4 --ais-chains 2 --ais-images 6 --ais-simulated 3 --json"
+    assert main([*annealing.split(), "--ais-split"]) == 0
+    bounded = json.loads(capsys.readouterr().out)
+    assert bounded["differs_from_record"] == []
+    names = ("ais", "ess_ais", "acceptance_ais", "looseness_elbo", "looseness_iwae_1", "looseness_iwae_5")
+    names = tuple(f"test/{name}_4x2x6" for name in (*names, "approximation_gap", "amortisation_gap"))
+    names += ("test/bdmc_gap_4x2x3",)
+    assert set(bounded["added"]) == {*names, *(f"{name}_se" for name in names)}
+    assert main([*annealing.split(), "--ais-workers", "1"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["added"] == again["differs_from_record"] == []
 
     from vaestudy.tracking.mlflow_tracker import Tracker
 

@@ -160,8 +160,63 @@ def test_what_the_test_images_decide_stands_below() -> None:
     study = Study(**(vars(STUDY) | {"tabulate": ("test/bits_per_dim", "test/mass_at_0", "test/mass_near_1")}))
     notes = summary.summarise(runs_frame.tidy_runs(table, study), study).notes
     assert "Of the test pixels themselves: 0.806 on level 0." in notes
-    assert any("one run's bits/dim over the test images: 0.012 on average" in line for line in notes)
+    assert any("one run's bits/dim over the test images: at most 0.012 (" in line for line in notes)
     assert not any("run's ELBO" in line for line in notes)
+
+
+def test_the_note_on_the_standard_error_names_the_worst_row() -> None:
+    table = runs(VALUES, **{"metrics.test/elbo_se": 0.3})  # type: ignore[arg-type]
+    table.loc[table["params.latent_dim"] == "10", "metrics.test/elbo_se"] = [0.5, 0.7, 0.9]
+    table.loc[table["params.latent_dim"] == "2", "metrics.test/elbo_se"] = [0.1, 0.1, 1.0]
+    notes = summary.summarise(runs_frame.tidy_runs(table, STUDY), STUDY).notes
+    assert any("ELBO over the test images: at most 0.70 (latent_dim=10);" in line for line in notes)
+
+
+class TestEffectiveNumbers:
+    """The ESS stands beside each importance-weighted score, and a note says where it is below 10."""
+
+    @staticmethod
+    def table(study: Study, frame: pd.DataFrame) -> summary.Table:
+        return summary.summarise(runs_frame.tidy_runs(frame, study), study)
+
+    def test_beside_iwae(self) -> None:
+        study = STUDY.model_copy(update={"tabulate": ("test/iwae_1", "test/iwae_100", "test/kl")})
+        frame = runs(VALUES, **{f"metrics.test/{name}": 1.0 for name in ("iwae_1", "iwae_100", "ess_1")})  # type: ignore[arg-type]
+        frame["metrics.test/ess_100"] = [20.0, 22.0, 24.0, 9.0, 9.5, 10.0]  # at D=2, then at D=10
+        found = self.table(study, frame)
+        assert list(found.shown)[1:6] == ["IWAE 1", "Δ IWAE 1", "IWAE 100", "ESS 100", "KL"]
+        assert list(found.shown["ESS 100"]) == ["22.0", "9.5"]
+        assert list(found.full["test/iwae_100_ess"]) == [22.0, 9.5]
+        low = [line for line in found.notes if "below 10" in line]
+        assert low == [
+            "ESS 100 is below 10 in 1 of 2 rows (latent_dim=10): there IWAE 100 says more about q(z|x) than about "
+            "p(x). `vaestudy evaluate RUN --ais` measures how loose it is."
+        ]
+        frame["metrics.test/ess_100"] = 10.0
+        assert not any("below 10" in line for line in self.table(study, frame).notes)
+
+    @pytest.mark.parametrize(
+        ("likelihood", "column"), [("bernoulli", "continuous_bernoulli_ess_50"), ("gaussian", "ess_50")]
+    )
+    def test_beside_bits_per_dim(self, likelihood: str, column: str) -> None:
+        """For a Bernoulli it is the ESS of the density that it implies, and not that of its own weights."""
+        metrics = ("bits_per_dim", "mean_matched_bits_per_dim")
+        study = STUDY.model_copy(update={"tabulate": tuple(f"test/{name}" for name in metrics)})
+        values = {"ess_50": 30.0, "mean_matched_ess_50": 4.0, **dict.fromkeys(metrics, 5.0), column: 3.0}
+        changes = {f"metrics.test/{name}": value for name, value in values.items()}
+        frame = runs(VALUES, **changes | {"params.likelihood": likelihood, "params.iwae": "[1, 50]"})  # type: ignore[arg-type]
+        found = self.table(study, frame)
+        assert set(found.shown["ESS of bits/dim"]) == {"3.0"}
+        assert set(found.shown["ESS of mean_matched_bits_per_dim"]) == {"4.0"}
+        assert any("ESS of bits/dim is below 10 in all rows" in line for line in found.notes)
+
+    def test_runs_of_earlier_versions(self) -> None:
+        """Their Bernoulli has no ESS of the density that it implies; its own is not shown in its place."""
+        study = STUDY.model_copy(update={"tabulate": ("test/bits_per_dim",)})
+        changes = {"metrics.test/bits_per_dim": 5.0, "metrics.test/ess_50": 30.0, "params.iwae": "[1, 50]"}
+        found = self.table(study, runs(VALUES, **changes))  # type: ignore[arg-type]
+        assert not [column for column in found.shown if "ESS" in column]
+        assert not any("ESS" in line for line in found.notes)
 
 
 def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:

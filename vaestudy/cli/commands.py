@@ -8,15 +8,19 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
+from torch import Tensor
 
 from vaestudy.cli.comparison import show_comparison, show_divergence
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.errors import BadInput, TrackerUnavailable
+from vaestudy.model.vae import VAE
 from vaestudy.reporting import export
 from vaestudy.run import execute, weights
 from vaestudy.runtime.addresses import is_server
-from vaestudy.runtime.console import consoles, print_json, print_uncut
+from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
+from vaestudy.scoring.ais_options import AisOptions
+from vaestudy.scoring.ais_scores import ais_scores, work_in_images
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.score import score_importance
 from vaestudy.study.declaration import is_nats_of_pixels
@@ -39,6 +43,12 @@ READING = (
     "elbo and iwae_K: lower bounds on log p(x); log_likelihood - kl = elbo."
 )
 """The text below a table of scores that explains its names."""
+READING_AIS = (
+    "ais_TxKxN: log p(x) by annealed importance sampling with T temperatures, K chains and N images, a lower bound; "
+    "looseness: what a bound lacks to it on these images; bdmc_gap: at least the error of ais itself, on images that "
+    "the model draws. docs/ais.md explains them."
+)
+"""The text that explains the scores of annealed importance sampling."""
 
 
 def train_and_track(
@@ -121,18 +131,22 @@ def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
     return Group(nats, rest)
 
 
-def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str, as_json: bool) -> int:
+def score_again(
+    run_id: str, iwae: tuple[int, ...] | None, ais: AisOptions | None, root: Path, uri: str, as_json: bool
+) -> int:
     """Score a tracked run again; add new scores to the run and change no recorded score. Return the exit code.
 
     Args:
         run_id: the run's id in MLflow, or its first digits.
-        iwae: the K of the importance-weighted bounds to score; None repeats the scoring of a new run.
+        iwae: the K of the importance-weighted bounds to score.
+        ais: the settings of annealed importance sampling; None leaves it out. Without `iwae` and `ais` the scoring of a
+            new run is repeated.
         root: the folder of the data sets.
         uri: the address of the tracker.
         as_json: whether to print one JSON object in place of tables.
 
     Raises:
-        BadInput: the images under `root` are not those of the run.
+        BadInput: the images under `root` are not those of the run, or its likelihood has no gradient in z (`ais`).
     """
     err, out = consoles()
     tracker = Tracker(uri)
@@ -147,11 +161,15 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
     if data.fingerprint != recorded.get("tags.data.fingerprint"):
         raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
     x, labels = execute.scored_images(config, data)
-    with err.status("scoring"):
-        if iwae is None:
-            found = execute.score_run(model, x, labels, data).metrics
-        else:
-            found = score_importance(model, x, iwae)
+    found: Metrics = {}
+    if iwae is not None or ais is None:
+        with err.status("scoring"):
+            if iwae is None:
+                found |= execute.score_run(model, x, labels, data).metrics
+            else:
+                found |= score_importance(model, x, iwae)
+    if ais is not None:
+        found |= _annealed(model, x, ais, iwae or (), err)
     found = {f"test/{name}": value for name, value in found.items()}
     new = {name: value for name, value in found.items() if f"metrics.{name}" not in recorded}
     changed = {
@@ -166,11 +184,28 @@ def score_again(run_id: str, iwae: tuple[int, ...] | None, root: Path, uri: str,
         everything = found | {k: v for k, v in _recorded_test_metrics(recorded).items() if k not in found}
         out.print(_score_tables(everything, len(x), config))
         out.print(READING)
+        if any("ais_" in name for name in everything):
+            out.print(READING_AIS)
         out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
     for name, (before, now) in changed.items():
         line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
         err.print(line, style="yellow")
     return 0
+
+
+def _annealed(model: VAE, x: Tensor, ais: AisOptions, iwae: tuple[int, ...], err: Console) -> Metrics:
+    """Return the scores of annealed importance sampling, and show how far they are.
+
+    Args:
+        model: the VAE.
+        x: the test images, [N, P].
+        ais: the settings.
+        iwae: the K whose looseness is reported, besides those of the model's configuration.
+        err: shows the progress.
+    """
+    with progress(err) as bar:
+        task = bar.add_task("annealing, images", total=work_in_images(model, len(x), ais), shown="")
+        return ais_scores(model, x, ais, (*model.config.iwae, *iwae), lambda images: bar.advance(task, images))
 
 
 def _recorded_test_metrics(row: dict[str, Any]) -> Metrics:

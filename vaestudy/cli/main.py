@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
+from vaestudy.cli.ais_flags import add_ais_flags, take_ais_options
 from vaestudy.cli.article import article_command
 from vaestudy.cli.check import check_command
 from vaestudy.cli.compare import compare_command
@@ -187,9 +188,11 @@ def evaluate_command(arguments: list[str]) -> int:
     run_help = "The run's id, or the first digits of the id; without it, the latest runs are listed"
     parser.add_argument("run", nargs="?", metavar="RUN", help=run_help)
     parser.add_argument("--iwae", nargs="+", metavar="K", help="The K of importance-weighted bounds to add")
+    add_ais_flags(parser)
     add_location_flags(parser, "data_dir", "tracking_uri")
     parser.add_argument("--json", action="store_true", help="Print one JSON object as the last line")
     values = split_lists(parser.parse(arguments))
+    ais = take_ais_options(values)
     iwae: Counts | None = None
     if "iwae" in values:
         from vaestudy.training import memory
@@ -205,7 +208,7 @@ def evaluate_command(arguments: list[str]) -> int:
     with gc_paused():
         from vaestudy.cli import commands
 
-    return commands.score_again(run_id, iwae, root, uri, values.get("json", False))
+    return commands.score_again(run_id, iwae, ais, root, uri, values.get("json", False))
 
 
 def _show_latest_runs(uri: str) -> NoReturn:

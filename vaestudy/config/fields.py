@@ -25,7 +25,7 @@ def is_whole_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?[0-9]+", text) is not None
 
 
-def _plain_number(value: Any) -> Any:
+def plain_number(value: Any) -> Any:
     """Return `value` if it can be a whole number. Without this check, pydantic would accept True, 1.0 and "1_0".
 
     Raises:
@@ -47,10 +47,10 @@ def _without_underscores(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
-CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT), BeforeValidator(_plain_number)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(_plain_number)]
-Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(_plain_number)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), BeforeValidator(plain_number)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT), BeforeValidator(plain_number)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(plain_number)]
+Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(plain_number)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), BeforeValidator(_without_underscores)]

@@ -3,9 +3,9 @@
 Shapes: N images, K draws, P pixels (C H W, for C channels), D latent dimensions.
 
 A number NAME of the test split is recorded as `test/NAME`. For each class C, `elbo`, `log_likelihood`, `kl`, the
-number of `images` and some class scores (see below) are recorded as `test/class_C/NAME`. Three groups of numbers are
-defined elsewhere: `gradient/...` in training/gradient_noise.py, `along/...` in training/milestones.py and `seconds...`
-in run/execute.py.
+number of `images` and some class scores (see below) are recorded as `test/class_C/NAME`. Four groups of numbers are
+defined elsewhere: `gradient/...` in training/gradient_noise.py, `along/...` in training/milestones.py, `seconds...` in
+run/execute.py, and what `vaestudy evaluate --ais` adds in scoring/ais_scores.py.
 
 Bounds and their parts. The unit is nats per image unless another one is given. Log-likelihoods are sums over pixels,
 KL is a sum over latent dimensions, and beta = 1. z is always drawn from q(z|x) and never set to its mean.
@@ -38,6 +38,9 @@ KL is a sum over latent dimensions, and beta = 1. z is always drawn from q(z|x) 
     continuous_bernoulli_iwae_K
         For `bernoulli` on dequantised pixels: iwae_K of the continuous Bernoulli with the same decoder, with the K of
         bits_per_dim. A lower bound, in nats per image; higher is better.
+    continuous_bernoulli_ess_K, mean_matched_ess_K
+        For `bernoulli` on dequantised pixels: ess_K of the weights from which continuous_bernoulli_iwae_K and
+        mean_matched_bits_per_dim are computed.
 
 Fit of p(x|z) to the pixels (scoring/calibration.py). None of these numbers is a bound. z is drawn once from q(z|x) for
 each image.
@@ -213,13 +216,14 @@ def image_scores(model: VAE, x: Tensor, ks: Collection[int]) -> dict[str, Tensor
 
 def _image_bits(model: VAE, x: Tensor, K: int, log_px: Tensor) -> dict[str, Tensor]:
     """Return the scores of `bits_per_dim` for each image of dequantised x [N, P]; log_px is iwae_K, [N]."""
-    likelihood, further = model.likelihood, {}
+    likelihood = model.likelihood
+    further: dict[str, Tensor] = {}
     nats_per_bit = x.shape[1] * math.log(2)
     if likelihood.normalised is not likelihood:
-        log_px, _ = importance_weighted(model, x, K, likelihood.normalised)
+        log_px, further[f"continuous_bernoulli_ess_{K}"] = importance_weighted(model, x, K, likelihood.normalised)
         further[f"continuous_bernoulli_iwae_{K}"] = log_px
     if (other := likelihood.with_same_mean) is not None:
-        matched, _ = importance_weighted(model, x, K, other)
+        matched, further[f"mean_matched_ess_{K}"] = importance_weighted(model, x, K, other)
         further["mean_matched_bits_per_dim"] = math.log2(GREY_VALUES) - matched / nats_per_bit
     offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
     return further | {"bits_per_dim": offset - log_px / nats_per_bit}
@@ -240,20 +244,22 @@ def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict
     Args:
         known: metrics that contain iwae_K and its standard error. For `bernoulli` they are not used: the bound of the
             continuous Bernoulli is computed here and returned too, and so are the bits per pixel of the one with the
-            same mean.
+            same mean, and the effective number of draws of both.
     """
     if model.config.pixels != "dequantised":
         return {}
-    likelihood, bound, further = model.likelihood, f"iwae_{K}", {}
+    likelihood, bound = model.likelihood, f"iwae_{K}"
+    further: dict[str, float] = {}
     if likelihood.normalised is not likelihood:
-        log_px, _ = importance_weighted(model, x, K, likelihood.normalised)
+        log_px, size = importance_weighted(model, x, K, likelihood.normalised)
         bound = f"continuous_bernoulli_{bound}"
-        known = further = mean_and_error(bound, log_px)
+        known = mean_and_error(bound, log_px)
+        further = known | {f"continuous_bernoulli_ess_{K}": size.mean().item()}
     nats_per_bit = x.shape[1] * math.log(2)
     if (other := likelihood.with_same_mean) is not None:
-        log_px, _ = importance_weighted(model, x, K, other)
+        log_px, size = importance_weighted(model, x, K, other)
         bits = math.log2(GREY_VALUES) - log_px / nats_per_bit
-        further = further | mean_and_error("mean_matched_bits_per_dim", bits)
+        further |= mean_and_error("mean_matched_bits_per_dim", bits) | {f"mean_matched_ess_{K}": size.mean().item()}
     offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
     return further | {
         "bits_per_dim": offset - known[bound] / nats_per_bit,

@@ -36,7 +36,7 @@ from vaestudy.study.levels import combinations
 from vaestudy.study.levels import level_text as level_text
 from vaestudy.study.search import Search
 
-NATS = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "kl")
+NATS = ("elbo", "iwae_", "ais_", "continuous_bernoulli_iwae_", "continuous_bernoulli_ais_", "log_likelihood", "kl")
 """How the names of metrics in nats of pixels begin, after the last "/"."""
 QUICK_CHANGES: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 100), "figures": ("reconstructions",)}
 """Configuration fields that `--quick` sets."""

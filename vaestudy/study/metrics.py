@@ -18,8 +18,19 @@ METRICS = (
     "test/iwae_<K>",
     "test/ess_<K>",
     "test/continuous_bernoulli_iwae_<K>",
+    "test/continuous_bernoulli_ess_<K>",
     "test/bits_per_dim",
     "test/mean_matched_bits_per_dim",
+    "test/mean_matched_ess_<K>",
+    "test/<density>ais_<ais>",
+    "test/<density>ess_ais_<ais>",
+    "test/<density>acceptance_ais_<ais>",
+    "test/<density>looseness_iwae_<K>_<ais>",
+    "test/looseness_elbo_<ais>",
+    "test/<density>bdmc_gap_<ais>",
+    "test/approximation_gap_<ais>",
+    "test/amortisation_gap_<ais>",
+    "test/bits_per_dim_ais_<ais>",
     "test/active_units",
     "test/kl_per_dimension",
     "train/elbo",
@@ -85,6 +96,8 @@ OWN = "test/own/"
 """What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
 
 PARTS = {
+    "ais": r"\d+x\d+x\d+(?:-linear)?(?:-\d+steps)?",
+    "density": "(?:continuous_bernoulli_)?",
     "K": r"\d+",
     "d": r"\d+",
     "images": r"\d+",

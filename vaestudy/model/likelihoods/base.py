@@ -18,7 +18,8 @@ The order of calls in a run:
     3. `image_by_image`         read once, before the first training step
     4. `log_prob`               at each training step, and when the bound is scored during training
     5. `fit_scale`              once, after training and before the final scores
-    6. `log_prob`               in the final scores; `normalised.log_prob` in bits per dimension
+    6. `log_prob`               in the final scores; `normalised.log_prob` in bits per dimension; `head_slope` in
+                                annealed importance sampling, if it is asked for
     7. `mean`, `sample`, `cdf`  in calibration and figures; `at_floor`, `normalised.cdf` and `scores` in calibration
 
 `mean` is also called earlier if `fit_scale` uses its argument. `describe` is called for the run's record, on a separate
@@ -146,6 +147,21 @@ class Likelihood(nn.Module, ABC):
 
         A likelihood on the 256 grey values spreads each mass evenly over the grey value's cell.
         """
+
+    def head_slope(self, x: Tensor, head: Tensor) -> Tensor:
+        """Return the gradient of `log_prob` in the head, without log p itself: x [M, P], head [L, M, heads * P].
+
+        Hamiltonian Monte Carlo (`vaestudy/scoring/hmc.py`) calls it at each leapfrog step. The base class computes log
+        p and its gradient. A likelihood whose gradient takes less than this may override it.
+
+        Returns:
+            the gradient, in the shape of the head.
+        """
+        with torch.enable_grad():
+            head = head.detach().requires_grad_()
+            value = self.log_prob(x, head)
+            (slope,) = torch.autograd.grad(value, head, torch.ones_like(value))
+        return slope
 
     @property
     def normalised(self) -> Likelihood:

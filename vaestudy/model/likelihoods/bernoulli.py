@@ -102,6 +102,11 @@ class Bernoulli(Likelihood):
         )
         return value
 
+    @torch.no_grad()
+    def head_slope(self, x: Tensor, head: Tensor) -> Tensor:
+        y = head.sigmoid()
+        return torch.sub(x, y, out=y)
+
     def mean(self, head: Tensor) -> Tensor:
         return head.sigmoid()
 

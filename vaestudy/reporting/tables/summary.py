@@ -23,6 +23,7 @@ from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.reporting import common_target, improvement
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
+from vaestudy.reporting.tables import ess
 from vaestudy.reporting.tables.best import best_row, sign_of
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
@@ -74,6 +75,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
                 if metric == study.tabulate[0] and (sign := sign_of(metric)):
                     row |= improvement.numbers(done[metric].dropna(), base[metric].dropna(), sign)
+        row |= ess.numbers(done, metrics, study)
         if common_target.EPOCHS in runs:
             row |= common_target.numbers(group)
         row["seeds"] = len(done)
@@ -114,6 +116,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
             shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
             if improvement.COLUMNS[0] in full:
                 shown[improvement.HEADING] = improvement.texts(full)
+        if (column := f"{metric}{ess.SUFFIX}") in full and full[column].notna().any():
+            shown[ess.heading(metric)] = ess.texts(full[column])
         if metric == common_target.RELATIVE and common_target.EPOCHS in full:
             shown[label(common_target.EPOCHS)] = common_target.texts(full)
     shown["seeds"] = full["seeds"].astype(str)
@@ -143,7 +147,7 @@ def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
     """Return the notes on the test images, which are the same for all rows.
 
     They are the shares of certain grey values among the test pixels, and the standard error of one run's score that
-    comes from the choice of test images.
+    comes from the choice of test images: the largest mean over the seeds of a row, and which row this is.
     """
     notes = []
     own = {"test/mass_at_0": "level 0", "test/mass_near_1": "levels 250 to 255"}
@@ -152,11 +156,13 @@ def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
         notes.append(f"Of the test pixels themselves: {', '.join(texts)}.")
     for metric in ("test/elbo", "test/bits_per_dim"):
         errors = finished.get(f"{metric}_se")
-        if errors is not None and metric in study.tabulate:
-            error = f"{errors.mean():{format_of(metric)}}"
+        if errors is not None and errors.notna().any() and metric in study.tabulate:
+            groups = runs_by_levels(finished[errors.notna()], list(study.factors))
+            means = {levels: errors[group.index].mean() for levels, group in groups.items()}
+            worst = max(means, key=lambda levels: means[levels])
             notes.append(
-                f"Standard error of one run's {label(metric)} over the test images: {error} on average; "
-                "all rows share the images."
+                f"Standard error of one run's {label(metric)} over the test images: at most "
+                f"{means[worst]:{format_of(metric)}} ({ess.cell_text(worst, study)}); all rows share the images."
             )
     return notes
 
@@ -219,6 +225,7 @@ def notes_below(runs: pd.DataFrame, study: Study, reading: Sequence[str]) -> lis
     if common_target.EPOCHS in runs:
         notes.append(common_target.note(runs, study))
     notes += _test_image_notes(finished, study)
+    notes += ess.notes(finished, study)
     if (
         bounds
         and first["params.pixels"] in ("grey", "dequantised")
