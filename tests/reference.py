@@ -177,6 +177,9 @@ class Gaussian:
     def at_floor(self, head: Tensor) -> None:
         return None
 
+    def scores(self, x: Tensor, head: Tensor) -> dict[str, Tensor]:
+        return {}
+
 
 class LinearVAE:
     """Probabilistic PCA (Tipping & Bishop) with the interface of a VAE.

@@ -45,6 +45,7 @@ LOCATIONS = ("data_dir", "tracking_uri")
 FLAGS = {
     "new": flags_of("name"),
     "run": flags_of("quick", "seeds").map(lambda flags: ["no-study", *flags]),
+    "check": flags_of("traceback", "data_dir").map(lambda flags: ["no-part", *flags]),
     "train": flags_of(*RunConfig.model_fields, *LOCATIONS, "preset", "json", "from", "any_revision"),
     "evaluate": flags_of("iwae", "ais", *AisOptions.model_fields, *LOCATIONS).map(lambda flags: ["0123", *flags]),
     "tables": flags_of("against", "cells", "columns", "sweep", "siunitx", "bookkeeping", "tracking_uri"),

@@ -17,7 +17,7 @@ BAD: list[tuple[Callable[..., Study], str, list[str]]] = [
     (toy, "--seeds-until 1 --most-seeds 1", ["--most-seeds 1: must be at least 2"]),
     (toy, "--seeds-until 1 --latent-dim 2", ["--seeds-until 1: needs two cells or more"]),
     (toy, "--seeds-until 1 --latent-dim 3 5", ["--seeds-until 1: needs the baseline, latent_dim=2, among", "3 5"]),
-    (searching, "--seeds-until 1", ["--seeds-until 1: adds seeds to a study without a search", "--seeds N"]),
+    (searching, "--seeds-until 1", ["--seeds-until 1: adds seeds to a study without a search", "here --seeds sets"]),
 ]
 
 

@@ -74,7 +74,7 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
             if not is_baseline and not base.empty:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
                 if metric == study.tabulate[0] and (sign := sign_of(metric)):
-                    row |= improvement.numbers(done[metric].dropna(), base[metric].dropna(), sign)
+                    row |= improvement.numbers(done[metric].dropna().tolist(), base[metric].dropna().tolist(), sign)
         row |= ess.numbers(done, metrics, study)
         if common_target.EPOCHS in runs:
             row |= common_target.numbers(group)
