@@ -162,8 +162,8 @@ def timeline(searched: Searched) -> Figure | None:
 def busy_times(trials: Sequence[FrozenTrial]) -> dict[int, list[Span]]:
     """Return the times in which each trial was worked on: index among the trials -> (start, end) in order.
 
-    A trial that a later driver took over, after a kill, was not worked on from the kill until then. When the kill was is
-    not known: the last start or end of any trial before the takeover stands for it.
+    A trial that a later driver took over, after a kill, was not worked on from the kill until then. The time of the
+    kill is unknown: the last start or end of any trial before the takeover stands for it.
 
     Args:
         trials: trials that have a start and an end.
