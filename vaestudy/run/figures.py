@@ -236,8 +236,11 @@ def latent_means(p: FigureInputs) -> Figure | None:
         ax.scatter(mu[:, 0], mu[:, 1], color=TRAIN.colour, s=size, alpha=0.4, linewidths=0)
     else:
         _scatter_by_class(ax, mu, p.labels.cpu().numpy(), size)
-        figure.legend(title="class", loc="outside right center", ncols=1 + (len(p.labels.unique()) - 1) // 20,
+        legend = figure.legend(title="class", loc="outside right center", ncols=1 + (len(p.labels.unique()) - 1) // 20,
                       markerscale=8 / size**0.5)  # fmt: skip
+        for handle in legend.legend_handles:
+            assert handle is not None
+            handle.set_alpha(1.0)
     if p.labels is None:
         ax.set_title("Means of q(z|x) of the test images, no labels")
     else:

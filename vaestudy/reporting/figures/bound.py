@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from vaestudy.plotting import GREY, house_style, legend_below, look, set_heading
 from vaestudy.reporting.figures.axis_texts import field_label, levels_label
 from vaestudy.reporting.figures.intervals import CUT, draw_means, value_limits
-from vaestudy.reporting.figures.labels import End, can_label_ends, label_ends
+from vaestudy.reporting.figures.labels import MOST_ENDS, End, can_label_ends, label_ends
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.grouping import runs_by_cell
 from vaestudy.reporting.runs_frame import interval, level_rank
@@ -51,7 +52,9 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure | None:
     with house_style():
         columns = min(2, len(panels))
         lines = -(-len(panels) // columns)
-        figure = Figure(figsize=(5.8 * columns, 3.8 * lines), layout="constrained")
+        figure = Figure(
+            figsize=(5.8 * columns, 3.8 * lines + 0.07 * max(0, len(cells) - MOST_ENDS)), layout="constrained"
+        )
         axes = figure.subplots(lines, columns, squeeze=False).flatten()
         for ax in axes[len(panels) :]:
             ax.remove()
@@ -68,7 +71,8 @@ def bound_and_parts(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set(xlabel=field_label(factor), ylabel=unit)
             if metrics == ("test/active_units",) and factor == "latent_dim":
                 _all_active(ax, levels)
-        description = "dots are runs, bars 95 % intervals over seeds" + f"; {CUT}" * cut
+        bars = "bars 95 % intervals over seeds" if len(cells) <= MOST_ENDS else "lines their means"
+        description = f"dots are runs, {bars}" + f"; {CUT}" * cut
         set_heading(figure, figure_title(runs, study, description))
         texts = [end.text for end in next(iter(ends.values()))]
         direct = bool(numbers) and can_label_ends(texts)
@@ -98,7 +102,7 @@ def _panel(
     positions = np.array(levels, dtype=float) if numeric else np.arange(len(levels), dtype=float)
     # The limits follow the runs: the wide interval of few seeds would flatten the curves.
     ax.set_ylim(value_limits(pd.concat([runs["value"] for runs in arms.values()]), log=False, room=0.12))
-    step = min(0.02, 0.5 / max(1, len(arms) * len(levels)))
+    step = min(0.015, 0.12 / len(arms))
     ends, cut = [], False
     for index, (name, runs) in enumerate(arms.items()):
         style, shift = look(index), index - (len(arms) - 1) / 2
@@ -106,6 +110,7 @@ def _panel(
         groups = [runs.loc[[level == mine for mine in runs[factor]], "value"] for level in levels]
         means, halves = zip(*map(interval, groups), strict=True)
         known = ~np.isnan(means)
+        halves = halves if len(arms) <= MOST_ENDS else [math.nan] * len(means)  # so many bars would hide the lines
         cut |= draw_means(ax, x[known], np.array(means)[known], np.array(halves)[known], style, name, joined=numeric)
         for position, values in zip(x, groups, strict=True):
             ax.scatter([position] * len(values), values, s=16, alpha=0.45, linewidths=0, color=style.colour)

@@ -154,8 +154,8 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
             cross = [standardised(layout).T @ standardised(first) for layout in layouts.values()]
             moved = [standardised(layout) @ move(c) for layout, c in zip(layouts.values(), cross, strict=True)]
             _draw_layouts(ax, moved, classes, together=True)
-            ax.set(title=f"Moved to the first seed's by {name}: unexplained, median\n{shown:.2f} of the "
-                   f"{len(others)} pairs shown, {every:.2f} of all pairs of seeds (C13)")  # fmt: skip
+            numbers = f"{shown:.2f} of the {len(others)} pairs shown,\n{every:.2f} of all pairs of seeds (C13)"
+            ax.set_title(f"Moved to the first seed's by {name}\nunexplained, median: {numbers}", fontsize=10)
             ax.set(xticks=[], yticks=[], xlabel="z1, standardised", ylabel="z2, standardised")
         description = "marks: a class's mean in one seed's latent plane; ellipses: two standard deviations over seeds"
         set_heading(figure, figure_title(runs, study, description))
