@@ -25,7 +25,7 @@ INK, GREY, PALE = "0.15", "0.45", "0.8"
 """Texts and single values; what explains them; lines behind them."""
 LETTERS_AN_INCH = 11.5
 """Letters of a heading of 11 points in an inch of width."""
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.edgecolor": "0.7",

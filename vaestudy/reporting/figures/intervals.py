@@ -7,6 +7,7 @@ have a meaning. So the limits of an axis follow the runs, and on a logarithmic a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def draw_means(
     lower = np.where(inside, np.minimum(half, middle - low), 0.0)
     upper = np.where(inside, np.minimum(half, high - middle), 0.0)
     x, y = (middle, places) if horizontal else (places, middle)
-    bars = {"xerr" if horizontal else "yerr": (np.nan_to_num(lower), np.nan_to_num(upper))}
+    bars: dict[str, Any] = {"xerr" if horizontal else "yerr": (np.nan_to_num(lower), np.nan_to_num(upper))}
     drawn = ax.errorbar(x, y, **bars, color=look.colour, marker=look.marker, markersize=5.5, elinewidth=1.2,
                         linestyle=look.dash if joined else "none", label=label, zorder=3,
                         markerfacecolor=look.colour if filled else "white")  # fmt: skip

@@ -55,7 +55,7 @@ def label_ends(figure: Figure, panels: Mapping[Axes, Sequence[End]]) -> None:
     figure.set_layout_engine("none")
     for ax, ends in panels.items():
         points = 72 / figure.dpi * ax.bbox.height, 72 / figure.dpi * ax.bbox.width
-        places = ax.transAxes.inverted().transform([ax.transData.transform((end.x, end.y)) for end in ends] or [(0, 0)])
+        places = ax.transAxes.inverted().transform([pixels(ax, end.x, end.y) for end in ends] or [np.zeros(2)])
         places = np.clip(places, 0, 1)
         spread = apart([float(y) for _, y in places[: len(ends)]], GAP / points[0], 0.0, 1.0)
         for end, text, (x, y), at in zip(ends, written[ax], places, spread, strict=False):
