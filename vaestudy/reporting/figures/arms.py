@@ -169,7 +169,8 @@ def _points(
                      filled=style.filled, bar=style.bar)  # fmt: skip
     every = [(value, place) for place, values in zip(places, groups, strict=True) for value in values]
     if every:
-        ax.scatter(*zip(*every, strict=True), s=14, alpha=0.45, linewidths=0, color=style.look.colour, zorder=2)
+        x, y = zip(*every, strict=True)
+        ax.scatter(x, y, s=14, alpha=0.45, linewidths=0, color=style.look.colour, zorder=2)
     return cut
 
 

@@ -110,8 +110,8 @@ def _panel(
         groups = [runs.loc[[level == mine for mine in runs[factor]], "value"] for level in levels]
         means, halves = zip(*map(interval, groups), strict=True)
         known = ~np.isnan(means)
-        halves = halves if len(arms) <= MOST_ENDS else [math.nan] * len(means)  # so many bars would hide the lines
-        cut |= draw_means(ax, x[known], np.array(means)[known], np.array(halves)[known], style, name, joined=numeric)
+        shown = np.array(halves) if len(arms) <= MOST_ENDS else np.full(len(means), math.nan)  # many would hide lines
+        cut |= draw_means(ax, x[known], np.array(means)[known], shown[known], style, name, joined=numeric)
         for position, values in zip(x, groups, strict=True):
             ax.scatter([position] * len(values), values, s=16, alpha=0.45, linewidths=0, color=style.colour)
         if known.any():
@@ -119,9 +119,9 @@ def _panel(
             ends.append(End(float(x[last]), float(means[last]), name, style.colour))
     if log:
         ax.set_xscale("log")
-    shown = [level_text(level) for level in levels]
-    long = not numeric and sum(map(len, shown)) > 40
-    ax.set_xticks(positions, [textwrap.fill(text, 14) for text in shown] if long else shown)
+    texts = [level_text(level) for level in levels]
+    long = not numeric and sum(map(len, texts)) > 40
+    ax.set_xticks(positions, [textwrap.fill(text, 14) for text in texts] if long else texts)
     ax.set_xticks([], minor=True)
     if long:
         ax.tick_params(axis="x", labelrotation=30)
