@@ -43,6 +43,7 @@ STYLE: Any = {
     "figure.titlesize": 11.5,
     "lines.linewidth": 1.5,
     "errorbar.capsize": 2.5,
+    "axes.formatter.useoffset": False,  # an offset such as -1.1e2 above the axis is overlooked
     "svg.hashsalt": "vaestudy",  # else the names in an SVG file are random
     "pdf.fonttype": 42,  # journals refuse the default, Type 3
 }

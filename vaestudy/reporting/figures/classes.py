@@ -186,7 +186,8 @@ def _draw_layouts(ax: Axes, layouts: list[Array], classes: list[int], together: 
         angle = float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0])))
         ax.add_patch(Ellipse((middle[0], middle[1]), width, height, angle=angle, facecolor="none",
                              edgecolor=style.colour, linestyle=style.dash, linewidth=1.2))  # fmt: skip
-        ax.text(middle[0], middle[1], str(label), color=style.colour, ha="center", va="center", fontsize=13, weight="bold",
+        ax.text(middle[0], middle[1], str(label),
+                color=style.colour, ha="center", va="center", fontsize=13, weight="bold",
                 bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.colour,
                       "alpha": 0.85})  # fmt: skip
     reach = 1.12 * np.abs(shown).max()
