@@ -48,7 +48,7 @@ def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> 
     makers: dict[str, Callable[[], Figure | None]] = {name: partial(draw, searched) for name, draw in FIGURES.items()}
     if len(runs):
         makers |= {name: partial(draw, searched, runs) for name, draw in FIGURES_WITH_RUNS.items()}
-    files = {}
+    files: dict[str, bytes] = {}
     for name, make in makers.items():
         with noting_failure(f"figure {name}", notes):
             if (figure := make()) is not None:
