@@ -1,11 +1,81 @@
-"""Helpers for matplotlib figures that both the pictures of a run and the figures of a study use."""
+"""The style of all pictures: colours, markers and line styles, letters and grid, and the files of a figure.
+
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart, without their yellow, which is
+too pale for a line on white. No picture relies on colour alone: what has a colour has a marker or line style as well.
+"""
 
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+
+Dash = Literal["-", "--", "-.", ":"]
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+MARKERS = "os^Dv<>PX"
+DASHES: tuple[Dash, ...] = ("-", "--", "-.", ":")
+INK, GREY, PALE = "0.15", "0.45", "0.8"
+"""Texts and single values; what explains them; lines behind them."""
+LETTERS_AN_INCH = 11.5
+"""Letters of a heading of 11 points in an inch of width."""
+STYLE: Any = {
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "0.7",
+    "grid.color": "0.92",
+    "xtick.color": "0.7",
+    "ytick.color": "0.7",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "figure.titlesize": 11.5,
+    "lines.linewidth": 1.5,
+    "errorbar.capsize": 2.5,
+    "axes.formatter.useoffset": False,  # an offset such as -1.1e2 above the axis is overlooked
+    "svg.hashsalt": "vaestudy",  # else the names in an SVG file are random
+    "pdf.fonttype": 42,  # journals refuse the default, Type 3
+}
+DATELESS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one line or one group of points is drawn."""
+
+    colour: str
+    marker: str
+    dash: Dash
+
+
+def look(index: int) -> Look:
+    """Return the look of a line by its number. The first 252 differ in colour, marker or line style."""
+    return Look(PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with the letters and the grid of all pictures."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def set_heading(figure: Figure, *lines: str) -> None:
+    """Write the heading of a figure; lines that are longer than the figure is wide are broken."""
+    width = max(30, int(figure.get_figwidth() * LETTERS_AN_INCH))
+    parts = [part for line in lines for part in line.split("\n")]
+    figure.suptitle("\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in parts), fontsize=11)
 
 
 def legend_below(figure: Figure) -> None:
@@ -17,16 +87,42 @@ def legend_below(figure: Figure) -> None:
     lengths, count = [len(label) for label in labels], len(labels)
 
     def inches(columns: int) -> float:
-        handle, letter = 0.6, 0.08
+        handle, letter = 0.7, 0.08
         return sum(handle + letter * int(column.max()) for column in np.array_split(lengths, columns))
 
     fitting = max((n for n in range(1, count + 1) if inches(n) <= figure.get_figwidth()), default=1)
     lines = -(-count // fitting)
-    figure.legend(handles, labels, loc="outside lower center", ncols=-(-count // lines), frameon=False)
+    columns = -(-count // lines)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6)
 
 
 def to_png(figure: Figure, dots: int = 150) -> bytes:
     """Return the figure as a PNG file of this many dots per inch."""
+    return _file(figure, "png", dpi=dots)
+
+
+def figure_files(path: str, figure: Figure) -> dict[str, bytes]:
+    """Return a figure as a PNG file for screens, and as PDF and SVG files for papers: path -> content.
+
+    The same figure has the same bytes each time.
+
+    Args:
+        path: the path without an ending.
+        figure: the figure.
+    """
+    png = to_png(figure)
+    figure.set_layout_engine("none")  # the layout is the same for all files, and takes longer than the drawing
+    return {f"{path}.png": png, f"{path}.pdf": _file(figure, "pdf"), f"{path}.svg": _file(figure, "svg")}
+
+
+def for_papers(path: str) -> bool:
+    """Return whether a file is a picture for papers, which the folder of the tables has and MLflow has not."""
+    return path.endswith((".pdf", ".svg"))
+
+
+def _file(figure: Figure, kind: str, **options: Any) -> bytes:
+    """Return the figure as a file of a kind."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dots)
+    with house_style():
+        figure.savefig(buffer, format=kind, metadata=DATELESS.get(kind), **options)
     return buffer.getvalue()

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from vaestudy.config.run_config import RunConfig
+from vaestudy.plotting import PALETTE
 from vaestudy.reporting.figures import arms
 from vaestudy.study.declaration import Study
 
@@ -39,10 +40,11 @@ def test_the_legend_is_within_the_picture(metrics: int) -> None:
     assert page.y0 <= box.y0 < box.y1 <= page.y1
 
 
-def test_each_cell_has_a_colour_of_its_own() -> None:
-    """Colours with the same first level have the same hue; they become paler along the levels of the second factor."""
+def test_each_cell_has_a_look_of_its_own() -> None:
+    """Levels of the first factor differ in colour and marker, those of the others in filling and line style."""
     cells = list(itertools.product(FACTORS["latent_dim"], FACTORS["learning_rate"]))
-    colours = arms._shades(cells)
-    assert len(set(colours)) == len(cells)
-    assert all(sum(pale) > sum(full) for full, pale in zip(colours[::2], colours[1::2], strict=True))
-    assert arms._shades([()]) == arms._shades([(2,)])
+    looks = arms._looks(cells)
+    assert len({(each.look.colour, each.filled, each.bar) for each in looks}) == len(cells)
+    assert [each.look.colour for each in looks] == [colour for colour in PALETTE[:3] for _ in range(2)]
+    assert [each.filled for each in looks] == [True, False] * 3
+    assert arms._looks([()]) == arms._looks([(2,)])

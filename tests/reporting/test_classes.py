@@ -164,6 +164,17 @@ def test_pictures_show_something(name: str) -> None:
     assert (pixels[..., :3] < 0.9).any(-1).mean() > 0.002
 
 
+def test_the_planes_give_the_number_of_the_table_beside_that_of_the_pairs_shown() -> None:
+    """The table and claim C13 take all pairs of seeds, the picture shows those with the first seed."""
+    frame = runs()
+    figure, table = STUDY_FIGURES.load("class_planes")(frame, study()), classes.same_plane(frame, study())
+    assert figure is not None
+    assert table is not None
+    medians = table.full[table.full["latent_dim"] == 2]["median"]
+    for ax, median in zip(figure.axes[1:], medians, strict=True):
+        assert f"{median:.2f} of all pairs of seeds (C13)" in ax.get_title()
+
+
 @pytest.mark.slow
 def test_the_whole_way(mlruns: Path) -> None:
     assert study_main(study(base=study().base.with_changes(subset=200)), ["--workers", "0"]) == 0

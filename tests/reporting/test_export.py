@@ -81,6 +81,10 @@ def test_a_picture_or_further_table_that_fails_costs_a_note(monkeypatch: pytest.
     assert result.notes[-3:] == lines
     assert {"tables/table.csv", "tables/runs.csv", "figures/arms.png"} <= set(tracker.written)
     assert "figures/bound_and_parts.png" not in tracker.written
+    # The folder has the picture for papers as well; MLflow keeps the PNG alone.
+    assert not [path for path in tracker.written if path.endswith((".pdf", ".svg"))]
+    assert (result.folder / "arms.pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in (result.folder / "arms.svg").read_bytes()
     for text in (tracker.written["tables/table.md"].decode(), *tracker.tags.values()):
         assert all(line in text for line in lines)
     assert (Path(result.folder) / "table.md").read_bytes() == tracker.written["tables/table.md"]

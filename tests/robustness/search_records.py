@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from vaestudy.runtime.addresses import database_uri
+from vaestudy.study.search import TAKEN_OVER
 from vaestudy.tracking import outbox
 from vaestudy.tracking.destination import with_record
 from vaestudy.tracking.mlflow_tracker import Tracker
@@ -39,7 +40,7 @@ def journal(home: Path, study: str, sweep: str) -> Any:
 
 def essence(trials: list[FrozenTrial]) -> list[tuple[Any, ...]]:
     """Return what must be equal in two executions of one search."""
-    left_out = ("run_ids", "worker")
+    left_out = ("run_ids", "worker", TAKEN_OVER)
     return [
         (
             t.number, t.state, t.params, t.values, t.intermediate_values, t.constraints,

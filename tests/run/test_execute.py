@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,18 @@ def test_figures_of_few_images(tiny: RunConfig, subset: int, columns: int, rows:
     names = ("decoder_samples", "kl_per_dimension", "latent_means", "training_curves")
     drawn, not_drawn = figures.draw_figures(inputs, names)
     assert (list(drawn), not_drawn) == (list(names), [])
+
+
+def test_the_line_around_a_class_has_half_of_its_points_inside() -> None:
+    """For a normal distribution the densest half lies within sqrt(2 ln 2) standard deviations of its centre."""
+    points = np.random.default_rng(0).normal(0, 1, (200_000, 2)).astype(np.float32)
+    x, y, density, level = figures._density(points, (-4.0, 4.0), (-4.0, 4.0))
+    inside = density >= level
+    assert density[inside].sum() / density.sum() == pytest.approx(0.5, abs=0.01)
+    # Smoothing with 2 of 60 cells of 8/60 adds (4/15)^2 to the variance; a cell is 0.13 wide.
+    area = inside.sum() * (x[1] - x[0]) * (y[1] - y[0])
+    assert area == pytest.approx(np.pi * 2 * np.log(2) * (1 + (4 / 15) ** 2), rel=0.05)
+    assert figures._density(points[:0], (-4.0, 4.0), (-4.0, 4.0))[3] == 0.0
 
 
 def test_a_figure_that_cannot_be_drawn_costs_a_line_and_not_the_run(

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.study.plan import Arm
-from vaestudy.study.search import PRUNERS, SAMPLERS, Search
+from vaestudy.study.search import PRUNERS, SAMPLERS, TAKEN_OVER, Search
 from vaestudy.study.search_space import Choices, FloatRange, IntRange
 from vaestudy.sweep.arm_search import ArmSearch, OpenTrial
 from vaestudy.sweep.proposals import open_study
@@ -120,7 +120,15 @@ def complete(declared: Search, kill_every: int | None = None, storage: Any = Non
         except Killed:
             continue
         return [
-            (t.number, t.state, t.params, t.values, t.intermediate_values, t.user_attrs, t.constraints)
+            (
+                t.number,
+                t.state,
+                t.params,
+                t.values,
+                t.intermediate_values,
+                {name: value for name, value in t.user_attrs.items() if name != TAKEN_OVER},
+                t.constraints,
+            )
             for t in one.trials()
         ]
 

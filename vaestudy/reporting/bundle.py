@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.errors import BadInput, unknown_name
+from vaestudy.plotting import for_papers
 from vaestudy.reporting.escaping import markdown_line
 from vaestudy.reporting.export import SweepTables, sweep_tables
 from vaestudy.reporting.pages import rendered
@@ -157,7 +158,7 @@ def _section(folder: str, made: SweepTables, own: Mapping[str, bytes]) -> Sectio
     headings = [] if shown is None else [str(name) for name in shown.columns]
     rows = [] if shown is None else [[str(cell) for cell in row] for row in shown.itertuples(index=False)]
     notes = made.notes if rows else [*made.notes, "no run has finished"]
-    figures = sorted(path for path in own if path.startswith("figures/"))
+    figures = sorted(path for path in own if path.startswith("figures/") and not for_papers(path))
     listed = sorted(path for path in own if not path.startswith("configurations/"))
     return Section(folder, readable_sweep(made.sweep), headings, rows, notes, figures, listed)
 

@@ -1,6 +1,6 @@
 """Write the tables and figures of tracked sweeps to files under mlruns/tables/ and attach them to the sweep run.
 
-mlruns/tables/<study>/<sweep>/table.csv .md .tex .html, runs.csv, <figure>.png
+mlruns/tables/<study>/<sweep>/table.csv .md .tex .html, runs.csv, <figure>.png .pdf .svg (MLflow has only the .png)
 mlruns/tables/<study>/...                the same files of the newest sweep; a quick sweep never replaces a result here
 """
 
@@ -20,7 +20,7 @@ from rich.table import Table as Screen
 
 from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
-from vaestudy.plotting import to_png
+from vaestudy.plotting import figure_files, for_papers, to_png
 from vaestudy.reporting import common_target, runs_frame
 from vaestudy.reporting.escaping import markdown_cell, markdown_line
 from vaestudy.reporting.figures import arms
@@ -189,7 +189,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
     for name in study.figures:
         with noting_failure(f"figure {name}", notes):
             if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
-                files[f"figures/{name}.png"] = to_png(figure)
+                files |= figure_files(f"figures/{name}", figure)
     if study.gallery and (pictures := _gallery(tracker, tidy, study, notes)):
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
@@ -270,7 +270,7 @@ def _write_and_attach(
     except OSError as error:
         place = error.filename or mlruns() / "tables"
         raise BadInput(f"tables cannot be written to {place}: {error.strerror}") from None
-    tracker.files(parent, files)
+    tracker.files(parent, {path: content for path, content in files.items() if not for_papers(path)})
     return folder
 
 

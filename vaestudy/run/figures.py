@@ -25,7 +25,7 @@ from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.errors import noting_failure
 from vaestudy.model.vae import VAE
-from vaestudy.plotting import to_png
+from vaestudy.plotting import INK, house_style, look, to_png
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import ACTIVE_UNIT, Scores
 
@@ -33,7 +33,10 @@ MOST_CLASSES = 10
 """The largest number of classes of which images are shown, the first ones."""
 WITHOUT_LABELS = 10
 """The number of images that are shown where there are no labels."""
-TRAIN, VALID, TEST = "#4c72b0", "#dd8452", "#222222"
+TRAIN, VALID, TEST = look(0), look(1), look(4)
+"""The looks of the splits."""
+DENSITY_CELLS, INNERMOST = 60, 0.5
+"""The latent plane is divided into so many cells on each axis to find the line around this share of a class."""
 PARTS = {
     "elbo": "ELBO = log-likelihood - KL",
     "log_likelihood": "log-likelihood (reconstruction)",
@@ -81,7 +84,7 @@ def draw_figures(inputs: FigureInputs, names: tuple[str, ...]) -> tuple[dict[str
     lines: list[str] = []
     with torch.no_grad():
         for name in names:
-            with noting_failure(f"figure {name}", lines):
+            with noting_failure(f"figure {name}", lines), house_style():
                 if (figure := RUN_FIGURES.load(name)(inputs)) is not None:
                     files[name] = to_png(figure)
     return files, lines
@@ -150,18 +153,16 @@ def pixel_calibration(p: FigureInputs) -> Figure | None:
     predicted, observed, pit = (np.array(p.scores.histograms[name]) for name in ("predicted", "observed", "pit"))
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    for values, colour, label in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
-        left.step(range(len(values)), np.where(values > 0, values, np.nan), color=colour, label=label, where="mid")
-    left.set(yscale="log", xlabel="grey level", ylabel="share of pixels")
+    for values, style, label in ((observed, TEST, "data"), (predicted, VALID, "drawn from p(x|z)")):
+        shown = np.where(values > 0, values, np.nan)
+        left.step(range(len(values)), shown, color=style.colour, linestyle=style.dash, label=label, where="mid")
+    left.set(yscale="log", xlabel="grey level, 0 to 255", ylabel="share of pixels")
     left.set_title(f"Grey levels, total variation {p.scores.metrics['histogram_distance']:.3f}")
     left.legend(frameon=False)
-    right.bar((np.arange(len(pit)) + 0.5) / len(pit), pit * len(pit), width=1 / len(pit), color=TRAIN)
-    right.axhline(1, color=TEST, linewidth=1)
+    right.bar((np.arange(len(pit)) + 0.5) / len(pit), pit * len(pit), width=1 / len(pit), color=TRAIN.colour)
+    right.axhline(1, color=TEST.colour, linewidth=1)
     right.set(xlabel="F(x|z), the data's places in p(x|z)", ylabel="density")
     right.set_title(f"F(x|z), off from uniform by {p.scores.metrics['pit_distance']:.3f}")
-    for ax in (left, right):
-        ax.grid(alpha=0.3)
-        ax.set_axisbelow(True)
     figure.suptitle(f"{likelihood_label(p.model.config)}, D={p.D}")
     return figure
 
@@ -172,11 +173,10 @@ def likelihood_over_kl(p: FigureInputs) -> Figure:
     ax = figure.subplots()
     values = [p.history[0].get("train/first_likelihood_over_kl", math.nan)]
     values += [metrics.get("train/likelihood_over_kl", math.nan) for metrics in p.history]
-    ax.plot(range(len(values)), values, color=TRAIN, marker="o", markersize=3)
-    ax.set(yscale="log", xlabel="epoch (0: the first step)", ylabel="|log-likelihood| / KL")
+    ax.plot(range(len(values)), values, color=TRAIN.colour, marker=TRAIN.marker, markersize=3)
+    ax.set(yscale="log", xlabel="epoch (0: the first step)", ylabel="|log-likelihood| / KL, ratio")
     ax.set_title(f"Reconstruction against KL in training, {likelihood_label(p.model.config)}, D={p.D}")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.grid(alpha=0.3)
     return figure
 
 
@@ -184,17 +184,19 @@ def training_curves(p: FigureInputs) -> Figure:
     """Draw the ELBO and its two parts against epochs, and the test value as a point at the end."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     epochs = range(1, len(p.history) + 1)
-    dots = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+    every = max(1, len(epochs) // 25)  # a marker at each epoch would hide a long curve
     for ax, (name, title) in zip(figure.subplots(1, 3), PARTS.items(), strict=True):
-        for split, colour, label in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
+        for split, style, label in (("train", TRAIN, "train, mean of the epoch"), ("valid", VALID, "valid, its end")):
             if f"{split}/{name}" in p.history[0]:
-                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=colour, label=label, **dots)
-        ax.plot([len(epochs)], [p.scores.metrics[name]], "D", color=TEST, label="test, at the end", clip_on=False)
+                ax.plot(epochs, [h[f"{split}/{name}"] for h in p.history], color=style.colour, linestyle=style.dash,
+                        marker=style.marker, markersize=3.5, markevery=every, label=label)  # fmt: skip
+        end = p.scores.metrics[name]
+        ax.plot([len(epochs)], [end], "D", color=TEST.colour, label="test, at the end", clip_on=False)
         values = [h[key] for h in p.history for key in (f"train/{name}", f"valid/{name}") if key in h]
-        _focus(ax, values, p.scores.metrics[name])
-        ax.set(title=title, xlabel="epoch", ylabel="nats per image")
+        _focus(ax, values, end)
+        ax.set(title=title, xlabel="epoch")
+        ax.set_ylabel("nats per image" + ", higher is better" * (name != "kl"))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.grid(alpha=0.3)
     figure.axes[0].legend(frameon=False, loc="lower right")
     return figure
 
@@ -204,7 +206,7 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
     values = np.sort(p.scores.kl_per_dimension)[::-1]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     ax = figure.subplots()
-    ax.bar(np.arange(1, len(values) + 1), values, color=TRAIN, width=0.85)
+    ax.bar(np.arange(1, len(values) + 1), values, color=TRAIN.colour, width=0.85)
     active = p.scores.metrics["active_units"]  # nan with one test image, which has no covariance
     shown = f", {active:.0f} of {p.D} active (Cov(E[z|x]) > {ACTIVE_UNIT})" if active == active else ""
     ax.set(
@@ -213,40 +215,82 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
         ylabel="nats per image",
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.grid(axis="y", alpha=0.3)
-    ax.set_axisbelow(True)
+    ax.grid(axis="x", visible=False)
     return figure
 
 
 def latent_means(p: FigureInputs) -> Figure | None:
-    """Draw the mean of q(z|x) of each test image, coloured by class if there are classes. Return None unless D=2."""
+    """Draw the mean of q(z|x) of each test image, by class if there are classes. Return None unless D=2."""
     if p.D != 2:
         return None
     mu = p.model.encode(p.x).mu.cpu().numpy()
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = Figure(figsize=(7.6, 7), layout="constrained")
     ax = figure.subplots()
-    if p.labels is None:
-        ax.scatter(mu[:, 0], mu[:, 1], color=TRAIN, s=4, alpha=0.5, linewidths=0)
-    else:
-        _scatter_by_class(ax, mu, p.labels.cpu().numpy())
     # Show 99.8 % of the points on each axis: the few far points would make all others small.
     low, high = np.percentile(mu, [0.1, 99.9], axis=0)
-    room = np.where(high > low, 0.0, 1.0)  # a single point has no extent
+    room = np.where(high > low, 0.03 * (high - low), 1.0)  # a single point has no extent
     low, high = low - room, high + room
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z1", ylabel="z2", aspect="equal")
-    ax.set_title("Means of q(z|x) of the test images" + (", no labels" if p.labels is None else ", by class"))
+    size = float(np.clip(60_000 / len(mu), 6, 40))  # of a dot, in square points
+    if p.labels is None:
+        ax.scatter(mu[:, 0], mu[:, 1], color=TRAIN.colour, s=size, alpha=0.4, linewidths=0)
+    else:
+        _scatter_by_class(ax, mu, p.labels.cpu().numpy(), size)
+        legend = figure.legend(title="class", loc="outside right center", ncols=1 + (len(p.labels.unique()) - 1) // 20,
+                      markerscale=8 / size**0.5)  # fmt: skip
+        for handle in legend.legend_handles:
+            assert handle is not None
+            handle.set_alpha(1.0)
+    if p.labels is None:
+        ax.set_title("Means of q(z|x) of the test images, no labels")
+    else:
+        ax.set_title(f"Means of q(z|x) of the test images, by class\nlines: around the densest {INNERMOST:.0%} of each")
     return figure
 
 
-def _scatter_by_class(ax: Axes, mu: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    """Draw points [N, 2] in the colours of their classes, with each class's number at the median of its points."""
-    last = max(MOST_CLASSES, int(labels.max()) + 1) - 0.5
-    colours = "tab10" if last < MOST_CLASSES else "turbo"
-    ax.scatter(mu[:, 0], mu[:, 1], c=labels, cmap=colours, s=4, alpha=0.5, vmin=-0.5, vmax=last, linewidths=0)
-    for c in np.unique(labels):
-        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "alpha": 0.85}
-        z1, z2 = np.median(mu[labels == c], axis=0)
-        ax.text(z1, z2, str(c), ha="center", va="center", weight="bold", bbox=box)
+def _scatter_by_class(ax: Axes, mu: NDArray[np.float32], labels: NDArray[np.int64], size: float) -> None:
+    """Draw points [N, 2] by class, a line around the densest half of each class, and its number at the density's top.
+
+    A class has a colour and a marker. The panel must have its limits.
+    """
+    classes = np.unique(labels)
+    for index, c in enumerate(classes):
+        style, mine = look(index), mu[labels == c]
+        ax.scatter(mine[:, 0], mine[:, 1], color=style.colour, marker=style.marker, s=size, alpha=0.35, linewidths=0,
+                   label=str(c))  # fmt: skip
+    for index, c in enumerate(classes):
+        style, (x, y, density, level) = look(index), _density(mu[labels == c], ax.get_xlim(), ax.get_ylim())
+        if level > 0:
+            ax.contour(x, y, density, levels=[level], colors="white", linewidths=3.0)
+            ax.contour(x, y, density, levels=[level], colors=style.colour, linewidths=1.6, linestyles=style.dash)
+            row, column = np.unravel_index(int(density.argmax()), density.shape)
+            box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.colour, "alpha": 0.9}
+            ax.text(x[column], y[row], str(c), ha="center", va="center", weight="bold", color=INK, bbox=box, zorder=5)
+
+
+def _density(
+    points: NDArray[np.float32], across: tuple[float, float], up: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+    """Return the smoothed density of points [n, 2] on a grid of the plane, and the level around half of the points.
+
+    Args:
+        points: the points.
+        across: the limits of the plane on the first axis.
+        up: its limits on the second axis.
+
+    Returns:
+        (centres of the cells on the first axis [K], on the second [K], density [K, K] with rows along the second axis,
+        the density above which INNERMOST of the points in the plane lie; 0 if there is no point).
+    """
+    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins=DENSITY_CELLS, range=(across, up))
+    reach = np.arange(-6, 7)
+    kernel = np.exp(-0.5 * (reach / 2.0) ** 2) / np.exp(-0.5 * (reach / 2.0) ** 2).sum()
+    smooth = np.apply_along_axis(np.convolve, 0, counts, kernel, "same")
+    density = np.apply_along_axis(np.convolve, 1, smooth, kernel, "same").T
+    ordered = np.sort(density, axis=None)[::-1]
+    total = ordered.cumsum()
+    level = float(ordered[np.searchsorted(total, INNERMOST * total[-1])]) if total[-1] > 0 else 0.0
+    return (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2, density, level
 
 
 def manifold(p: FigureInputs) -> Figure | None:
@@ -318,6 +362,7 @@ def _sheet(images: Tensor, title: str, shape: ImageShape = DIGIT, tile: float = 
         ax.imshow(sheet.clip(0, 1), interpolation="nearest")
     ax.set_title(title, fontsize=12)
     ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.tick_params(length=0)

@@ -43,6 +43,8 @@ ONE_OBJECTIVE = ("CmaEsSampler",)
 """Samplers that cannot search for two objectives at once."""
 
 NO_PRUNER = "NopPruner"
+TAKEN_OVER = "taken_over"
+"""The attribute of a trial with the times at which a later driver took it over, as ISO texts."""
 SEED_PRUNER = "WilcoxonPruner"
 """The pruner that compares trials seed by seed. The others compare them epoch by epoch."""
 PRUNERS = (NO_PRUNER, "HyperbandPruner", "MedianPruner", SEED_PRUNER)

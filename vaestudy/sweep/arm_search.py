@@ -19,6 +19,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -30,7 +31,7 @@ from vaestudy.errors import BadInput
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.study.levels import Level
 from vaestudy.study.plan import UNSCORED, Arm
-from vaestudy.study.search import NO_PRUNER, OBJECTIVES, SEED_PRUNER, Search
+from vaestudy.study.search import NO_PRUNER, OBJECTIVES, SEED_PRUNER, TAKEN_OVER, Search
 from vaestudy.sweep.proposals import Constraints, Proposals, frozen_trial
 from vaestudy.sweep.samplers import level_from_stored
 
@@ -216,12 +217,17 @@ class ArmSearch:
         return opened
 
     def adopt(self) -> list[OpenTrial]:
-        """Take over the trials that a killed driver left RUNNING; return those whose runs must be executed or found."""
+        """Take over the trials that a killed driver left RUNNING; return those whose runs must be executed or found.
+
+        The time is noted with each trial: without it, the time until then would look like the trial's work.
+        """
         found = []
         known = self.trials()
         for frozen in known:
             if frozen.state != TrialState.RUNNING:
                 continue
+            taken_over = [*frozen.user_attrs.get(TAKEN_OVER, []), datetime.now().isoformat()]
+            self.study._storage.set_trial_user_attr(frozen._trial_id, TAKEN_OVER, taken_over)
             complete = "keys" in frozen.user_attrs
             # A trial with all its parameters needs no sampler; one without gets the sampler that it would have had.
             self.study.sampler = RandomSampler(seed=0) if complete else self._proposals.sampler(frozen.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from vaestudy.plotting import to_png
 from vaestudy.reporting.search import arm_figures, drawing, field_figures, progress_figures, report
 from vaestudy.reporting.search.outcomes import OUTCOMES, counted
 from vaestudy.reporting.search.trials import study_in_memory
-from vaestudy.study.search import Search
+from vaestudy.study.search import TAKEN_OVER, Search
 
 ALL = ("complete", "pruned", "failed", "complete", "diverged", "infeasible", "repeated", "complete")
 OF_ARMS = {"search_best_so_far", "search_expected_best", "search_isolation"}
@@ -96,7 +97,10 @@ def test_a_figure_that_fails_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> No
     notes: list[str] = []
     files = report.search_figures(searched({"": trials("infeasible")}), pd.DataFrame(), notes)
     assert notes == ["figure search_slices could not be made: ValueError: no room"]
-    assert set(files) == {"figures/search_history.png", "figures/search_timeline.png"}
+    assert {path for path in files if path.endswith(".png")} == {
+        "figures/search_history.png",
+        "figures/search_timeline.png",
+    }
 
 
 def test_panels_of_many_arms() -> None:
@@ -153,3 +157,35 @@ def test_the_timeline_leaves_out_a_pause_and_has_a_row_for_each_worker() -> None
     assert [label.get_text() for label in ax.get_yticklabels()] == ["worker 0", "worker 1"]
     assert ax.get_xlim()[1] == pytest.approx(8, rel=0.01)  # five trials take six minutes, the late one two
     assert [line.get_xdata()[0] for line in ax.lines] == [6.0]  # type: ignore[index]
+
+
+def test_the_slices_say_once_how_many_values_are_beyond_the_axis() -> None:
+    study = trials(*["complete"] * 12, shift=0.0)
+    low = trials("complete", shift=-5_000.0).trials[0]
+    study.add_trial(low)
+    figure = field_figures.slices(searched({"": study}))
+    assert figure is not None
+    assert figure.get_suptitle().count("beyond the axis") == 1
+    assert not any(ax.get_title(loc="right") for ax in figure.axes)
+    (outside,) = re.findall(r"(\d+)\s+beyond", figure.get_suptitle())
+    bottom, top = figure.axes[0].get_ylim()
+    assert int(outside) == sum(not bottom <= trial.value <= top for trial in study.trials) >= 1  # type: ignore[operator]
+
+
+def test_the_timeline_leaves_out_the_pause_of_a_trial_that_a_later_driver_took_over() -> None:
+    """Trial 4 began at minute 4 and was killed; the last event before the takeover is the end of trial 3, at 5."""
+    whole = trials(*["complete"] * 5).trials
+    killed = whole[4]
+    assert killed.datetime_start is not None
+    again = killed.datetime_start + timedelta(hours=9)
+    killed.set_user_attr(TAKEN_OVER, [again.isoformat()])
+    killed.datetime_complete = again + timedelta(minutes=2)
+    spans = progress_figures.busy_times(whole)
+    minute = timedelta(minutes=1)
+    assert [end - start for start, end in spans[4]] == [1 * minute, 2 * minute]
+    assert all(len(mine) == 1 for index, mine in spans.items() if index != 4)
+    study = study_in_memory(trials().directions, "search")
+    study.add_trials(whole)
+    figure = progress_figures.timeline(searched({"": study}))
+    assert figure is not None
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(7, rel=0.01)  # five minutes, and two after the pause

@@ -15,12 +15,13 @@ from vaestudy.claims.claim import Verdict
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within, factor_of
 from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.report.texts import short_estimate
+from vaestudy.plotting import INK, house_style, look
 
 WIDTH, ROW, PANEL, AROUND = 8.6, 0.46, 0.62, 1.0  # inches
 MARGIN = 0.08  # of the range of a panel, at each side
 LABEL, TITLE = 36, 88  # characters of a line
-HOLDS = "#2a7f5f"
-MARKS = {"holds": ("o", HOLDS, HOLDS), "fails": ("X", "#b3404a", "#b3404a"), "undecided": ("o", "white", "#555555")}
+HOLDS, FAILS = look(2).colour, look(1).colour
+MARKS = {"holds": ("o", HOLDS, HOLDS), "fails": ("X", FAILS, FAILS), "undecided": ("D", "white", INK)}
 """Answer -> (marker, its colour, the colour of its edge and of the interval). Form and colour say the same."""
 UNITS = {"times": "times (ratio)", "points": "percentage points"}
 """Unit -> its name on an axis, where it is another one."""
@@ -35,19 +36,20 @@ def claim_figure(verdict: Verdict, quick: bool) -> Figure:
         panels.setdefault(_panel(part), []).append(part)
     sizes = [len(parts) for parts in panels.values()]
     height = AROUND + ROW * sum(sizes) + PANEL * len(sizes)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[0.3 + size for size in sizes])[:, 0]
-    for ax, ((unit, scale), parts) in zip(axes, panels.items(), strict=True):
-        _draw(ax, parts, unit, scale == "log")
-    marker_handles = [
-        Line2D([], [], marker=m, markerfacecolor=face, color=edge, label=name)
-        for name, (m, face, edge) in MARKS.items()
-    ]
-    asked = Patch(facecolor=HOLDS, alpha=0.18, label="where it holds")
-    figure.legend(handles=[*marker_handles, asked], loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    note = "   QUICK LOOK, NOT A RESULT" if quick else ""
-    title = textwrap.fill(f"{verdict.claim.id}: {verdict.claim.question}{note}", TITLE)
-    figure.suptitle(title, fontsize=10)
+    with house_style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[0.3 + size for size in sizes])[:, 0]
+        for ax, ((unit, scale), parts) in zip(axes, panels.items(), strict=True):
+            _draw(ax, parts, unit, scale == "log")
+        marker_handles = [
+            Line2D([], [], marker=m, markerfacecolor=face, color=edge, label=name)
+            for name, (m, face, edge) in MARKS.items()
+        ]
+        asked = Patch(facecolor=HOLDS, alpha=0.18, label="where it holds")
+        figure.legend(handles=[*marker_handles, asked], loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+        note = "   QUICK LOOK, NOT A RESULT" if quick else ""
+        title = textwrap.fill(f"{verdict.claim.id}: {verdict.claim.question}{note}", TITLE)
+        figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -90,6 +92,7 @@ def _draw(ax: Axes, parts: Sequence[PartVerdict], unit: str, log: bool) -> None:
     low, high = _range(parts, factor, log)
     ax.set_xlim(low, high)
     ax.set_ylim(len(parts) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
     for y, part in enumerate(parts):
         ends = [factor * end for end in limits(part.part.criterion)]
         start, end = max(ends[0], low), min(ends[1], high)

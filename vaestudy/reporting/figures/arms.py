@@ -9,28 +9,43 @@ from __future__ import annotations
 import io
 import itertools
 import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vaestudy.config.compatibility import has_option
-from vaestudy.plotting import legend_below
+from vaestudy.plotting import DASHES, MARKERS, Dash, Look, house_style, legend_below, look, set_heading
+from vaestudy.reporting.figures.axis_texts import levels_label, unit_label
+from vaestudy.reporting.figures.intervals import CUT, draw_means, is_wide, value_limits
+from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.runs_frame import interval, level_rank
 from vaestudy.reporting.tables.formats import label
 from vaestudy.study.declaration import Level, Study, level_text
 
 Arm = tuple[Level, ...]
-Colour = tuple[float, ...]
 MOST_PANELS = 5
-WIDE = 50.0  # an axis is logarithmic if its largest and smallest value differ by more than this factor
+LONGEST_ARM = 34
+"""The largest number of letters in a line of an arm's name."""
+
+
+@dataclass(frozen=True)
+class ArmLook:
+    """How one combination of levels of the numeric factors is drawn."""
+
+    look: Look
+    filled: bool
+    """Whether its markers are full."""
+    bar: Dash
+    """The line style of its intervals."""
 
 
 def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """The metrics that the study tabulates, by arm: means with intervals, and every run, a colour for each number.
+    """The metrics that the study tabulates, by arm: means with intervals, and every run, a look for each number.
 
     An arm is a combination of levels of the factors that are not numbers. The number of its failed runs is given beside
     its name. Return None if no finished run has any of the metrics.
@@ -44,56 +59,46 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     rows = _ordered(runs, names, study)
     cells = _ordered(finished, numbers, study)
-    colours = _shades(cells)
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.9):
-        width, height = 2.5 + 2.6 * len(metrics), 1.9 + max(0.42, 0.11 * len(cells)) * len(rows)
+    looks = _looks(cells)
+    cut = False
+    with house_style():
+        width, height = 2.8 + 2.7 * len(metrics), 2.2 + max(0.42, 0.13 * len(cells)) * len(rows)
         figure = Figure(figsize=(width, height), layout="constrained")
         for ax, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics), sharey=True)), metrics, strict=True):
-            for index, (cell, colour) in enumerate(zip(cells, colours, strict=True)):
+            values = finished[metric].dropna()
+            if log := is_wide(values):
+                ax.set_xscale("log")
+            ax.set_xlim(value_limits(values, log))
+            for index, (cell, style) in enumerate(zip(cells, looks, strict=True)):
                 shift = (index - (len(cells) - 1) / 2) * min(0.22, 0.75 / len(cells))
-                _points(ax, finished, metric, rows, names, dict(zip(numbers, cell, strict=True)), shift, colour)
-            _fit(ax, finished[metric].dropna())
-            ax.set_title(label(metric), fontsize=11)
+                cut |= _points(ax, finished, metric, rows, names, dict(zip(numbers, cell, strict=True)), shift, style)
+            if not log:
+                ax.xaxis.set_major_locator(MaxNLocator(4))
+            ax.set_title(label(metric))
+            ax.set_xlabel(unit_label(metric, ",\n"), fontsize=9)
         first = figure.axes[0]
         first.set_yticks(range(len(rows)), [_arm_label(row, names, runs, study) for row in rows])
         first.set_ylim(len(rows) - 0.5, -0.5)
         if numbers:
             legend_below(figure)
-        data, quick = finished["tags.data.name"].iloc[0], finished["params.subset"].iloc[0] != "null"
-        figure.suptitle(
-            f"{study.question}\n{data}, {finished['seed'].nunique()} seeds: dots are runs, bars 95 % intervals"
-            f" over seeds{'   QUICK LOOK, NOT A RESULT' if quick else ''}",
-            fontsize=11,
-        )
+        description = "dots are runs, bars 95 % intervals over seeds" + f"; {CUT}" * cut
+        set_heading(figure, figure_title(runs, study, description))
     return figure
 
 
-def _shades(cells: list[Arm]) -> list[Colour]:
-    """Return a colour for each combination of levels of the numeric factors.
+def _looks(cells: list[Arm]) -> list[ArmLook]:
+    """Return how each combination of levels of the numeric factors is drawn.
 
-    Each level of the first factor has a hue of its own; the hue becomes paler along the levels of the other factors.
+    Each level of the first factor has a colour and a marker. Along the levels of the other factors the marker is full,
+    then hollow, and the bars are whole, dashed, dotted: no level is paler than another.
     """
-    found: list[Colour] = []
+    found: list[ArmLook] = []
     for index, (_, group) in enumerate(itertools.groupby(cells, lambda cell: cell[:1])):
-        colour, count = np.array(sns.color_palette()[index % 10]), len(list(group))
-        found += [tuple(colour + (1 - colour) * (0.6 * step / max(1, count - 1))) for step in range(count)]
+        for step, _ in enumerate(group):
+            marker = MARKERS[(index + 3 * (step // 2)) % len(MARKERS)]
+            style = Look(look(index).colour, marker, "-")
+            found.append(ArmLook(style, filled=step % 2 == 0, bar=DASHES[step % len(DASHES)]))
     return found
-
-
-def _fit(ax: Axes, values: pd.Series[float]) -> None:
-    """Set the limits of the axis so that every run is visible.
-
-    The intervals do not count: an interval over few seeds can be so wide that the runs could not be distinguished.
-    """
-    if values.empty:
-        return
-    low, high = values.min(), values.max()
-    if low > 0 and high / low > WIDE:
-        ax.set_xscale("log")
-        ax.set_xlim(low / 1.6, high * 1.6)
-    else:
-        room = 0.15 * (high - low) or 0.05 * abs(high) or 1.0
-        ax.set_xlim(low - room, high + room)
 
 
 def _ordered(runs: pd.DataFrame, names: list[str], study: Study) -> list[Arm]:
@@ -124,10 +129,11 @@ def _arm_label(row: Arm, names: list[str], runs: pd.DataFrame, study: Study) -> 
     """
     levels = dict(zip(names, row, strict=True))
     likelihood = str(levels.get("likelihood", study.base.likelihood))
-    text = ", ".join(level_text(level) for name, level in levels.items() if has_option(likelihood, name))
+    parts = (level_text(level) for name, level in levels.items() if has_option(likelihood, name))
+    text = textwrap.fill(", ".join(parts), LONGEST_ARM, break_on_hyphens=False)
     mine = runs[_matches(runs, names, row)]
     failed = int((mine["status"] != "FINISHED").sum())
-    return f"{text} ({failed} of {len(mine)} failed)" if failed else text
+    return f"{text}\n({failed} of {len(mine)} failed)" if failed else text
 
 
 def _points(
@@ -138,8 +144,8 @@ def _points(
     names: list[str],
     numbers: dict[str, Level],
     shift: float,
-    colour: Colour,
-) -> None:
+    style: ArmLook,
+) -> bool:
     """Draw the runs, means and intervals of one combination of the numeric factors' levels in a panel.
 
     Args:
@@ -150,16 +156,22 @@ def _points(
         names: the factors that define the arms.
         numbers: the level of each numeric factor.
         shift: the offset from the centre of a row, so that the colours do not cover each other.
-        colour: the colour to draw with.
+        style: how to draw.
+
+    Returns:
+        whether an interval was cut at the edge of the panel.
     """
     mine = runs[_matches(runs, list(numbers), tuple(numbers.values()))]
-    legend = ", ".join(f"{name}={level_text(level)}" for name, level in numbers.items())
-    for index, row in enumerate(rows):
-        values = mine.loc[_matches(mine, names, row), metric].dropna()
-        mean, half = interval(values)
-        ax.errorbar([mean], [index + shift], xerr=np.nan_to_num([half]), fmt="|", markersize=9, capsize=2,
-                    linewidth=1.2, color=colour, label=legend if index == 0 else None)  # fmt: skip
-        ax.scatter(values, [index + shift] * len(values), s=16, alpha=0.5, linewidths=0, color=colour)
+    groups = [mine.loc[_matches(mine, names, row), metric].dropna() for row in rows]
+    means, halves = zip(*map(interval, groups), strict=True)
+    places = [index + shift for index in range(len(rows))]
+    cut = draw_means(ax, places, means, halves, style.look, levels_label(numbers), horizontal=True,
+                     filled=style.filled, bar=style.bar)  # fmt: skip
+    every = [(value, place) for place, values in zip(places, groups, strict=True) for value in values]
+    if every:
+        x, y = zip(*every, strict=True)
+        ax.scatter(x, y, s=14, alpha=0.45, linewidths=0, color=style.look.colour, zorder=2)
+    return cut
 
 
 def gallery(pictures: list[bytes], title: str) -> Figure:

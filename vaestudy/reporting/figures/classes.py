@@ -7,40 +7,43 @@ field `class_scores`. vaestudy/scoring/score.py defines the metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
 
-from vaestudy.plotting import legend_below
+from vaestudy.plotting import INK, PALE, house_style, legend_below, look, set_heading
+from vaestudy.reporting.figures.axis_texts import cell_label
 from vaestudy.reporting.figures.style import figure_title
-from vaestudy.reporting.grouping import metric_interval, runs_by_cell, runs_by_cell_name
-from vaestudy.reporting.procrustes import ALIGNMENTS, Alignment, Array, distance, standardised
+from vaestudy.reporting.grouping import metric_interval, runs_by_cell
+from vaestudy.reporting.procrustes import ALIGNMENTS, Array, distance, standardised
 from vaestudy.reporting.tables.classes import PICTURE_KINDS, class_layouts, has_picture_scores, scored_classes
 from vaestudy.scoring.class_probe import CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
 MOST_CELLS = 4
-TAB10 = 10
-"""Number of colours of the palette for a few classes."""
 BY_CLASS = {
-    "recognised_reconstruction": ("Reconstructions that read as their class", "share"),
-    "relative_error": ("What reconstructions miss", "|x - E[x|z]|² / |x|²"),
-    "neighbour_purity": (f"Own class among the {NEIGHBOURS} nearest in latent space", "share"),
+    "recognised_reconstruction": ("Reconstructions that read as their class", "share of images, higher is better"),
+    "relative_error": ("What reconstructions miss", "|x - E[x|z]|² / |x|², lower is better"),
+    "neighbour_purity": (
+        f"Own class among the {NEIGHBOURS} nearest in latent space",
+        "share of neighbours, higher is better",
+    ),
 }
 CLARITY = {
-    "unclear": (f"Unclear: no class has {100 * CONFIDENT:.0f} %", "share of pictures"),
-    "class_entropy": ("Entropy of a classifier's answer", "nats"),
-    "greyness": ("Greyness: 0 black and white, 1 half-way", "mean over pixels"),
+    "unclear": (f"Unclear: no class has {100 * CONFIDENT:.0f} %", "share of pictures, lower is better"),
+    "class_entropy": ("Entropy of a classifier's answer", "nats, lower is better"),
+    "greyness": ("Greyness: 0 black and white, 1 half-way", "mean over pixels, lower is better"),
 }
 
 
 def _named(runs: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
     """Return the runs of the first MOST_CELLS combinations of levels, under readable keys."""
-    return dict(list(runs_by_cell_name(runs, study).items())[:MOST_CELLS])
+    cells = list(runs_by_cell(runs, study).items())[:MOST_CELLS]
+    return {cell_label(key, study): cell for key, cell in cells}
 
 
 def _intervals(cell: pd.DataFrame, columns: list[str]) -> tuple[Array, Array]:
@@ -57,7 +60,9 @@ def _dots(ax: Axes, cells: dict[str, pd.DataFrame], columns: list[str]) -> None:
     for index, (name, cell) in enumerate(cells.items()):
         means, halves = _intervals(cell, columns)
         position = np.arange(len(columns)) + 0.12 * (index - (len(cells) - 1) / 2)
-        ax.errorbar(position, means, yerr=halves, fmt="o", markersize=5, capsize=3, label=name)
+        style = look(index)
+        ax.errorbar(position, means, yerr=halves, linestyle="none", marker=style.marker, color=style.colour,
+                    markersize=5, label=name)  # fmt: skip
     ax.grid(axis="x", visible=False)
 
 
@@ -66,19 +71,21 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not (classes := scored_classes(runs)):
         return None
     cells = _named(runs, study)
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+    with house_style():
         figure = Figure(figsize=(15, 4.8), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(BY_CLASS)), BY_CLASS.items(), strict=True):
             if metric.startswith("recognised"):
                 images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in classes])
-                ax.plot(range(len(classes)), images, "_", color="0.3", markersize=20, label="the images themselves")
-            _dots(ax, cells, [f"test/class_{c}/{metric}" for c in classes])
+                ax.plot(range(len(classes)), images, "_", color=INK, markersize=16, label="the images themselves")
+            names = [f"test/class_{c}/{metric}" for c in classes]
+            _dots(ax, cells, names)
             ax.set(title=title, ylabel=unit, xlabel="class")
-            # All are shares of at most 1, but an interval may extend beyond 1.
-            ax.set_ylim(0, min(1.05, ax.get_ylim()[1]))
+            # An interval may extend beyond the means, and shares are at most 1.
+            means = np.concatenate([_intervals(cell, names)[0] for cell in cells.values()])
+            ax.set_ylim(0, min(ax.get_ylim()[1], 1.05 * max(1.0, float(np.nanmax(means, initial=0.0)))))
             ax.set_xticks(range(len(classes)), [str(c) for c in classes])
         legend_below(figure)
-        figure.suptitle(figure_title(runs, study, "bars 95 % intervals over seeds"), fontsize=12)
+        set_heading(figure, figure_title(runs, study, "bars 95 % intervals over seeds"))
     return figure
 
 
@@ -87,7 +94,7 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not has_picture_scores(runs):
         return None
     cells = _named(runs, study)
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+    with house_style():
         figure = Figure(figsize=(13, 4.4), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(CLARITY)), CLARITY.items(), strict=True):
             _dots(ax, cells, [f"test/{metric}_{kind}" for kind in PICTURE_KINDS])
@@ -96,9 +103,7 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
                 range(len(PICTURE_KINDS)), [name.replace(" of the ", "\nof the ") for name in PICTURE_KINDS.values()]
             )
         legend_below(figure)
-        figure.suptitle(
-            figure_title(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"), fontsize=12
-        )
+        set_heading(figure, figure_title(runs, study, "pictures are decoder means; bars 95 % intervals over seeds"))
     return figure
 
 
@@ -107,65 +112,86 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not (classes := scored_classes(runs)):
         return None
     cells = _named(runs, study)
-    figure = Figure(figsize=(1 + 6.2 * len(cells), 6.6), layout="constrained")
-    for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
-        shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
-                           for c in classes])  # fmt: skip
-        sns.heatmap(
-            100 * shares,
-            ax=ax,
-            annot=True,
-            fmt=".0f",
-            cmap="Blues",
-            vmin=0,
-            vmax=100,
-            square=True,
-            cbar=False,
-            xticklabels=classes,
-            yticklabels=classes,
-        )
-        ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
-        ax.tick_params(axis="y", rotation=0)
-    description = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
-    figure.suptitle(figure_title(runs, study, description), fontsize=12)
+    with house_style():
+        figure = Figure(figsize=(1 + 6.0 * len(cells), 6.6), layout="constrained")
+        for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
+            shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
+                               for c in classes])  # fmt: skip
+            ax.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+            for row, column in np.ndindex(*shares.shape):
+                if np.isfinite(share := shares[row, column]):
+                    ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5,
+                            color="white" if share > 0.55 else INK)  # fmt: skip
+            ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
+            ax.set_xticks(range(len(classes)), classes)
+            ax.set_yticks(range(len(classes)), classes)
+            ax.grid(visible=False)
+        description = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
+        set_heading(figure, figure_title(runs, study, description))
     return figure
 
 
 def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """D=2: where the classes lie in each seed's plane, as trained and moved to the first seed's."""
+    """D=2: where the classes lie in each seed's plane, as trained and moved to the first seed's.
+
+    The numbers in the titles are medians over the pairs that are drawn, those with the first seed. The table
+    `same_plane` and claim C13 take the median over all pairs of seeds; the titles give both.
+    """
     layouts = next(
         (found for cell in runs_by_cell(runs, study).values() if len(found := class_layouts(cell)) > 1), None
     )
     if layouts is None:
         return None
-    first, classes = next(iter(layouts.values())), scored_classes(runs)
-    figure = Figure(figsize=(15, 6.5), layout="constrained")
-    axes = figure.subplots(1, 1 + len(ALIGNMENTS))
-    _draw_layouts(axes[0], layouts, classes, lambda layout: layout)
-    axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
-    for ax, (name, move) in zip(axes[1:], ALIGNMENTS.items(), strict=True):
-        unexplained = np.median([distance(first, layout, move) for layout in list(layouts.values())[1:]])
-
-        def moved(layout: Array, move: Alignment = move) -> Array:
-            return np.asarray(standardised(layout) @ move(standardised(layout).T @ standardised(first)))
-
-        _draw_layouts(ax, layouts, classes, moved)
-        ax.set(title=f"Moved to the first seed's by {name}:\n{unexplained:.2f} of the layout stay unexplained (median)")
-        ax.set(xticks=[], yticks=[])
-    description = "each numeral is a class's mean in one seed's latent plane"
-    figure.suptitle(figure_title(runs, study, description), fontsize=12)
+    (first, *others), classes = list(layouts.values()), scored_classes(runs)
+    with house_style():
+        figure = Figure(figsize=(15, 6.6), layout="constrained")
+        axes = figure.subplots(1, 1 + len(ALIGNMENTS))
+        _draw_layouts(axes[0], list(layouts.values()), classes)
+        axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
+        for ax, (name, move) in zip(axes[1:], ALIGNMENTS.items(), strict=True):
+            shown = np.median([distance(first, layout, move) for layout in others])
+            every = np.median([distance(a, b, move) for a, b in itertools.combinations(layouts.values(), 2)])
+            cross = [standardised(layout).T @ standardised(first) for layout in layouts.values()]
+            moved = [standardised(layout) @ move(c) for layout, c in zip(layouts.values(), cross, strict=True)]
+            _draw_layouts(ax, moved, classes, together=True)
+            numbers = f"{shown:.2f} of the {len(others)} pairs shown,\n{every:.2f} of all pairs of seeds (C13)"
+            ax.set_title(f"Moved to the first seed's by {name}\nunexplained, median: {numbers}", fontsize=10)
+            ax.set(xticks=[], yticks=[], xlabel="z1, standardised", ylabel="z2, standardised")
+        description = "marks: a class's mean in one seed's latent plane; ellipses: two standard deviations over seeds"
+        set_heading(figure, figure_title(runs, study, description))
     return figure
 
 
-def _draw_layouts(ax: Axes, layouts: dict[int, Array], classes: list[int], moved: Callable[[Array], Array]) -> None:
-    """Draw the class means of each seed as coloured numerals, each layout after the transformation `moved`."""
-    count = max(TAB10, max(classes) + 1)
-    colours = sns.color_palette("tab10" if count == TAB10 else "husl", count)
-    shown = np.stack([moved(layout) for layout in layouts.values()])  # [seeds, C, 2]
-    for layout in shown:
-        for label, (a, b) in zip(classes, layout, strict=True):
-            ax.text(a, b, str(label), color=colours[label], ha="center", va="center", fontsize=12, weight="bold")
+def _draw_layouts(ax: Axes, layouts: list[Array], classes: list[int], together: bool = False) -> None:
+    """Draw the class means of each seed, in the colours of their classes.
+
+    Args:
+        ax: the panel.
+        layouts: the class means [C, 2] of each seed.
+        classes: the classes.
+        together: whether the layouts lie upon each other: then a seed's mean is a dot, and the class's numeral is
+            written once, in an ellipse of two standard deviations over the seeds. Else each mean is a numeral.
+    """
+    shown = np.stack(layouts)  # [seeds, C, 2]
+    for index, label in enumerate(classes):
+        style, points = look(index), shown[:, index]
+        if not together:
+            for a, b in points:
+                ax.text(a, b, str(label), color=style.colour, ha="center", va="center", fontsize=12, weight="bold")
+            continue
+        ax.plot(*points.T, style.marker, color=style.colour, markersize=6, alpha=0.75, markeredgewidth=0)
+        middle = points.mean(0)
+        sizes, axes = np.linalg.eigh(np.cov(points.T))
+        width, height = 4 * np.sqrt(np.maximum(sizes, 0))
+        angle = float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0])))
+        ax.add_patch(Ellipse((middle[0], middle[1]), width, height, angle=angle, facecolor="none",
+                             edgecolor=style.colour, linestyle=style.dash, linewidth=1.2))  # fmt: skip
+        ax.text(middle[0], middle[1], str(label),
+                color=style.colour, ha="center", va="center", fontsize=13, weight="bold",
+                bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.colour,
+                      "alpha": 0.85})  # fmt: skip
     reach = 1.12 * np.abs(shown).max()
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-    ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    ax.grid(visible=False)
+    for line in (ax.axhline, ax.axvline):
+        line(0, color=PALE, linewidth=0.8, zorder=0)

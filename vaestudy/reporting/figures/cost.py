@@ -6,25 +6,28 @@ a given cost, and the rules by which the step size grows with M. All but the las
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from vaestudy.config.registry import LR_SCALINGS
-from vaestudy.plotting import legend_below
+from vaestudy.plotting import PALE, Look, house_style, legend_below, look, set_heading
 from vaestudy.reporting import cost_curves
-from vaestudy.reporting.figures.style import figure_title, log_cost_axis
+from vaestudy.reporting.figures.axis_texts import cell_label
+from vaestudy.reporting.figures.intervals import draw_means, value_limits
+from vaestudy.reporting.figures.labels import End, box, label_ends, pixels, write_beside
+from vaestudy.reporting.figures.style import figure_title, level_ticks, log_cost_axis
 from vaestudy.reporting.grouping import at_baseline, runs_by_cell, runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import three_digits
-from vaestudy.study.declaration import Study, level_text
+from vaestudy.study.declaration import Study
 
 NATS_SHOWN = 30  # the range below the best bound that is drawn; worse bounds occur only at the very start of training
 Key = tuple[Any, ...]
@@ -37,20 +40,21 @@ def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
     """
     cells = _runs_by_m_and_l(runs, study)
     tests = {key: float(cell["test/elbo"].mean()) for key, cell in cells.items() if "test/elbo" in cell}
-    panels = {"Test ELBO, equal images seen (whole runs)": tests}
+    panels = {"Test ELBO,\nequal images seen (whole runs)": tests}
     for kind in ("passes", "seconds"):
         if curves := cost_curves.cost_curves(cells, kind):
             cost = min(curve.end for curve in curves.values())
-            title = f"Validation ELBO after {three_digits(cost)} {cost_curves.COSTS[kind]}"
+            title = f"Validation ELBO\nafter {three_digits(cost)} {cost_curves.COSTS[kind]}"
             panels[title] = {key: float(curve.at(cost).mean()) for key, curve in curves.items()}
     known = {title: {key: v for key, v in values.items() if math.isfinite(v)} for title, values in panels.items()}
     shown = {title: values for title, values in known.items() if _is_grid(values.keys())}
     if not shown:
         return None
-    figure = Figure(figsize=(5 * len(shown), 5.4), layout="constrained")
-    for ax, (title, values) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
-        _heatmap(ax, values, title)
-    figure.suptitle(figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"), fontsize=12)
+    with house_style():
+        figure = Figure(figsize=(5 * len(shown), 5.6), layout="constrained")
+        for ax, (title, values) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+            _heatmap(ax, values, title)
+        set_heading(figure, figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"))
     return figure
 
 
@@ -77,7 +81,7 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
     grid = np.array([[values.get((M, L), math.nan) for L in Ls] for M in Ms])
     # Limit the colours to the upper part of the range: one very low value would make all others look the same.
     low = max(float(np.nanmin(grid)), float(np.nanmax(grid)) - NATS_SHOWN)
-    image = ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=float(np.nanmax(grid)))
+    image = ax.imshow(grid, origin="lower", aspect="auto", cmap="cividis", vmin=low, vmax=float(np.nanmax(grid)))
     middle = (low + float(np.nanmax(grid))) / 2
     for row, column in np.ndindex(*grid.shape):
         value = grid[row, column]
@@ -87,7 +91,8 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
     ax.set_xticks(range(len(Ls)), [str(L) for L in Ls])
     ax.set_yticks(range(len(Ms)), [str(M) for M in Ms])
     ax.set(xlabel="L, draws per image", ylabel="M, images in a step", title=title)
-    ax.figure.colorbar(image, ax=ax, shrink=0.85, label="nats per image")
+    ax.figure.colorbar(image, ax=ax, shrink=0.85, label="nats per image, higher is better")
+    ax.grid(visible=False)
     x = np.linspace(0, len(Ls) - 1, 200)
     L_at = np.exp(np.interp(x, range(len(Ls)), np.log(Ls)))
     for rows in sorted({M * Ls[0] for M in Ms} | {Ms[-1] * L for L in Ls}):
@@ -104,10 +109,10 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not curves["passes"]:
         return None
     Ms, Ls = (sorted({key[axis] for key in curves["passes"]}) for axis in (0, 1))
-    colours = dict(zip(Ls, sns.color_palette("viridis_r", len(Ls)), strict=True))
+    looks = {L: look(index) for index, L in enumerate(Ls)}
     top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
-        figure = Figure(figsize=(2.2 + 3.1 * len(Ms), 7.4), layout="constrained")
+    with house_style():
+        figure = Figure(figsize=(max(6.5, 2.2 + 3.1 * len(Ms)), 7.4), layout="constrained")
         axes = figure.subplots(2, len(Ms), sharex="row", sharey=True, squeeze=False)
         for row, (kind, mine) in enumerate(curves.items()):
             front_x, front_y, _ = _front(list(mine.values()))
@@ -115,22 +120,24 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.plot(
                     front_x,
                     front_y,
-                    color="0.55",
-                    linewidth=3.5,
-                    alpha=0.55,
+                    color=PALE,
+                    linewidth=4.5,
+                    zorder=1,
                     label="best of all cells for at most this cost",
                 )
                 for L in Ls:
                     if (M, L) in mine:
                         x, y = mine[M, L].cost, mine[M, L].mean
-                        ax.plot(x, y, color=colours[L], marker=".", markersize=4, linewidth=1.3, label=f"L={L}")
+                        style = looks[L]
+                        ax.plot(x, y, color=style.colour, marker=style.marker, markersize=3.5, linestyle=style.dash,
+                                linewidth=1.3, label=f"L={L}")  # fmt: skip
                 ax.set(xlabel=cost_curves.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
                 log_cost_axis(ax, left=_first_shown(front_x, front_y, top))
                 if row == 0:
                     ax.set_title(f"M={M}")
-            axes[row][0].set_ylabel("validation ELBO, nats per image")
+            axes[row][0].set_ylabel("validation ELBO, nats per image,\nhigher is better")
         legend_below(figure)
-        figure.suptitle(figure_title(runs, study, "means over seeds; seconds are medians"), fontsize=12)
+        set_heading(figure, figure_title(runs, study, "means over seeds; seconds are medians"))
     return figure
 
 
@@ -168,27 +175,68 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     top = max(max(values) for _, values, _ in fronts.values())
     ranked = sorted({w for _, values, winners in fronts.values() for v, w in zip(values, winners, strict=True)
                      if v > top - NATS_SHOWN})  # fmt: skip
-    palette = dict(zip(ranked, sns.color_palette("tab10" if len(ranked) <= 10 else "husl", len(ranked)), strict=True))
-    names = [_name(key, study) for key in found["passes"]]
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+    looks = {winner: look(index) for index, winner in enumerate(ranked)}
+    names = [cell_label(key, study) for key in found["passes"]]
+    with house_style():
         figure = Figure(figsize=(13, 6.2), layout="constrained")
-        for ax, (kind, (costs, values, winners)) in zip(
-            figure.subplots(1, 2, sharey=True), fronts.items(), strict=True
-        ):
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, (kind, (costs, values, winners)) in zip(axes, fronts.items(), strict=True):
             for curve in curves[kind]:
-                ax.plot(curve.cost, curve.mean, color="0.8", linewidth=0.8)
+                ax.plot(curve.cost, curve.mean, color=PALE, linewidth=0.8, zorder=1)
             for winner in ranked:
                 mine = [index for index, w in enumerate(winners) if w == winner]
-                ax.plot([costs[i] for i in mine], [values[i] for i in mine], "o", markersize=4.5,
-                        color=to_hex(palette[winner]), label=names[winner])  # fmt: skip
-            ax.set(xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 2))
+                ax.plot([costs[i] for i in mine], [values[i] for i in mine], looks[winner].marker, markersize=5,
+                        color=looks[winner].colour, label=names[winner])  # fmt: skip
+            ax.set(xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 3))
             log_cost_axis(ax, left=_first_shown(costs, values, top))
-        figure.axes[0].set_ylabel("validation ELBO, nats per image")
-        legend_below(figure)
-        figure.suptitle(
-            figure_title(runs, study, "grey: every cell; dots: the best of them, means over seeds"), fontsize=12
-        )
+        axes[0].set_ylabel("validation ELBO, nats per image, higher is better")
+        set_heading(figure, figure_title(runs, study, "grey: every cell; marks: the best of them, means over seeds"))
+        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
+        figure.set_layout_engine("none")
+        low = top - NATS_SHOWN
+        written = [
+            _name_stretches(ax, front, names, looks, low) for ax, front in zip(axes, fronts.values(), strict=True)
+        ]
+        if not all(written):
+            figure.set_layout_engine("constrained")
+            legend_below(figure)
     return figure
+
+
+def _name_stretches(
+    ax: Axes, front: tuple[list[float], list[float], list[int]], names: list[str], looks: dict[int, Look], low: float
+) -> bool:
+    """Write the name of each cell of a front beside the middle of its longest stretch; return whether all have room.
+
+    The panel must have its final size and limits.
+
+    Args:
+        ax: the panel.
+        front: costs, values and the number of the cell that is best, as `_front` returns them.
+        names: the names of the cells.
+        looks: the number of a cell -> its look.
+        low: the lowest value that is shown.
+    """
+    costs, values, winners = front
+    shown = [index for index, value in enumerate(values) if value > low]
+    size = 5 * ax.figure.dpi / 72
+    taken: list[Bbox] = [box(pixels(ax, costs[i], values[i]), size, size) for i in shown]
+    stretches = [list(group) for _, group in itertools.groupby(shown, lambda index: winners[index])]
+    longest: dict[int, list[int]] = {}
+    for stretch in stretches:
+        winner = winners[stretch[0]]
+        longest[winner] = max(longest.get(winner, []), stretch, key=len)
+    found = []
+    for winner, stretch in longest.items():
+        middle = stretch[len(stretch) // 2]
+        place = costs[middle], values[middle]
+        found.append(
+            any(
+                write_beside(ax, place, names[winner], 8.5, looks[winner].colour, taken, reach)
+                for reach in (9.0, 20.0, 34.0, 50.0)
+            )
+        )
+    return all(found)
 
 
 def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
@@ -200,33 +248,30 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
     reference = runs_by_level(mine, study, "minibatch")
     if len(reference) < 2 or mine["lr_scaling"].nunique() < 2:
         return None
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
-        figure = Figure(figsize=(7.5, 5), layout="constrained")
+    arms = {}
+    for rule in study.factors["lr_scaling"]:
+        arm = mine[mine["lr_scaling"] == rule]
+        base = study.baseline["minibatch"]  # at this M all rules give the same step size
+        if not arm.empty:
+            arms[rule] = pd.concat([arm, reference[base]]) if rule != "none" and base in reference else arm
+    with house_style():
+        figure = Figure(figsize=(8.4, 5), layout="constrained")
         ax = figure.subplots()
-        for index, rule in enumerate(study.factors["lr_scaling"]):
-            arm = mine[mine["lr_scaling"] == rule]
-            base = study.baseline["minibatch"]  # at this M all rules give the same step size
-            if arm.empty:
-                continue
-            arm = pd.concat([arm, reference[base]]) if rule != "none" and base in reference else arm
-            groups = list(arm.groupby("minibatch"))
-            means, halves = zip(*(interval(group["test/elbo"]) for _, group in groups), strict=True)
-            shift = 1.03 ** (index - 1)
-            ax.errorbar([float(str(M)) * shift for M, _ in groups], means, yerr=np.nan_to_num(halves), capsize=3,
-                        marker="o", markersize=4, label=f"step size: {LR_SCALINGS[str(rule)].description}")  # fmt: skip
-        Ms = list(reference)
-        ax.set(xscale="log", xlabel="M, images in a step", ylabel="test ELBO, nats per image")
-        ax.set_xticks(Ms, [str(M) for M in Ms])
-        ax.set_xticks([], minor=True)
-        ax.legend(frameon=False)
-        figure.suptitle(
-            figure_title(runs, study, f"L={study.baseline['samples']}; 95 % intervals over seeds"), fontsize=11
-        )
+        level_ticks(ax, [float(str(M)) for M in reference], "minibatch")
+        groups = {
+            rule: {M: interval(cell["test/elbo"]) for M, cell in arm.groupby("minibatch")} for rule, arm in arms.items()
+        }
+        every = [mean + sign * half for found in groups.values() for mean, half in found.values() for sign in (-1, 1)]
+        ax.set_ylim(value_limits(every, log=False, room=0.08))
+        ends = []
+        for index, (rule, found) in enumerate(groups.items()):
+            style, shift = look(index), 1.03 ** (index - 1)
+            means, halves = zip(*found.values(), strict=True)
+            places = [float(str(M)) * shift for M in found]
+            draw_means(ax, places, means, halves, style, str(rule), joined=True)
+            ends.append(End(places[-1], means[-1], LR_SCALINGS[str(rule)].description, style.colour))
+        ax.set_ylabel("test ELBO, nats per image, higher is better")
+        description = f"L={study.baseline['samples']}; at the lines: the step size; 95 % intervals over seeds"
+        set_heading(figure, figure_title(runs, study, description))
+        label_ends(figure, {ax: ends})
     return figure
-
-
-def _name(key: Key, study: Study) -> str:
-    """Return a short text of a combination of levels; the rule of the step size is left out where it is "none"."""
-    short = {"minibatch": "M", "samples": "L", "lr_scaling": "step size"}
-    parts = [f"{short.get(n, n)}={level_text(v)}" for n, v in zip(study.factors, key, strict=True) if v != "none"]
-    return ", ".join(parts)

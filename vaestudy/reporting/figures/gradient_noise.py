@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.plotting import legend_below
-from vaestudy.reporting.figures.style import figure_title
+from vaestudy.plotting import house_style, legend_below, look, set_heading
+from vaestudy.reporting.figures.axis_texts import unit_label
+from vaestudy.reporting.figures.intervals import CUT, draw_means, value_limits
+from vaestudy.reporting.figures.labels import End, can_label_ends, label_ends
+from vaestudy.reporting.figures.style import figure_title, level_ticks
 from vaestudy.reporting.grouping import at_baseline, runs_by_level
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.reporting.tables.formats import BOUNDS
@@ -22,13 +24,14 @@ from vaestudy.study.declaration import Level, Study
 from vaestudy.training.gradient_noise import STAGES
 
 PANELS = {
-    "test/elbo": ("The bound reached: test ELBO", "nats per image", False),
-    "test/iwae_100": ("The bound reached: test IWAE 100", "nats per image", False),
-    "test/active_units": ("Active units", "of D", False),
-    "gradient/end/encoder/snr_draws": ("Encoder: signal over the noise of the draws", "ratio, for one image", True),
-    "gradient/end/all/var_eps": ("Noise of the draws, all parameters: Var_eps", "trace, for one image", True),
-    "gradient/end/value/var_eps": ("Noise of the objective's value", "nats², for one image", True),
+    "test/elbo": ("The bound reached: test ELBO", False),
+    "test/iwae_100": ("The bound reached: test IWAE 100", False),
+    "test/active_units": ("Active units", False),
+    "gradient/end/encoder/snr_draws": ("Encoder: signal over the noise of the draws", True),
+    "gradient/end/all/var_eps": ("Noise of the draws, all parameters: Var_eps", True),
+    "gradient/end/value/var_eps": ("Noise of the objective's value", True),
 }
+"""Metric -> (title of its panel, whether its axis is logarithmic)."""
 
 
 def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
@@ -40,27 +43,25 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     if any(metric not in finished or finished[metric].isna().all() for metric in PANELS):
         return None
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
+    cut, ends = False, dict[Axes, list[End]]()
+    with house_style():
         figure = Figure(figsize=(16, 8.6), layout="constrained")
-        for ax, (metric, (title, unit, log)) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
-            _lines(ax, finished, names, metric, log)
-            ax.set(xscale="log", xlabel="L, draws per image", ylabel=unit, title=title)
-            levels = sorted(finished["samples"].unique())
-            ax.set_xticks(levels, [str(L) for L in levels])
-            ax.set_xticks([], minor=True)
-            ax.set_xlim(levels[0] / 1.7, levels[-1] * 1.7)
-            if log:
-                ax.set_yscale("log")
-            elif metric == "test/active_units":
-                ax.set_ylim(bottom=0)
-        legend_below(figure)
-        description = "each at its own weights; 95 % intervals over seeds"
-        figure.suptitle(figure_title(runs, study, description), fontsize=12)
+        for ax, (metric, (title, log)) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+            level_ticks(ax, sorted(finished["samples"].unique()), "samples")
+            ends[ax], crossing = _lines(ax, finished, names, metric, log)
+            cut |= crossing
+            ax.set(ylabel=unit_label(metric), title=title)
+        description = "each at its own weights; 95 % intervals over seeds" + f"; {CUT}" * cut
+        set_heading(figure, figure_title(runs, study, description))
+        if can_label_ends([str(name) for name in names]):
+            label_ends(figure, ends)
+        else:
+            legend_below(figure)
     return figure
 
 
-def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, log: bool) -> None:
-    """Draw a metric against L, a line for each estimator.
+def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, log: bool) -> tuple[list[End], bool]:
+    """Draw a metric against L, a line for each estimator; return the ends of the lines, and whether a bar was cut.
 
     A bound far below the others is written as a number at the bottom of the panel. The axis can then show the
     differences between the others.
@@ -68,21 +69,31 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
     cells = finished.groupby(["estimator", "samples"])[metric]
     found = {key: interval(values.dropna()) for key, values in cells if values.notna().any()}
     low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
-    fence = median - 3 * (high - low) if metric.removeprefix("test/").startswith(BOUNDS) else -np.inf
-    for index, (name, colour) in enumerate(zip(names, sns.color_palette("tab10", len(names)), strict=True)):
-        mine = {L: value for (estimator, L), value in found.items() if estimator == name}
-        shift = 1.04 ** (index - len(names) / 2)
-        kept = {L: value for L, value in mine.items() if value[0] >= fence}
-        means, halves = (np.array([value[i] for value in kept.values()], dtype=float) for i in (0, 1))
-        lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means)) if log else np.nan_to_num(halves)
-        ax.errorbar([L * shift for L in kept], means, yerr=(lower, np.nan_to_num(halves)), capsize=3, marker="o",
-                    markersize=4, color=colour, label=str(name))  # fmt: skip
-        for L in (L for L in mine if L not in kept):
-            ax.annotate(f"{name}\n{mine[L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"), color=colour,
-                        ha="center", va="bottom", fontsize=8)  # fmt: skip
-    if ax.texts:
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom - 0.12 * (top - bottom), top)
+    is_bound = metric.removeprefix("test/").startswith(BOUNDS)
+    fence = median - 3 * (high - low) if is_bound else -np.inf
+    kept = {key: value for key, value in found.items() if value[0] >= fence}
+    ends_of_bars = (-1, 1) if is_bound else (0,)
+    shown = [mean + sign * np.nan_to_num(half) for mean, half in kept.values() for sign in ends_of_bars]
+    if log:
+        ax.set_yscale("log")
+    bottom, top = value_limits(shown, log)
+    if metric == "test/active_units":
+        bottom, top = -0.04 * top, 1.04 * top
+    left_out = [key for key in found if key not in kept]
+    ax.set_ylim(bottom - 0.12 * (top - bottom) * bool(left_out), top)
+    ends, cut = [], False
+    for index, name in enumerate(names):
+        style, shift = look(index), 1.04 ** (index - (len(names) - 1) / 2)
+        mine = {L: value for (estimator, L), value in kept.items() if estimator == name}
+        if mine:
+            means, halves = zip(*mine.values(), strict=True)
+            places = [L * shift for L in mine]
+            cut |= draw_means(ax, places, means, halves, style, str(name), joined=True)
+            ends.append(End(places[-1], means[-1], str(name), style.colour))
+        for L in (L for estimator, L in left_out if estimator == name):
+            ax.annotate(f"{name}\n{found[name, L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"),
+                        color=style.colour, ha="center", va="bottom", fontsize=8)  # fmt: skip
+    return ends, cut
 
 
 def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
@@ -94,29 +105,32 @@ def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
     cells = runs_by_level(runs, study, "samples")
     if 1 not in cells or len(cells) < 2 or any(name not in runs or cells[1][name].isna().all() for name in needed):
         return None
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}):
-        figure = Figure(figsize=(13, 4.6), layout="constrained")
+    with house_style():
+        figure = Figure(figsize=(13, 4.8), layout="constrained")
         for ax, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
             _law(ax, cells, stage)
             ax.set_title(f"Weights {STAGE_WORDS[stage]}")
-        figure.axes[0].set_ylabel("trace over all parameters, one image")
-        figure.axes[0].legend(frameon=False)
+        figure.axes[0].set_ylabel("trace over all parameters, for one image")
+        legend_below(figure)
         description = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
-        figure.suptitle(figure_title(runs, study, description), fontsize=12)
+        set_heading(figure, figure_title(runs, study, description))
     return figure
 
 
 def _law(ax: Axes, cells: dict[int, pd.DataFrame], stage: str) -> None:
     """Draw both parts of the gradient's variance at one stage against L, and Var_eps at L=1 divided by L."""
     Ls = np.array(list(cells), dtype=float)
-    for name, text, colour in (("var_x", "Var_x, images", "#4c72b0"), ("var_eps", "Var_eps, draws", "#dd8452")):
-        pairs = [interval(cell[f"gradient/{stage}/all/{name}"].dropna()) for cell in cells.values()]
-        means, halves = (np.array(part) for part in zip(*pairs, strict=True))
-        lower = np.minimum(np.nan_to_num(halves), 0.9 * np.abs(means))
-        ax.errorbar(Ls, means, yerr=(lower, np.nan_to_num(halves)), color=colour, marker="o", markersize=4, capsize=3,
-                    linestyle="none", label=text)  # fmt: skip
-        if name == "var_eps":
-            ax.plot(Ls, means[0] / Ls, color=colour, linestyle=":", label="Var_eps at L=1, over L")
-    ax.set(xscale="log", yscale="log", xlabel="L, draws per image")
-    ax.set_xticks(Ls, [f"{L:g}" for L in Ls])
-    ax.set_xticks([], minor=True)
+    parts = {
+        name: np.array([interval(cell[f"gradient/{stage}/all/{name}"].dropna()) for cell in cells.values()]).T
+        for name in ("var_x", "var_eps")
+    }
+    law = parts["var_eps"][0][0] / Ls
+    ax.set_yscale("log")
+    level_ticks(ax, list(Ls), "samples")
+    means = np.concatenate([mean for mean, _ in parts.values()])
+    uppers = np.concatenate([mean + np.nan_to_num(half) for mean, half in parts.values()])
+    low, high = value_limits([*means, *law], log=True)
+    ax.set_ylim(low, max(high, 1.2 * float(np.nanmax(uppers))))
+    for index, (text, (mean, half)) in enumerate(zip(("Var_x, images", "Var_eps, draws"), parts.values(), strict=True)):
+        draw_means(ax, Ls, mean, half, look(index), text)
+    ax.plot(Ls, law, color=look(1).colour, linestyle=":", label="Var_eps at L=1, over L")

@@ -11,24 +11,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
-from numpy.typing import NDArray
 
-from vaestudy.plotting import legend_below
+from vaestudy.plotting import GREY, PALE, house_style, legend_below, look, set_heading
+from vaestudy.reporting.figures.axis_texts import field_label
+from vaestudy.reporting.figures.labels import box, is_free, marker_box, pixels, write_beside
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.rate_distortion import FrontPoint, fronts
 from vaestudy.study.declaration import Study, level_text
 
-Array = NDArray[np.float64]
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS, DASHES = "os^Dv<>", ("-", "--", "-.", ":")
 LABEL_POINTS, LINE_POINTS = 8.0, 7.5  # font sizes of the labels of points and of lines
 MOST_LINES = 9  # of equal ELBO in a panel
-GREY = "0.55"
 RING: dict[str, Any] = {"s": 190, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
 
 
@@ -41,7 +37,7 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not panels:
         return None
     Ds = sorted({D for curves in panels.values() for D in curves})
-    with sns.axes_style("whitegrid", {"axes.grid": False}), sns.plotting_context("notebook", font_scale=0.95):
+    with house_style():
         figure = Figure(figsize=(max(7.0, 6.4 * len(panels)), 9.2), layout="constrained")
         axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2, 1))
         for column, (label, curves) in enumerate(panels.items()):
@@ -51,18 +47,19 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
                 add_points(front, points, style, f"D={D}", joined=True)
                 _units(units, points, style)
             front.set(title=label, xlabel="rate: KL to the prior, nats per image")
-            units.set(xscale="log", xlabel="beta, the weight of the KL in training")
+            front.grid(visible=False)
+            units.set(xscale="log", xlabel=field_label("beta"))
             drawn = [p for points in curves.values() for p in points]
             _ticks(units, drawn)
             _limits(front, drawn)
         axes[0][0].set_ylabel("distortion: -E[log p(x|z)], nats per image")
-        axes[1][0].set_ylabel("active units")
+        axes[1][0].set_ylabel("active units, latent dimensions")
         if any(p.collapsed for curves in panels.values() for points in curves.values() for p in points):
             axes[0][0].scatter([], [], label="posterior collapse: no active unit in some run", **RING)
         legend_below(figure)
-        description = "numbers at the points: beta; bars: 95 % intervals over seeds"
-        scored = "scored at beta = 1; grey lines: equal ELBO, lower left is better"
-        figure.suptitle(f"{figure_title(runs, study, description)}\n{scored}", fontsize=12)
+        description = "numbers at the points: β; bars: 95 % intervals over seeds"
+        scored = "scored at β = 1; grey lines: equal ELBO, lower left is better"
+        set_heading(figure, figure_title(runs, study, description), scored)
         figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
         figure.set_layout_engine("none")
         for ax, curves in zip(axes[0], panels.values(), strict=True):
@@ -82,15 +79,10 @@ def add_points(ax: Axes, points: Sequence[FrontPoint], style: int, label: str, *
     """
     x, y = ([pair[0] for pair in pairs] for pairs in ([p.rate for p in points], [p.distortion for p in points]))
     ax.errorbar(x, y, xerr=np.nan_to_num([p.rate[1] for p in points]),
-                yerr=np.nan_to_num([p.distortion[1] for p in points]), color=_colour(style), label=label,
-                marker=MARKERS[style % len(MARKERS)], markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2,
-                linestyle=DASHES[style % len(DASHES)] if joined else "none", zorder=3)  # fmt: skip
+                yerr=np.nan_to_num([p.distortion[1] for p in points]), color=look(style).colour, label=label,
+                marker=look(style).marker, markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2,
+                linestyle=look(style).dash if joined else "none", zorder=3)  # fmt: skip
     _mark_collapsed(ax, [(p.rate[0], p.distortion[0]) for p in points if p.collapsed])
-
-
-def _colour(style: int) -> str:
-    """Return the colour of a style's number."""
-    return OKABE_ITO[style % len(OKABE_ITO)]
 
 
 def _mark_collapsed(ax: Axes, places: list[tuple[float, float]]) -> None:
@@ -105,9 +97,8 @@ def _units(ax: Axes, points: list[FrontPoint], style: int) -> None:
     means, halves = ([p.active[i] for p in points] for i in (0, 1))
     shift = 1.02 ** (style - 1)  # so that equal values of several D are all visible
     betas = [p.beta * shift for p in points]
-    ax.errorbar(betas, means, yerr=np.nan_to_num(halves), color=_colour(style), marker=MARKERS[style % len(MARKERS)],
-                markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2,
-                linestyle=DASHES[style % len(DASHES)])  # fmt: skip
+    ax.errorbar(betas, means, yerr=np.nan_to_num(halves), color=look(style).colour, marker=look(style).marker,
+                markersize=6, linewidth=1.4, elinewidth=1.0, capsize=2, linestyle=look(style).dash)  # fmt: skip
     _mark_collapsed(ax, [(b, p.active[0]) for b, p in zip(betas, points, strict=True) if p.collapsed])
 
 
@@ -119,8 +110,6 @@ def _ticks(ax: Axes, points: list[FrontPoint]) -> None:
     top = max(1.0, *(p.active[0] for p in points))
     ax.set_ylim(-0.1 * top, 1.1 * top)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.grid(color=".92")
-    ax.set_axisbelow(True)
 
 
 def _limits(ax: Axes, points: list[FrontPoint]) -> None:
@@ -142,20 +131,10 @@ def _write_labels(ax: Axes, points: list[tuple[FrontPoint, int]]) -> None:
         ax: the panel.
         points: the points with the numbers of their styles.
     """
-    scale = ax.figure.dpi / 72  # pixels a point
     taken = [marker_box(ax, p.rate[0], p.distortion[0]) for p, _ in points]
     for point, style in points:
-        text = level_text(point.beta)
-        width, height = 0.62 * LABEL_POINTS * len(text) * scale, LABEL_POINTS * scale
-        here = _pixels(ax, point.rate[0], point.distortion[0])
-        for angle in np.radians([45, -135, 0, 90, -90, 180, -45, 135]):
-            reach = np.array([np.cos(angle) * (7 * scale + width / 2), np.sin(angle) * (7 * scale + height / 2)])
-            if _is_free(box := _box(here + reach, width, height), taken):
-                taken.append(box)
-                ax.annotate(text, (point.rate[0], point.distortion[0]), tuple(reach / scale), ha="center", va="center",
-                            textcoords="offset points", fontsize=LABEL_POINTS, color=_colour(style),
-                            zorder=5)  # fmt: skip
-                break
+        place = point.rate[0], point.distortion[0]
+        write_beside(ax, place, level_text(point.beta), LABEL_POINTS, look(style).colour, taken)
     draw_iso_lines(ax, taken)
 
 
@@ -183,8 +162,8 @@ def _iso_line(ax: Axes, total: float, x0: float, x1: float, taken: list[Bbox]) -
         x1: the rate at which it ends.
         taken: boxes in pixels that the text must not cover; its own box is added.
     """
-    ax.plot([x0, x1], [total - x0, total - x1], color="0.8", linewidth=0.9, zorder=1)
-    ends = _pixels(ax, x0, total - x0), _pixels(ax, x1, total - x1)
+    ax.plot([x0, x1], [total - x0, total - x1], color=PALE, linewidth=0.9, zorder=1)
+    ends = pixels(ax, x0, total - x0), pixels(ax, x1, total - x1)
     direction = ends[1] - ends[0]
     angle, text = np.arctan2(direction[1], direction[0]), f"ELBO {0.0 - total:g}"
     length, height = 0.62 * LINE_POINTS * len(text) * ax.figure.dpi / 72, 1.2 * LINE_POINTS * ax.figure.dpi / 72
@@ -193,34 +172,11 @@ def _iso_line(ax: Axes, total: float, x0: float, x1: float, taken: list[Bbox]) -
     size = (abs(length * np.cos(angle)) + height, abs(length * np.sin(angle)) + height)
     for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8):
         place = ends[0] + share * direction
-        box = _box(place, *size)
-        if _is_free(box, taken) and ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1):
-            taken.append(box)
+        area = box(place, *size)
+        if is_free(area, taken) and ax.bbox.contains(area.x0, area.y0) and ax.bbox.contains(area.x1, area.y1):
+            taken.append(area)
             x = x0 + share * (x1 - x0)
             ax.text(x, total - x, text, rotation=np.degrees(angle), rotation_mode="anchor", ha="center", va="center",
                     color=GREY, fontsize=LINE_POINTS, zorder=1.5,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
             return
-
-
-def marker_box(ax: Axes, x: float, y: float) -> Bbox:
-    """Return the box of a point's marker, in pixels."""
-    size = 7 * ax.figure.dpi / 72
-    return _box(_pixels(ax, x, y), size, size)
-
-
-def _pixels(ax: Axes, x: float, y: float) -> Array:
-    """Return a place of a panel in pixels, [2]."""
-    found: Array = ax.transData.transform((x, y))
-    return found
-
-
-def _is_free(box: Bbox, taken: list[Bbox]) -> bool:
-    """Return whether a box overlaps none of the boxes that are taken."""
-    return not any(box.overlaps(other) for other in taken)
-
-
-def _box(centre: Array, width: float, height: float) -> Bbox:
-    """Return the box around a place, in pixels."""
-    half = np.array([width, height]) / 2
-    return Bbox([centre - half, centre + half])

@@ -1,14 +1,16 @@
-"""The heading and the logarithmic cost axis that the figures of a study share."""
+"""The heading, the axis of levels and the logarithmic cost axis that the figures of a study share."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from vaestudy.study.declaration import Study
+from vaestudy.reporting.figures.axis_texts import field_label
+from vaestudy.study.declaration import Study, level_text
 
 FEW_DECADES = 2.5
 """Below this, an axis has three labels in a decade."""
@@ -36,3 +38,13 @@ def log_cost_axis(ax: Axes, left: float) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost / 1000:g}k" if cost >= 10_000 else f"{cost:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def level_ticks(ax: Axes, levels: Sequence[float], field: str) -> None:
+    """Make the x-axis of a factor with positive levels logarithmic, with a tick at each level and a margin."""
+    ax.set_xscale("log")
+    ax.set_xlabel(field_label(field))
+    ax.set_xticks(levels, [level_text(level) for level in levels])
+    ax.set_xticks([], minor=True)
+    margin = 1.15 if len(levels) > 1 else 2.0
+    ax.set_xlim(min(levels) / margin, max(levels) * margin)

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -21,11 +21,11 @@ from matplotlib.lines import Line2D
 from optuna.trial import FrozenTrial
 
 from vaestudy.config.registry import LIKELIHOODS
+from vaestudy.plotting import house_style, look
 from vaestudy.reporting.search.drawing import (
     FieldAxis,
     field_axes,
     heading,
-    house_style,
     value_label,
     visible_range,
     whole_ticks,
@@ -41,15 +41,8 @@ BINS = 8
 """The number of parts of a range, on its own scale, in each of which the best trial is drawn."""
 FEW_VALUES = 12
 """A range of whole numbers with at most so many of them is not divided."""
-LINES: tuple[tuple[str, str, Literal["-", "--", "-.", ":"]], ...] = tuple(
-    zip(
-        ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F"),
-        ("o", "s", "^", "D", "v", "P", "X", "*"),
-        ("-", "--", "-.", ":", "-", "--", "-.", ":"),
-        strict=True,
-    )
-)
-"""Colour (of Okabe and Ito; the last is darker than theirs), marker and style of each line of a panel."""
+LINES = tuple((style.colour, style.marker, style.dash) for style in map(look, range(MOST_LINES)))
+"""Colour, marker and style of each line of a panel."""
 
 
 @dataclass(frozen=True)

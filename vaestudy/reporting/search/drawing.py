@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,11 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from vaestudy.plotting import set_heading
+from vaestudy.reporting.figures.axis_texts import field_label, unit_label
 from vaestudy.reporting.search.outcomes import OUTCOMES, outcome_of, trials_with_value
 from vaestudy.reporting.search.searched import Searched
 from vaestudy.study.search_space import EDGE
 
-LETTERS_AN_INCH = 11.5
 RANGE_SHOWN = 4.0
 """The part of the values that is drawn: from the best down to this multiple of the distance of the median from it."""
 FEWEST_TO_CUT = 8
@@ -32,25 +30,16 @@ SEED_NAMES = ("seed",)
 """Parameters that are no choice, and are in no figure."""
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Draw with the grid and the letters of the other figures of a study."""
-    with sns.axes_style("whitegrid", {"grid.color": ".92"}), sns.plotting_context("notebook", font_scale=0.9):
-        yield
-
-
 def heading(figure: Figure, searched: Searched, description: str) -> None:
     """Write the heading of a figure: the question, the sweep and a description, in lines that fit."""
     quick = "   QUICK LOOK, NOT A RESULT" if searched.quick else ""
-    width = max(30, int(figure.get_figwidth() * LETTERS_AN_INCH))
-    lines = [searched.study.question, f"{searched.sweep}: {description}{quick}"]
-    figure.suptitle("\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines), fontsize=11)
+    set_heading(figure, searched.study.question, f"{searched.sweep}: {description}{quick}")
 
 
 def value_label(metric: str) -> str:
-    """Return the label of an axis of an objective."""
+    """Return the label of an axis of an objective, with its unit and which direction is better."""
     name = {"valid/elbo": "validation ELBO", "valid/log_likelihood": "validation log-lik.", "valid/kl": "validation KL"}
-    return f"{name.get(metric, metric)}, nats per image"
+    return f"{name.get(metric, metric)}, {unit_label(metric) or 'nats per image'}"
 
 
 def visible_range(values: Sequence[float], sign: float) -> tuple[float, float]:
@@ -76,9 +65,14 @@ def limit_values(ax: Axes, values: Sequence[float], sign: float) -> tuple[float,
     """Set the limits of a vertical axis of objectives, say how many values lie outside, and return the limits."""
     low, high = visible_range(values, sign)
     ax.set_ylim(low, high)
-    if outside := sum(not low <= value <= high for value in values):
-        ax.set_title(f"{outside} beyond the axis, at its edge", loc="right", fontsize=8, color="0.35")
+    ax.set_title(beyond(values, low, high), loc="right", fontsize=8, color="0.35")
     return low, high
+
+
+def beyond(values: Sequence[float], low: float, high: float) -> str:
+    """Return how many values lie outside the limits of an axis, as text; empty if none does."""
+    outside = sum(not low <= value <= high for value in values)
+    return f"{outside} beyond the axis, at its edge" if outside else ""
 
 
 def outcome_handles(trials: Sequence[FrozenTrial]) -> list[Line2D]:
@@ -150,7 +144,7 @@ class FieldAxis:
             edges: whether the outer parts of a range, which count as its edges, are grey.
         """
         axis = ax.xaxis if which == "x" else ax.yaxis
-        axis.set_label_text(self.field)
+        axis.set_label_text(field_label(self.field))
         limits = ax.set_xlim if which == "x" else ax.set_ylim
         if self.choices:
             long = which == "x" and sum(map(len, self.choices)) > 20

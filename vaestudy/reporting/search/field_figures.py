@@ -19,13 +19,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from vaestudy.plotting import PALETTE, house_style
+from vaestudy.reporting.figures.axis_texts import field_label
 from vaestudy.reporting.search.drawing import (
     SEED_NAMES,
+    beyond,
     draw_outcomes,
     field_axes,
     heading,
-    house_style,
-    limit_values,
     outcome_handles,
     value_label,
     valued,
@@ -43,7 +44,7 @@ FEWEST_FOR_CONTOUR = 6
 GRID = 120
 COLOURS = {1.0: "cividis_r", -1.0: "cividis"}
 """The colours of values by what is better, larger (1) or smaller ones (-1): the best are dark."""
-EVALUATORS = {"fANOVA": ("#0072B2", ""), "PED-ANOVA": ("#E69F00", "//")}
+EVALUATORS = {"fANOVA": (PALETTE[0], ""), "PED-ANOVA": (PALETTE[5], "//")}
 """Name of an estimator of importances -> (its colour, its hatch)."""
 
 
@@ -68,7 +69,7 @@ def importances(searched: Searched) -> Figure | None:
                 if value != value:
                     ax.text(0.005, at, f"not by {name}: {field} is not asked for in each trial", va="center",
                             fontsize=8, color="0.35")  # fmt: skip
-        ax.set_yticks(range(len(fields)), fields)
+        ax.set_yticks(range(len(fields)), [field_label(field) for field in fields])
         ax.set(ylim=(len(fields) - 0.5, -0.5), xlabel="importance (of all fields together: 1)")
         ax.set_xlim(left=0)
         ax.grid(visible=False, axis="y")
@@ -155,13 +156,18 @@ def slices(searched: Searched) -> Figure | None:
     with house_style():
         figure = Figure(figsize=(3.2 * columns + 0.6, 2.9 * lines * objectives + 1.1), layout="constrained")
         panels = figure.subplots(lines * objectives, columns, squeeze=False)
+        cut: list[str] = []
         for objective in range(objectives):
             flat = panels[objective * lines : (objective + 1) * lines].flatten()
+            values = valued(study, objective)[1]
+            limits = visible_range(values, sign_of(study, objective))
+            if outside := beyond(values, *limits):  # the panels of one objective have the same axis: said once
+                cut.append(outside if objectives == 1 else f"{searched.search.objectives[objective]}: {outside}")
             for ax in flat[len(axes) :]:
                 ax.remove()
             for index, (ax, (field, axis)) in enumerate(zip(flat, axes.items(), strict=False)):
                 mine = [t for t in trials if field in t.params]
-                limits = limit_values(ax, valued(study, objective)[1], sign_of(study, objective))
+                ax.set_ylim(limits)
                 y = np.clip([t.values[objective] for t in mine], *limits)
                 axis.scale(ax)
                 draw_outcomes(ax, mine, _spread([axis.position(t.params[field]) for t in mine], axis.choices), list(y))
@@ -177,7 +183,8 @@ def slices(searched: Searched) -> Figure | None:
             handles.append(Line2D([], [], linestyle="none", marker="*", markersize=12, color="black",
                                   label=f"best, trial {best.number}"))  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-        heading(figure, searched, "objective against each field, all others varying too; grey: the edges of a range")
+        about = ["objective against each field, all others varying too", "grey: the edges of a range", *cut]
+        heading(figure, searched, "; ".join(about))
     return figure
 
 
@@ -224,7 +231,8 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
             for index, text in enumerate(ticks):
                 ax.text(at + 0.03, index / max(1, len(ticks) - 1), text, fontsize=8.5, va="center",
                         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}, zorder=5)  # fmt: skip
-        ax.set_xticks(range(len(axes)), [f"{a.field}\n(log)" if a.log else a.field for a in axes.values()])
+        names = [field_label(axis.field) + "\n(log)" * axis.log for axis in axes.values()]
+        ax.set_xticks(range(len(axes)), names)
         ax.tick_params(axis="x", labelrotation=20 if len(axes) > 4 else 0)
         ax.set(xlim=(-0.15, len(axes) - 0.6), ylim=(-0.05, 1.05), yticks=[])
         ax.grid(visible=False)

@@ -9,18 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.plotting import legend_below
-from vaestudy.reporting.figures.rate_distortion import OKABE_ITO, add_points, draw_iso_lines, marker_box
+from vaestudy.plotting import DASHES, PALETTE, house_style, legend_below
+from vaestudy.reporting.figures.labels import marker_box
+from vaestudy.reporting.figures.rate_distortion import add_points, draw_iso_lines
 from vaestudy.reporting.rate_distortion import FrontPoint
 from vaestudy.reporting.runs_frame import interval
-from vaestudy.reporting.search.drawing import heading, house_style, whole_ticks
+from vaestudy.reporting.search.drawing import heading, whole_ticks
 from vaestudy.reporting.search.front_comparison import FrontComparison, compare_fronts
 from vaestudy.reporting.search.hypervolume import Array, attained, hypervolume, pareto_front
 from vaestudy.reporting.search.searched import Searched
 
 GRID, SEARCH = 0, 1
 """The numbers of the colour, marker and line style of the two."""
-DASHES = ("-", "--")
 RATES_DRAWN = 400
 
 
@@ -44,7 +44,7 @@ def rate_distortion_search(searched: Searched, runs: pd.DataFrame) -> Figure | N
         legend_below(figure)
         shared = ", ".join(found.fixed.values())
         bars = "; bars: 95 % intervals over seeds" if len(found.grid) > 1 else ""
-        heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at beta = 1{bars}; grey "
+        heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at β = 1{bars}; grey "
                 "lines: equal ELBO, lower left is better")  # fmt: skip
         figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
         figure.set_layout_engine("none")
@@ -71,7 +71,7 @@ def _fronts(ax: Axes, found: FrontComparison) -> None:
     for style, points, name in ((GRID, found.mean, "grid"), (SEARCH, trials, "search")):
         steps = pareto_front(points)
         x, y = [*steps[:, 0], ax.get_xlim()[1]], [*steps[:, 1], steps[-1, 1]]
-        ax.step(x, y, where="post", color=OKABE_ITO[style], linestyle=DASHES[style], linewidth=2.0, zorder=2,
+        ax.step(x, y, where="post", color=PALETTE[style], linestyle=DASHES[style], linewidth=2.0, zorder=2,
                 label=f"front of the {name}, {len(steps)} points")  # fmt: skip
     for container in ax.containers:
         for part in (*container[1], *container[2]):
@@ -110,16 +110,16 @@ def _by_trainings(ax: Axes, found: FrontComparison) -> None:
     counts = range(1, len(found.trials) + 1)
     trainings = [count * found.seeds_per_trial for count in counts]
     values = [hypervolume(found.first(count), found.reference) for count in counts]
-    ax.step(trainings, values, where="post", color=OKABE_ITO[SEARCH], linestyle=DASHES[SEARCH], label="search")
+    ax.step(trainings, values, where="post", color=PALETTE[SEARCH], linestyle=DASHES[SEARCH], label="search")
     for count in {found.equal_trials or len(found.trials), len(found.trials)}:
         value, half = found.search(count)
-        ax.errorbar(count * found.seeds_per_trial, value, yerr=np.nan_to_num(half), color=OKABE_ITO[SEARCH],
+        ax.errorbar(count * found.seeds_per_trial, value, yerr=np.nan_to_num(half), color=PALETTE[SEARCH],
                     marker="s", capsize=3)  # fmt: skip
     seeds, cells, _ = found.grid.shape
     shown = [(cells, found.grid_one_seed(), "o", "grid, one seed")]
     shown += [(seeds * cells, found.grid_mean(), "D", f"grid, mean of {seeds} seeds")] * (seeds > 1)
     for x, (value, half), marker, label in shown:
-        ax.errorbar(x, value, yerr=np.nan_to_num(half), color=OKABE_ITO[GRID], marker=marker, capsize=3,
+        ax.errorbar(x, value, yerr=np.nan_to_num(half), color=PALETTE[GRID], marker=marker, capsize=3,
                     linestyle="none", label=label)  # fmt: skip
     drawn = [*values, *(value for _, (value, _), _, _ in shown)]
     room = 0.15 * (max(drawn) - min(drawn)) or 1.0

@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from optuna.trial import FrozenTrial
 
+from vaestudy.plotting import house_style
 from vaestudy.reporting.search.drawing import (
     draw_outcomes,
     heading,
-    house_style,
     limit_values,
     outcome_handles,
     value_label,
@@ -27,8 +27,9 @@ from vaestudy.reporting.search.drawing import (
 )
 from vaestudy.reporting.search.outcomes import OUTCOMES, best_trial, outcome_of, sign_of
 from vaestudy.reporting.search.searched import Searched
-from vaestudy.study.search import SEED_PRUNER
+from vaestudy.study.search import SEED_PRUNER, TAKEN_OVER
 
+Span = tuple[datetime, datetime]
 PAUSE = 0.2
 """The timeline leaves out pauses. A pause is a time without trials that is longer than this share of the busy time."""
 INSTANT = 0.004
@@ -121,23 +122,24 @@ def timeline(searched: Searched) -> Figure | None:
     trials = [t for t in searched.trials if t.datetime_start and t.datetime_complete]
     if not trials:
         return None
-    clock = _Clock([(t.datetime_start, t.datetime_complete) for t in trials])  # type: ignore[misc]
+    spans = busy_times(trials)
+    clock = _Clock([span for mine in spans.values() for span in mine])
     bars: set[str] = set()
     instants: set[str] = set()
     workers = sorted({int(t.user_attrs.get("worker") or 0) for t in trials})
     with house_style():
         figure = Figure(figsize=(10, 1.9 + 0.55 * len(workers)), layout="constrained")
         ax = figure.subplots()
-        for trial in trials:
+        for index, trial in enumerate(trials):
             row, look = workers.index(int(trial.user_attrs.get("worker") or 0)), OUTCOMES[outcome_of(trial)]
-            start, end = clock.minutes(trial.datetime_start), clock.minutes(trial.datetime_complete)  # type: ignore[arg-type]
-            if end - start < INSTANT * clock.length:
-                ax.plot(start, row, color=look.colour, marker=look.marker, markersize=6, zorder=3)
-                instants.add(outcome_of(trial))
-                continue
-            bars.add(outcome_of(trial))
-            ax.barh(row, end - start, left=start, height=0.7, color=look.colour, hatch=look.hatch, edgecolor="white",
-                    linewidth=0.8, zorder=2)  # fmt: skip
+            for start, end in [(clock.minutes(begin), clock.minutes(end)) for begin, end in spans[index]]:
+                if end - start < INSTANT * clock.length:
+                    ax.plot(start, row, color=look.colour, marker=look.marker, markersize=6, zorder=3)
+                    instants.add(outcome_of(trial))
+                    continue
+                bars.add(outcome_of(trial))
+                ax.barh(row, end - start, left=start, height=0.7, color=look.colour, hatch=look.hatch,
+                        edgecolor="white", linewidth=0.8, zorder=2)  # fmt: skip
         for pause in clock.pauses:
             ax.axvline(pause, color="0.3", linestyle="--", linewidth=1.2, zorder=4)
         ax.set_yticks(range(len(workers)), [f"worker {worker}" for worker in workers])
@@ -155,6 +157,30 @@ def timeline(searched: Searched) -> Figure | None:
         cut = "; dashed: a pause, left out" if clock.pauses else ""
         heading(figure, searched, f"what each worker did{cut}; a marker is a trial that took no time")
     return figure
+
+
+def busy_times(trials: Sequence[FrozenTrial]) -> dict[int, list[Span]]:
+    """Return the times in which each trial was worked on: index among the trials -> (start, end) in order.
+
+    A trial that a later driver took over, after a kill, was not worked on from the kill until then. The time of the
+    kill is unknown: the last start or end of any trial before the takeover stands for it.
+
+    Args:
+        trials: trials that have a start and an end.
+    """
+    events = sorted(time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None)
+    found: dict[int, list[Span]] = {}
+    for index, trial in enumerate(trials):
+        assert trial.datetime_start is not None
+        assert trial.datetime_complete is not None
+        begin, found[index] = trial.datetime_start, []
+        for text in trial.user_attrs.get(TAKEN_OVER, []):
+            again = datetime.fromisoformat(text)
+            last = max((event for event in events if begin <= event < again), default=begin)
+            found[index].append((begin, last))
+            begin = again
+        found[index].append((begin, trial.datetime_complete))
+    return found
 
 
 class _Clock:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vaestudy.errors import noting_failure
-from vaestudy.plotting import to_png
+from vaestudy.plotting import figure_files
 from vaestudy.reporting.search import arm_figures, field_figures, front_figure, front_table, progress_figures, tables
 from vaestudy.reporting.search.ranking import ranking_note
 from vaestudy.reporting.search.searched import Searched
@@ -39,7 +39,7 @@ argument."""
 
 
 def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> dict[str, bytes]:
-    """Return the figures of a search as PNG files: path -> content. A figure that fails costs one line in `notes`.
+    """Return the figures of a search as files: path -> content. A figure that fails costs one line in `notes`.
 
     Args:
         searched: the searches.
@@ -49,11 +49,11 @@ def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> 
     makers: dict[str, Callable[[], Figure | None]] = {name: partial(draw, searched) for name, draw in FIGURES.items()}
     if len(runs):
         makers |= {name: partial(draw, searched, runs) for name, draw in FIGURES_WITH_RUNS.items()}
-    files = {}
+    files: dict[str, bytes] = {}
     for name, make in makers.items():
         with noting_failure(f"figure {name}", notes):
             if (figure := make()) is not None:
-                files[f"figures/{name}.png"] = to_png(figure)
+                files |= figure_files(f"figures/{name}", figure)
     return files
 
 
