@@ -76,6 +76,11 @@ METRICS = (
 )
 """The names; `<...>` stands for a part that varies."""
 
+HIGHER = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "neighbour_purity", "recognised_")
+LOWER = ("bits_per_dim", "mean_matched_bits_per_dim", "mse", "mae", "histogram_distance", "pit_distance",
+         "relative_error", "unclear_", "two_classes_", "epochs_to_95", "seconds")  # fmt: skip
+"""How the names of metrics begin of which more, or less, is better. Of all others neither is."""
+
 PARTS = {
     "K": r"\d+",
     "d": r"\d+",
@@ -92,6 +97,14 @@ def is_metric(name: str) -> bool:
     if name.endswith("_se"):
         return is_metric(name.removesuffix("_se"))
     return any(_pattern(metric).fullmatch(name) for metric in METRICS if metric != "<metric>_se")
+
+
+def lower_is_better(name: str) -> bool | None:
+    """Return whether less of a metric is better; None if neither less nor more is, as of the KL."""
+    last = name if name.startswith("seconds") else name.rpartition("/")[2]
+    if last.startswith(HIGHER):
+        return False
+    return True if last.startswith(LOWER) and not last.endswith("_data") else None
 
 
 def _pattern(metric: str) -> re.Pattern[str]:
