@@ -92,11 +92,9 @@ def test_the_axis_is_a_number_where_there_is_one() -> None:
     assert state["compareRunCharts"][4]["selectedParams"] == ["likelihood", "likelihood_scale", "latent_dim"]
 
 
-def test_a_study_that_searches_and_one_without_factors() -> None:
+def test_a_study_that_searches() -> None:
     state = view_state(searching(), "mnist-5k", grouped=True)
     assert state["selectedColumns"][:3] == ["params.`learning_rate`", "params.`minibatch`", "params.`seed`"]
-    bare = view_state(toy(factors={}, full={}, baseline={}), "mnist-5k", grouped=False)
-    assert "SCATTER" not in {chart["type"] for chart in bare["compareRunCharts"]}
 
 
 def test_times_are_shown_by_their_stored_name() -> None:

@@ -102,7 +102,7 @@ def view_state(study: Study, sweep: str, grouped: bool) -> State:
         "isAccordionReordered": True,
         "compareRunSections": sections,
         "compareRunCharts": charts,
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if grouped and keys else None,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if grouped else None,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
     }
@@ -116,11 +116,11 @@ def _charts(study: Study, levels: Sequence[str], metrics: Sequence[str]) -> tupl
         levels: the fields that vary, without the seed.
         metrics: the tabulated metrics.
     """
-    titles = {"against": f"Metrics against {short_name(_axis(study, levels) + '=').rstrip('=')}" if levels else "",
+    titles = {"against": f"Metrics against {short_name(_axis(study, levels) + '=').rstrip('=')}",
               "parallel": "Parallel coordinates", "curves": "Training curves"}  # fmt: skip
-    sections = [_section(key, title, display=True) for key, title in titles.items() if title]
+    sections = [_section(key, title, display=True) for key, title in titles.items()]
     sections += [_section(f"section-{name}", name, display=False) for name in SECTIONS]
-    charts = [_scatter(number, _axis(study, levels), name) for number, name in enumerate(metrics)] if levels else []
+    charts = [_scatter(number, _axis(study, levels), name) for number, name in enumerate(metrics)]
     charts.append(_parallel(levels, metrics))
     return charts + [_line(number, name) for number, name in enumerate(CURVES)], sections
 
