@@ -70,6 +70,7 @@ PLACEHOLDERS = {
     "density": "(?:continuous_bernoulli_)?",
     "estimator": "|".join(OBJECTIVES),
     "fact": "split|rounding|arrays|unused|class_names|files",
+    "field": "|".join(RunConfig.model_fields),
     "factor": "|".join(RunConfig.model_fields),
     "group": "|".join(GROUPS),
     "images": r"\d+",
@@ -152,6 +153,7 @@ def test_every_row_names_a_file_that_is_there(table: dict[str, list[str]]) -> No
 def test_the_metrics_that_a_study_may_tabulate() -> None:
     """They are those of the glossary, but for the metrics of a sweep's own run and of a report."""
     own = {"cells", "runs/finished", "runs/failed", "seconds/all_runs", "by_<factor>/<metric>"}
+    own |= {f"best/<metric>{end}" for end in ("", "_ci95", "_diff", "_diff_ci95")}
     own |= {"claims/<claim>/p", "claims/<claim>/p_corrected", "claims/<verdict>"}
     assert set(METRICS) - own == set(metrics.METRICS)
     for name in ("test/iwae_100", "test/elbo_se", "class_0/elbo", "test/class_0/mu_1", "gradient/end/stl/all/snr"):

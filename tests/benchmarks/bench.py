@@ -194,7 +194,7 @@ def beside(home: Path) -> list[tuple[float, float]]:
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id], "tags.vaestudy.role = 'trial'"):
             in_all = (run.info.end_time - run.info.start_time) / 1000
-            work = run.data.metrics["seconds/train_and_validate"] + run.data.metrics["seconds/score"]
+            work = run.data.metrics["wall_seconds/train_and_validate"] + run.data.metrics["wall_seconds/score"]
             spent.append((in_all - work, in_all))
     return spent
 

@@ -54,7 +54,7 @@ FLAGS = {
     "export": flags_of("to", "sweep", "tracking_uri").map(lambda flags: ["latent-dims", *flags]),
     "sync": flags_of("tracking_uri"),
     "studies": flags_of("tracking_uri"),
-    "ui": flags_of("port", "tracking_uri"),
+    "ui": flags_of("port", "no_browser", "tracking_uri"),
     "dashboard": flags_of("sweep", "port", "storage", "tracking_uri"),
     "article": flags_of(*ArticleFlags.model_fields, *LOCATIONS),
     "reproduce": flags_of(*ReproduceFlags.model_fields, *LOCATIONS),

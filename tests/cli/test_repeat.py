@@ -15,7 +15,8 @@ from vaestudy.cli.main import main
 from vaestudy.config.run_config import RunConfig
 from vaestudy.runtime import addresses, project, provenance
 from vaestudy.runtime.provenance import CodeRevision
-from vaestudy.tracking.mlflow_tracker import TAG, Tracker
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.stored_form import TAG
 from vaestudy.tracking.unavailable import reaching_tracker
 
 FLAGS = "--dataset mnist-5k --subset 60 --epochs 2 --hidden 8 --latent-dim 3 --iwae 1 3 --minibatch 30 --figures"

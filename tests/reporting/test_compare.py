@@ -22,7 +22,8 @@ from vaestudy.run.execute import scored_images
 from vaestudy.runtime import addresses
 from vaestudy.scoring.score import image_scores, score
 from vaestudy.tracking.load import load
-from vaestudy.tracking.mlflow_tracker import TAG, Tracker
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.stored_form import TAG
 
 
 def runs(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.reporting import export, runs_frame
+from vaestudy.reporting import runs_frame, sweep_page
 from vaestudy.reporting.tables import formats, summary
 from vaestudy.study.declaration import Study
 
@@ -221,10 +221,10 @@ class TestEffectiveNumbers:
 
 def test_a_description_keeps_whole_rows_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     table = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY)
-    complete = export._note(STUDY, table, table.notes, quick=False)
+    complete = sweep_page.description(STUDY, table, table.notes, False, "0123", ())
     assert "| 10 |" in complete
-    monkeypatch.setattr(export, "LONGEST_DESCRIPTION", len(complete) - 1)
-    cut = export._note(STUDY, table, table.notes, quick=False)
+    monkeypatch.setattr(sweep_page, "LONGEST_DESCRIPTION", len(complete) - 1)
+    cut = sweep_page.description(STUDY, table, table.notes, False, "0123", ())
     assert len(cut) < len(complete)
     assert "| 2 |" in cut
     assert "| 10 |" not in cut

@@ -15,9 +15,9 @@ from vaestudy.errors import BadInput
 from vaestudy.run.record import Record
 from vaestudy.runtime import provenance
 from vaestudy.runtime.provenance import CodeRevision
-from vaestudy.tracking.mlflow_tracker import param_text
 from vaestudy.tracking.recorded_run import RecordedRun, recorded_config
 from vaestudy.tracking.repetition import Repetition, code_differences, is_repeatable, same_bits
+from vaestudy.tracking.stored_form import param_text
 
 CONFIG = RunConfig(dataset="mnist-5k", valid_size=500, epochs=2)
 HISTORY = [{"train/elbo": -200.5, "valid/elbo": -190.25}, {"train/elbo": -180.5, "valid/elbo": math.nan}]

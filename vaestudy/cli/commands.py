@@ -33,6 +33,7 @@ from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking.delivery import sync
 from vaestudy.tracking.destination import Destination
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
+from vaestudy.tracking.prepared_view import sweep_link
 from vaestudy.tracking.repetition import Repetition, prepare_repetition
 from vaestudy.tracking.single_run import train_tracked
 from vaestudy.training import backend
@@ -273,4 +274,4 @@ def _show_results(to: Destination, out: Console) -> None:
     for line in exported.notes:
         out.print(line, style="yellow")
     out.print(f"tables    {exported.folder}")
-    out.print(_where(to.tracker.has_server, to.tracker.link(to.experiment, to.sweep_run)))
+    out.print(_where(to.tracker.has_server, sweep_link(to.tracker, to.experiment, to.sweep_run)))

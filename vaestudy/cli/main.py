@@ -43,6 +43,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
 from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
+from vaestudy.runtime.open_page import has_browser, open_when_served
 from vaestudy.study import discovery
 from vaestudy.tracking.run_ids import require_known_run
 
@@ -270,8 +271,10 @@ def run_command(arguments: list[str]) -> int:
 
 def ui_command(arguments: list[str]) -> int:
     """serve MLflow's web pages, which show the tracked runs"""
-    parser = Parser("vaestudy ui", "Serve MLflow's web pages on this machine. They show the tracked runs.")
+    about = "Serve MLflow's web pages on this machine, and open them in a browser. They show the tracked runs."
+    parser = Parser("vaestudy ui", about)
     parser.add_argument("--port", metavar="N", help="Port of the server [default: 5000]")
+    parser.add_argument("--no-browser", action="store_true", help="Open no browser; print the address only")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     port = port_of(values, "5000")
@@ -288,7 +291,11 @@ def ui_command(arguments: list[str]) -> int:
     small = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In the environment, as all users of the machine may read a command line, and the address may hold a password.
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
-    print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    # The address of the pages for trained models. MLflow's start page is that for language models.
+    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    print(f"{page}  (Ctrl-C ends it)", flush=True)
+    if not values.get("no_browser") and has_browser():
+        open_when_served(page, port)
     os.execve(sys.executable, command, small | dict(os.environ) | {"MLFLOW_BACKEND_STORE_URI": uri})
 
 

@@ -6,7 +6,6 @@ mlruns/tables/<study>/...                the same files of the newest sweep; a q
 
 from __future__ import annotations
 
-import bisect
 import json
 import re
 import shutil
@@ -22,22 +21,21 @@ from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import figure_files, for_papers, to_png
 from vaestudy.reporting import common_target, runs_frame
-from vaestudy.reporting.escaping import markdown_cell, markdown_line
 from vaestudy.reporting.figures import arms
 from vaestudy.reporting.latex_table import LatexStyle
 from vaestudy.reporting.places import readable_sweep, without_places
 from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
 from vaestudy.reporting.search.searched import read_searched
+from vaestudy.reporting.sweep_page import description, sweep_metrics, sweep_tags
 from vaestudy.reporting.table_files import table_files
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
-from vaestudy.study.declaration import Study, level_text
+from vaestudy.study.declaration import Study
 from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
+from vaestudy.tracking.prepared_view import prepare_views
 
 DATA = ("name", "fingerprint", "train", "valid", "test")
-LONGEST_DESCRIPTION = 8_000  # characters of a description that MLflow keeps
-MOST_LEVELS_SHOWN = 30
 NOTE_TAGS = ("tags.note", "tags.seeds.note")
 """Tags of a sweep run that are notes of its tables: on the choice of the data set, and on the rule of adding seeds."""
 QUICK_LINE = "QUICK LOOK, NOT A RESULT: few images, few epochs."
@@ -80,6 +78,8 @@ class SweepTables:
 
     row: dict[str, Any]
     """The sweep run, as `Tracker.get` returns it."""
+    declared: Study
+    """The study as it was declared."""
     study: Study
     """The study as its tables take it: a search without factors has the factor `configuration`."""
     tidy: pd.DataFrame
@@ -120,12 +120,14 @@ def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | N
     files = made.files
     folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
     if table is not None:
-        totals = _summary(made.tidy, table)
+        totals = sweep_metrics(made.tidy, table, study)
         tracker.metrics(parent, {k: v for k, v in totals.items() if made.row.get(f"metrics.{k}") != v})
         _series(tracker, parent, study, table)
         first = made.tidy[made.tidy["status"] == "FINISHED"].iloc[0]
         tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
-        tracker.tag(parent, {DESCRIPTION: _note(study, table, notes, quick)})
+        text = description(study, table, notes, quick, parent, files)
+        tracker.tag(parent, sweep_tags(table, study) | {DESCRIPTION: text})
+    prepare_views(tracker, experiment, parent, made.declared, sweep, int(made.row["start_time"]))
     return Exported(folder, made.screens, notes, table)
 
 
@@ -142,7 +144,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
-    study = Study.stored(tracker.read_file(parent, "study.json").decode())
+    declared = study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     quick_lines, named = [QUICK_LINE] if quick else [], readable_sweep(sweep)
@@ -162,7 +164,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
         notes += search_notes(searched) if searched else []
-        return SweepTables(row, study, tidy, None, files, screens, [without_places(line) for line in notes])
+        return SweepTables(row, declared, study, tidy, None, files, screens, [without_places(line) for line in notes])
     if common_target.RELATIVE in study.tabulate:
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
@@ -195,7 +197,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     notes = [without_places(line) for line in notes]
     files |= table_files("table", table, title, notes, f"{study.name} {sweep}", style)
-    return SweepTables(row, study, tidy, table, files, screens, notes)
+    return SweepTables(row, declared, study, tidy, table, files, screens, notes)
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:
@@ -274,17 +276,6 @@ def _write_and_attach(
     return folder
 
 
-def _summary(tidy: pd.DataFrame, table: summary.Table) -> dict[str, float]:
-    """Return the sweep run's own metrics, so that MLflow's list of runs shows numbers for it."""
-    finished = int((tidy["status"] == "FINISHED").sum())
-    return {
-        "cells": float(len(table.full)),
-        "runs/finished": float(finished),
-        "runs/failed": float(len(tidy) - finished),
-        "seconds/all_runs": float(tidy["seconds/total"].sum()),
-    }
-
-
 def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -> None:
     """Store the means over seeds as curves over the factor, if the study has one factor and its levels are integers."""
     (factor, *others), full = list(study.factors), table.full
@@ -293,38 +284,6 @@ def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -
             points = full[[factor, metric]].dropna()
             values = {int(level): float(mean) for level, mean in points.itertuples(index=False)}
             tracker.series(parent, f"by_{factor}/{metric}", values)
-
-
-def _note(study: Study, table: summary.Table, notes: list[str], quick: bool) -> str:
-    """Return the description that MLflow shows with the sweep run.
-
-    It contains the first rows of the table, as many as fit into LONGEST_DESCRIPTION characters.
-    """
-    # MLflow's page gives table cells no padding and breaks lines anywhere: non-breaking spaces prevent both.
-    hard = table.shown.rename(columns=lambda name: f"\u00a0{markdown_cell(name)}\u00a0").map(
-        lambda text: markdown_cell(text).replace("± ", "±\u00a0")
-    )
-    padded = hard.to_markdown(index=False, disable_numparse=True)
-    head, rule, *rows = re.sub("  +", " ", re.sub("---+", "---", padded)).splitlines()
-    lines = "".join(f"* {markdown_line(line)}\n" for line in notes)
-    levels = {
-        name: [level_text(value) for value in values][:MOST_LEVELS_SHOWN] for name, values in study.factors.items()
-    }
-    declared = json.dumps(levels).replace("`", "\\u0060")  # the same text in JSON, but no end of the code format
-    design = f"`{study.command('--quick' if quick else '')}`, factors `{declared}` x seeds."
-    curves = f"Means as curves: the Model metrics tab, where step stands for {next(iter(study.factors))}."
-    tail = f"Files and pictures: the Artifacts tab. {curves} Single runs: the children."
-    most = len(rows)
-
-    def note(count: int) -> str:
-        cut = f"\n\nThe first {count} of {most} rows; tables/table.csv has all." if count < most else ""
-        body = "\n".join([head, rule, *rows[:count]]) + cut
-        return f"## {markdown_line(study.question)}\n\n{design}\n\n{body}\n\n{lines}\n{tail}\n"
-
-    if len(note(most)) <= LONGEST_DESCRIPTION:
-        return note(most)
-    fits = bisect.bisect_right(range(most), LONGEST_DESCRIPTION, key=lambda count: len(note(count)))
-    return note(max(fits - 1, 0))[:LONGEST_DESCRIPTION]
 
 
 def screen(table: summary.Table, title: str) -> Screen:

@@ -95,6 +95,11 @@ METRICS = (
 OWN = "test/own/"
 """What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
 
+HIGHER = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "neighbour_purity", "recognised_")
+LOWER = ("bits_per_dim", "mean_matched_bits_per_dim", "mse", "mae", "histogram_distance", "pit_distance",
+         "relative_error", "unclear_", "two_classes_", "epochs_to_95", "seconds")  # fmt: skip
+"""How the names of metrics begin of which more, or less, is better. Of all others neither is."""
+
 PARTS = {
     "ais": r"\d+x\d+x\d+(?:-linear)?(?:-\d+steps)?",
     "density": "(?:continuous_bernoulli_)?",
@@ -133,6 +138,14 @@ def metric_of(name: str) -> str:
         f"unknown metric {name!r}{hint}; metrics are elbo, kl, iwae_100, seconds/total and others "
         "(docs/glossary.md lists them)"
     )
+
+
+def lower_is_better(name: str) -> bool | None:
+    """Return whether less of a metric is better; None if neither less nor more is, as of the KL."""
+    last = name if name.startswith("seconds") else name.rpartition("/")[2]
+    if last.startswith(HIGHER):
+        return False
+    return True if last.startswith(LOWER) and not last.endswith("_data") else None
 
 
 def _pattern(metric: str) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ People rename experiments, and nest runs of their own under ours. So a study's e
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from vaestudy.runtime import provenance
 from vaestudy.runtime.file_origin import origin_of
 from vaestudy.study.checks import SINGLE_RUNS
 from vaestudy.study.declaration import Study
+from vaestudy.study.short_names import short_name
 from vaestudy.study.sweep import NO_SWEEP, Sweep
-from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker, param_text
+from vaestudy.tracking.mlflow_tracker import DESCRIPTION, Tracker
+from vaestudy.tracking.prepared_view import prepare_views
+from vaestudy.tracking.stored_form import CELL, CONFIG_KEY, param_text, parameter_fields, stored_config, varying_fields
 
 CELLS_NAMED = 4  # at most, in one message
 SEARCH = "search"
@@ -37,12 +41,20 @@ class Destination:
     """The experiment's id."""
     sweep_run: str
     """The id of the sweep run, under which the runs of the cells are nested; empty for single runs."""
+    varying: tuple[str, ...] = ("seed",)
+    """The fields in which the runs differ."""
 
     def start_run(self, name: str, config: RunConfig, tags: Mapping[str, str]) -> str:
-        """Create a run with its tags and parameters; return its id."""
-        about = {"role": "trial" if self.sweep_run else "train", "config.key": config.key} | dict(tags)
-        run_id = self.tracker.start(self.experiment, name, about, self.sweep_run)
-        self.tracker.params(run_id, config.model_dump(mode="json"))
+        """Create a run with its tags and parameters; return its id.
+
+        Args:
+            name: the run's long name; MLflow's list shows the short one.
+            config: the run's configuration.
+            tags: further tags.
+        """
+        about = {"role": "trial" if self.sweep_run else "train", CONFIG_KEY: config.key, CELL: name} | dict(tags)
+        run_id = self.tracker.start(self.experiment, short_name(name), about, self.sweep_run)
+        self.tracker.params(run_id, *stored_config(config, self.varying))
         return run_id
 
     def cell_runs(
@@ -109,7 +121,8 @@ def open_destination(tracker: Tracker, name: str, sweep: Sweep, report: Callable
         _report_deleted_sweep_runs(tracker, experiments, name, report)
         to = _create_sweep_run(tracker, experiments[0], name, sweep)
     else:
-        to = Destination(tracker, found["experiment"], found["run_id"])
+        to = Destination(tracker, found["experiment"], found["run_id"], varying_fields(sweep.study))
+        _log_base(tracker, found, sweep)
         if any(json.loads(found[f"tags.{tag}"]) != json.loads(text) for tag, text in declared.items()):
             _refuse_mixture(to, sweep)
             tracker.tag(to.sweep_run, declared)
@@ -119,6 +132,8 @@ def open_destination(tracker: Tracker, name: str, sweep: Sweep, report: Callable
     tracker.files(to.sweep_run, declaration | (origin.files() if origin else {}))
     described = {DESCRIPTION: experiment_description(sweep.study)}
     tracker.tag(to.sweep_run, described | (origin.tags() if origin else {}))
+    created = int(time.time() * 1000) if found is None else int(found["start_time"])
+    prepare_views(tracker, to.experiment, to.sweep_run, sweep.study, name, created)
     return to
 
 
@@ -134,7 +149,8 @@ def find_destination(tracker: Tracker, name: str, sweep: Sweep) -> tuple[Destina
     if name == NO_SWEEP:
         return Destination(tracker, experiments[0], ""), False
     if (found := _sweep_run(tracker, experiments, name)) is not None:
-        return Destination(tracker, found["experiment"], found["run_id"]), found["status"] == "RUNNING"
+        to = Destination(tracker, found["experiment"], found["run_id"], varying_fields(sweep.study))
+        return to, found["status"] == "RUNNING"
     to = _create_sweep_run(tracker, experiments[0], name, sweep)
     tracker.files(to.sweep_run, {"study.json": sweep.study.model_dump_json().encode()})
     return to, True
@@ -171,7 +187,23 @@ def _create_sweep_run(tracker: Tracker, experiment: str, name: str, sweep: Sweep
         "code.revision": provenance.code_revision().commit,
     }
     run_id = tracker.start(experiment, f"{sweep.study.name} {name}", tags | _declaration(sweep))
-    return Destination(tracker, experiment, run_id)
+    _log_base(tracker, {"run_id": run_id}, sweep)
+    return Destination(tracker, experiment, run_id, varying_fields(sweep.study))
+
+
+def _log_base(tracker: Tracker, sweep_run: Mapping[Hashable, Any], sweep: Sweep) -> None:
+    """Log, as parameters of the sweep run, what all its runs have in common. What it has already stays.
+
+    Args:
+        tracker: the tracker.
+        sweep_run: the sweep run as a row of `Tracker.runs`.
+        sweep: the sweep.
+    """
+    varying, base = varying_fields(sweep.study), sweep.base.model_dump(mode="json")
+    common = [name for name in parameter_fields(varying) if name not in varying]
+    lacking = {name: base[name] for name in common if pd.isna(sweep_run.get(f"params.{name}"))}
+    if lacking:
+        tracker.params(sweep_run["run_id"], lacking)
 
 
 def _report_deleted_sweep_runs(

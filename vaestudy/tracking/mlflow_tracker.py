@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from vaestudy.errors import BadInput, NoTracker, TrackerUnavailable
 from vaestudy.run.record import Record
@@ -27,6 +30,7 @@ from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.runtime.provenance import UNKNOWN
 from vaestudy.tracking.database_checks import RUN_OF_A_MODEL, require_free_database, require_tracking_database
 from vaestudy.tracking.local_store import make_database, update_artifact_addresses
+from vaestudy.tracking.stored_form import CELL, TAG, is_config_tag, metric_of, param_text, read_config, stored_metric
 from vaestudy.tracking.unavailable import reaching_tracker
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -36,10 +40,15 @@ for chatty in ("mlflow.store", "urllib3"):  # the publisher reports an unreachab
 FLUSH_SECONDS = 2.0  # epochs are sent in batches: one write costs milliseconds, whatever its size
 PAGE = 1000  # experiments or runs in one answer; all pages are read
 BATCH = 900  # metrics in one request; MLflow accepts at most 1000
-TAG = "vaestudy."
 PARENT = "mlflow.parentRunId"
 RUN_ID_DIGITS = 32
+DATASET_DIGITS = 8  # of the fingerprint that MLflow shows with a data set's name; the tag has all digits
 DESCRIPTION = "mlflow.note.content"
+SHARED_VIEW = "mlflow.sharedViewState."
+"""How the tags of an experiment begin that hold views of the runs page."""
+HTTP_OK = 200
+WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its pages for language models
+VERSION_SECONDS = 5  # to wait for a server's version; without it no view is prepared
 SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "vaestudy"}
 
 
@@ -73,6 +82,7 @@ class Tracker:
                     make_database(path)
                 self.client = MlflowClient(uri)
                 update_artifact_addresses(path)
+        self._server_version: str | None = None
         self._pending: dict[str, list[Metric]] = {}
         self._flushed: dict[str, float] = {}
         self._last_epoch: dict[str, int] = {}
@@ -117,9 +127,10 @@ class Tracker:
         self.client.update_run(run_id, status="RUNNING")
 
     @reaching_tracker
-    def params(self, run_id: str, values: Mapping[str, Any]) -> None:
-        """Log parameters."""
-        self.client.log_batch(run_id, params=[Param(k, param_text(v)) for k, v in values.items()])
+    def params(self, run_id: str, values: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
+        """Log parameters, and tags in the same request."""
+        params = [Param(k, param_text(v)) for k, v in values.items()]
+        self.client.log_batch(run_id, params=params, tags=[RunTag(TAG + k, v) for k, v in (tags or {}).items()])
 
     @reaching_tracker
     def tag(self, run_id: str, values: Mapping[str, str]) -> None:
@@ -149,7 +160,7 @@ class Tracker:
     def metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
         """Log final metrics. A metric that is nan is left out: MLflow's search would treat it as a small number."""
         now = int(time.time() * 1000)
-        known = [Metric(name, value, now, step) for name, value in values.items() if value == value]
+        known = [Metric(stored_metric(name), value, now, step) for name, value in values.items() if value == value]
         for start in range(0, len(known), BATCH):
             self.client.log_batch(run_id, metrics=known[start : start + BATCH])
 
@@ -177,7 +188,7 @@ class Tracker:
     def dataset(self, run_id: str, data: Mapping[str, str]) -> None:
         """Log the run's data set: its name, its fingerprint and the sizes of its splits."""
         profile = json.dumps({k: int(data[k]) for k in ("train", "valid", "test")})
-        entity = Dataset(data["name"], data["fingerprint"][:32], "local", data["name"], profile=profile)
+        entity = Dataset(data["name"], data["fingerprint"][:DATASET_DIGITS], "local", data["name"], profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "train, valid, test")])])
 
     @reaching_tracker
@@ -198,7 +209,7 @@ class Tracker:
             if epoch > self._last_epoch.get(run_id, 0):  # epochs that `epoch` never got, e.g. from a lost worker
                 metrics += [Metric(name, value, now, epoch) for name, value in values.items()]
         # A metric that is nan is left out: MLflow's search would treat it as a small number.
-        metrics += [Metric(name, value, now, 0) for name, value in record.metrics.items() if value == value]
+        metrics += [Metric(stored_metric(k), value, now, 0) for k, value in record.metrics.items() if value == value]
         metrics += [Metric("test/kl_per_dimension", v, now, d) for d, v in enumerate(record.kl_per_dimension)]
         # As few requests as possible: each costs milliseconds, whatever its size.
         tags = dict(record.facts) | ({"record.id": record_id} if record_id else {})
@@ -265,8 +276,8 @@ class Tracker:
             deleted: return runs that were deleted in MLflow, in place of all others.
 
         Returns:
-            the columns run_id, name, experiment, status, start_time, params.*, metrics.* and tags.*; an empty frame
-            without columns if there is no run.
+            the columns run_id, name (the long one), experiment, status, start_time, params.*, metrics.* and tags.*; an
+            empty frame without columns if there is no run.
         """
         ids = [experiments] if isinstance(experiments, str) else list(experiments)
         wanted = {TAG + key: value for key, value in (tags or {}).items()} | ({PARENT: parent} if parent else {})
@@ -320,7 +331,9 @@ class Tracker:
     @reaching_tracker
     def curve(self, run_id: str, name: str) -> dict[int, float]:
         """Return the values of one metric over its steps: step -> the newest value."""
-        points = sorted(self.client.get_metric_history(run_id, name), key=lambda point: point.timestamp)
+        found = self.client.get_metric_history(run_id, stored_metric(name))
+        found = found or (self.client.get_metric_history(run_id, name) if stored_metric(name) != name else [])
+        points = sorted(found, key=lambda point: point.timestamp)
         return {point.step: point.value for point in points}
 
     @reaching_tracker
@@ -341,10 +354,35 @@ class Tracker:
     def has_server(self) -> bool:
         return is_server(self.uri)
 
+    @reaching_tracker
+    def page_version(self) -> str:
+        """Return the version of MLflow whose pages show the runs; empty if a server does not tell its version."""
+        if not self.has_server:
+            return str(mlflow.__version__)
+        if self._server_version is None:
+            answer = http_request(
+                get_default_host_creds(self.uri), "/version", "GET", max_retries=0, timeout=VERSION_SECONDS
+            )
+            self._server_version = answer.text.strip() if answer.status_code == HTTP_OK else ""
+        return self._server_version
+
+    @reaching_tracker
+    def share_view(self, experiment: str, key: str, value: str) -> None:
+        """Store a view of an experiment's runs page (`tracking/prepared_view.py`)."""
+        self.client.set_experiment_tag(experiment, SHARED_VIEW + key, value)
+
+    def view_link(self, experiment: str, key: str) -> str:
+        """Return the address of the runs page with a view that `share_view` has stored."""
+        return f"{self._pages}/#/experiments/{experiment}/runs?{WORKFLOW}&viewStateShareKey={key}"
+
+    @property
+    def _pages(self) -> str:
+        """Return the address of MLflow's pages; without a server, that at which `vaestudy ui` would show them."""
+        return public_address(self.uri).rstrip("/") if self.has_server else "http://127.0.0.1:5000"
+
     def link(self, experiment: str, run_id: str) -> str:
         """Return the address of a run's page; without a server, the address at which `vaestudy ui` would show it."""
-        base = public_address(self.uri) if self.has_server else "http://127.0.0.1:5000"
-        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+        return f"{self._pages}/#/experiments/{experiment}/runs/{run_id}?{WORKFLOW}"
 
 
 def require_tracker(uri: str) -> None:
@@ -374,20 +412,16 @@ def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
         token = page.token or ""
 
 
-def param_text(value: Any) -> str:
-    """Return a configuration's value as the text of an MLflow parameter."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _row(run: Run) -> dict[str, Any]:
-    info = run.info
+    """Return a run as a row of `Tracker.runs`, the same for every form in which runs were stored (`stored_form`)."""
+    info, tags = run.info, {name.removeprefix(TAG): value for name, value in run.data.tags.items()}
     return {
         "run_id": info.run_id,
-        "name": info.run_name,
+        "name": tags.get(CELL, info.run_name),
         "experiment": info.experiment_id,
         "status": info.status,
         "start_time": info.start_time,
-        **{f"params.{k}": v for k, v in run.data.params.items()},
-        **{f"metrics.{k}": v for k, v in run.data.metrics.items()},
-        **{f"tags.{k.removeprefix(TAG)}": v for k, v in run.data.tags.items()},
+        **{f"params.{name}": text for name, text in read_config(run.data.params, tags).items()},
+        **{f"metrics.{metric_of(name)}": value for name, value in run.data.metrics.items()},
+        **{f"tags.{name}": value for name, value in tags.items() if not is_config_tag(name)},
     }

@@ -68,7 +68,7 @@ def _columns(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def recorded_config(row: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration of a run from its parameters.
+    """Return the configuration of a run from what is stored of it (`stored_form`).
 
     A field that is newer than the run has its default: the run was made with what is now the default.
 
@@ -94,7 +94,7 @@ def recorded_config(row: Mapping[str, Any]) -> RunConfig:
 
 
 def param_value(field: str, text: str) -> Any:
-    """Return the value of a parameter, the inverse of `mlflow_tracker.param_text`."""
+    """Return the value of a parameter, the inverse of `stored_form.param_text`."""
     known = RunConfig.model_fields.get(field)
     if known is None or known.annotation is str:
         return text

@@ -15,7 +15,7 @@ def require_known_run(name: str, uri: str) -> None:
     This check is quick; `Tracker.full_run_id` is exact.
 
     Raises:
-        BadInput: nothing is tracked yet, `name` is not the beginning of an id, or no run or several runs have such an id.
+        BadInput: nothing is tracked yet, `name` is not the beginning of an id, or not exactly one run has such an id.
     """
     if not re.fullmatch("[0-9a-f]{1,32}", name):
         raise BadInput(f"run {name!r}: must be the id of a run, or the id's first digits (0 to 9, a to f)")

@@ -21,7 +21,7 @@ from vaestudy.reporting.search.searched import FINAL_FILE
 from vaestudy.reporting.search.trials import TRIALS_FILE, trials_json
 from vaestudy.study.declaration import Study
 from vaestudy.study.search import Search
-from vaestudy.tracking.mlflow_tracker import param_text
+from vaestudy.tracking.stored_form import param_text
 
 TUNED = Search(space={"learning_rate": SPACE["learning_rate"]}, trials=4, per_arm=True, sampler="QMCSampler")
 

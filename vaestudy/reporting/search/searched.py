@@ -15,7 +15,8 @@ from vaestudy.errors import BadInput
 from vaestudy.reporting.search.trials import TRIALS_FILE, read_trials
 from vaestudy.study.declaration import Study, level_text
 from vaestudy.study.search import Search
-from vaestudy.tracking.mlflow_tracker import Tracker, param_text
+from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.stored_form import param_text
 
 FINAL_FILE = "search/final.json"
 CONFIGURATION = "configuration"
