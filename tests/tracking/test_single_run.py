@@ -131,9 +131,11 @@ def test_a_run_that_diverges(tiny: vs.RunConfig, mlruns: Path) -> None:
 
 
 def test_reading_makes_no_empty_store(mlruns: Path, tmp_path: Path) -> None:
-    for read in (vs.runs, lambda: vs.load("0123abcd"), lambda: vs.data("0123abcd")):
+    for read in (vs.runs, lambda: vs.data("0123abcd")):
         with pytest.raises(vs.BadInput, match="nothing is tracked at"):
             read()
+    with pytest.raises(vs.BadInput, match="no run '0123abcd' is tracked"):
+        vs.load("0123abcd")
     assert not mlruns.exists()
     with pytest.raises(vs.BadInput, match=r"weights .*none.safetensors: cannot be read: No such file"):
         vs.load(tmp_path / "none.safetensors")

@@ -69,6 +69,8 @@ def metric_names(config: RunConfig) -> Iterator[str]:
         "group": GROUPS,
         "estimator": {config.estimator, *config.gradient_estimators} if config.gradient_estimators else (),
         "C": range(CLASSES),
+        "ais": (),  # scores of `vaestudy evaluate --ais`, which no run has when it ends
+        "density": ("", "continuous_bernoulli_"),
         "own": LIKELIHOODS[config.likelihood].metrics,
         "other": range(CLASSES) if config.class_scores else (),
     }

@@ -43,7 +43,9 @@ def best_cell(table: Table, study: Study) -> BestCell | None:
     if lower is None or metric not in table.full or table.full[metric].dropna().empty:
         return None
     means = table.full[metric]
-    row = table.full.loc[means.idxmin() if lower else means.idxmax()].to_dict()
+    known = means.dropna()
+    place = known.index[int(known.to_numpy().argmin() if lower else known.to_numpy().argmax())]
+    row = table.full.loc[place].to_dict()
     return BestCell(_cell(row, study), row, metric, _is_baseline(row, study))
 
 

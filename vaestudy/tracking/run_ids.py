@@ -6,7 +6,7 @@ import re
 
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
-from vaestudy.tracking.database_checks import require_records, runs_beginning_with
+from vaestudy.tracking.database_checks import runs_beginning_with
 
 
 def require_known_run(name: str, uri: str) -> None:
@@ -15,14 +15,13 @@ def require_known_run(name: str, uri: str) -> None:
     This check is quick; `Tracker.full_run_id` is exact.
 
     Raises:
-        BadInput: nothing is tracked yet, `name` is not the beginning of an id, or not exactly one run has such an id.
+        BadInput: `name` is not the beginning of an id, or not exactly one run has such an id.
     """
     if not re.fullmatch("[0-9a-f]{1,32}", name):
         raise BadInput(f"run {name!r}: must be the id of a run, or the id's first digits (0 to 9, a to f)")
     database = addresses.database_file(uri)
     if database is None:
         return
-    require_records(uri)
     if len(found := runs_beginning_with(database, name)) != 1:
         raise BadInput(
             f"{'no' if not found else 'more than one'} run {name!r} is tracked under {database.parent}; "
