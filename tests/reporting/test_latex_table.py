@@ -145,7 +145,9 @@ def cells(*values: tuple[float, ...], failed: int = -1) -> list[pd.DataFrame]:
         (((-10.0, -11.0),), "test/elbo", -1, None),  # one row
     ],
 )
-def test_which_row_is_the_best(rows: tuple[tuple[float, ...], ...], metric: str, failed: int, expected: int) -> None:
+def test_which_row_is_the_best(
+    rows: tuple[tuple[float, ...], ...], metric: str, failed: int, expected: int | None
+) -> None:
     assert best.best_row(cells(*rows, failed=failed), metric) == expected
 
 

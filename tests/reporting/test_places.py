@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import markupsafe
 import pandas as pd
 import pytest
@@ -60,7 +62,7 @@ def test_every_file_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.screens[0].title == "Does it? (toy, generation 3)"
 
 
-def test_no_line_of_a_page_ends_beside_a_plus_minus(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_line_of_a_page_ends_beside_a_plus_minus(tmp_path: Path) -> None:
     shown = pd.DataFrame({"ELBO": ["-1.0 ± 0.2"]})
     page = table_files("table", Table(shown, shown, []), "Title", ["a ± b"])["tables/table.html"].decode()
     assert "-1.0\u00a0±\u00a00.2" in page

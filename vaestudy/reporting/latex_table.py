@@ -91,7 +91,7 @@ def latex_table(table: Table, title: str, notes: Sequence[str], label: str, styl
     columns = [_column(shown[name].tolist(), best.get(str(name)), style) for name in shown]
     caption = heading(title if title.endswith((".", "?", "!")) else f"{title}.")
     caption = " ".join([caption] + [seeds] * bool(seeds) + [heading(BEST)] * bool(best))
-    head = " & ".join(_head(name, shown) for name in shown)
+    head = " & ".join(_head(str(name), shown) for name in shown)
     body = [" & ".join(entries) for entries in zip(*(entries for _, entries in columns), strict=True)]
     parts = _Parts(
         types="".join(kind for kind, _ in columns),
@@ -190,7 +190,7 @@ def _guarded(row: str) -> str:
 
 def _place_and_size(shown: pd.DataFrame, is_long: bool) -> tuple[str, str]:
     """Return the environment and the size of type in which a table fits a page, as far as its characters tell."""
-    columns = [[*_lines_of(name, shown), *map(str, shown[name])] for name in shown]
+    columns = [[*_lines_of(name, shown), *map(str, shown[name])] for name in map(str, shown)]
     sizes = list(SIZES)
     tries = [("table", size, PORTRAIT) for size in (sizes if is_long else sizes[:LEAST_READABLE])]
     tries += [] if is_long else [("sidewaystable", size, LANDSCAPE) for size in sizes]
@@ -207,7 +207,7 @@ def _width(text: str, tight: bool = False) -> float:
     return sum(OTHER_WIDTHS.get(character, CHARACTER) for character in text) - TIGHT_GAIN * text.count("±") * tight
 
 
-def _lines_of(name: object, shown: pd.DataFrame) -> list[str]:
+def _lines_of(name: str, shown: pd.DataFrame) -> list[str]:
     """Return the lines of a heading: it is broken at spaces where it is wider than the entries below it."""
     if name in SYMBOLS:
         return ["D"]
@@ -221,11 +221,11 @@ def _lines_of(name: object, shown: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _head(name: object, shown: pd.DataFrame) -> str:
+def _head(name: str, shown: pd.DataFrame) -> str:
     """Return a heading in braces, in which siunitx looks for no number."""
     lines = _lines_of(name, shown)
     if len(lines) < 2:
-        return f"{{{heading(str(name))}}}"
+        return f"{{{heading(name)}}}"
     stacked = r" \\ ".join(map(heading, lines))
     return rf"{{\shortstack{{{stacked}}}}}"
 
