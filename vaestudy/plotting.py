@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
 
 Dash = Literal["-", "--", "-.", ":"]
@@ -26,8 +27,8 @@ INK, GREY, PALE = "0.15", "0.45", "0.8"
 LETTERS_AN_INCH = 11.5
 """Letters of a heading of 11 points in an inch of width."""
 STYLE: Any = {
-    "axes.grid": True,
-    "axes.axisbelow": True,
+    "xtick.bottom": True,
+    "ytick.left": True,
     "axes.edgecolor": "0.7",
     "grid.color": "0.92",
     "xtick.color": "0.7",
@@ -67,7 +68,7 @@ def look(index: int) -> Look:
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with the letters and the grid of all pictures."""
-    with mpl.rc_context(STYLE):
+    with sns.axes_style("whitegrid"), mpl.rc_context(STYLE):
         yield
 
 
@@ -101,16 +102,19 @@ def to_png(figure: Figure, dots: int = 150) -> bytes:
     return _file(figure, "png", dpi=dots)
 
 
-def figure_files(path: str, figure: Figure) -> dict[str, bytes]:
-    """Return a figure as a PNG file for screens, and as PDF and SVG files for papers: path -> content.
+def figure_files(path: str, figure: Figure, papers: bool) -> dict[str, bytes]:
+    """Return a figure as a PNG file for screens, and if wanted as PDF and SVG files for papers: path -> content.
 
     The same figure has the same bytes each time.
 
     Args:
         path: the path without an ending.
         figure: the figure.
+        papers: whether to add the files for papers, which take longer than the drawing.
     """
     png = to_png(figure)
+    if not papers:
+        return {f"{path}.png": png}
     figure.set_layout_engine("none")  # the layout is the same for all files, and takes longer than the drawing
     return {f"{path}.png": png, f"{path}.pdf": _file(figure, "pdf"), f"{path}.svg": _file(figure, "svg")}
 

@@ -56,9 +56,9 @@ class FakeTracker:
     def dataset(self, run_id: str, data: Mapping[str, str]) -> None: ...
 
 
-def exported(study: Study, children: pd.DataFrame) -> tuple[export.Exported, FakeTracker]:
+def exported(study: Study, children: pd.DataFrame, papers: bool = False) -> tuple[export.Exported, FakeTracker]:
     tracker = FakeTracker(study, children)
-    return export.export(tracker, "1", "parent"), tracker  # type: ignore[arg-type]
+    return export.export(tracker, "1", "parent", papers=papers), tracker  # type: ignore[arg-type]
 
 
 def changed(**changes: object) -> Study:
@@ -81,13 +81,20 @@ def test_a_picture_or_further_table_that_fails_costs_a_note(monkeypatch: pytest.
     assert result.notes[-3:] == lines
     assert {"tables/table.csv", "tables/runs.csv", "figures/arms.png"} <= set(tracker.written)
     assert "figures/bound_and_parts.png" not in tracker.written
-    # The folder has the picture for papers as well; MLflow keeps the PNG alone.
-    assert not [path for path in tracker.written if path.endswith((".pdf", ".svg"))]
-    assert (result.folder / "arms.pdf").read_bytes().startswith(b"%PDF")
-    assert b"<svg" in (result.folder / "arms.svg").read_bytes()
     for text in (tracker.written["tables/table.md"].decode(), *tracker.tags.values()):
         assert all(line in text for line in lines)
     assert (Path(result.folder) / "table.md").read_bytes() == tracker.written["tables/table.md"]
+
+
+def test_pictures_for_papers_are_made_if_wanted() -> None:
+    """The folder has them; MLflow keeps the PNG alone."""
+    study = changed(figures=("arms",))
+    result, _ = exported(study, runs(VALUES))
+    assert not list(result.folder.glob("*.pdf"))
+    result, tracker = exported(study, runs(VALUES), papers=True)
+    assert not [path for path in tracker.written if path.endswith((".pdf", ".svg"))]
+    assert (result.folder / "arms.pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in (result.folder / "arms.svg").read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"])

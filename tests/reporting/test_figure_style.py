@@ -162,7 +162,9 @@ def test_missing_and_failed_cells() -> None:
 
 
 def test_files_for_papers_have_no_date_and_the_same_bytes() -> None:
-    first, second = (figure_files("figures/a", bound_and_parts(*made({"latent_dim": (2, 10)}))) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (
+        figure_files("figures/a", bound_and_parts(*made({"latent_dim": (2, 10)})), papers=True) for _ in range(2)
+    )  # type: ignore[arg-type]
     assert list(first) == ["figures/a.png", "figures/a.pdf", "figures/a.svg"]
     assert first == second
     assert first["figures/a.pdf"].startswith(b"%PDF")

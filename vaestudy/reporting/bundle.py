@@ -132,7 +132,7 @@ def _tables(tracker: Tracker, row: Mapping[Any, Any]) -> SweepTables:
         BadInput: its runs may not share a table.
     """
     try:
-        return sweep_tables(tracker, str(row["experiment"]), str(row["run_id"]))
+        return sweep_tables(tracker, str(row["experiment"]), str(row["run_id"]), papers=True)
     except Incomparable as error:
         raise BadInput(f"sweep {row['tags.sweep']}: its tables cannot be made: {error}") from None
 

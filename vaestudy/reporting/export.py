@@ -68,7 +68,7 @@ def export_all(tracker: Tracker, name: str | None, style: LatexStyle | None = No
         if name in (None, study):
             parents = tracker.runs(experiments, {"role": "study"})
             for row in parents.sort_values("start_time").to_dict("records") if len(parents) else ():
-                written.append(export(tracker, row["experiment"], row["run_id"], style).folder)
+                written.append(export(tracker, row["experiment"], row["run_id"], style, papers=True).folder)
     return written
 
 
@@ -102,7 +102,9 @@ class SweepTables:
         return bool(self.row["tags.quick"] == "True")
 
 
-def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None) -> Exported:
+def export(
+    tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None, papers: bool = False
+) -> Exported:
     """Write one sweep's tables and figures and attach them to its sweep run.
 
     Args:
@@ -110,12 +112,13 @@ def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | N
         experiment: the id of the study's MLflow experiment.
         parent: the id of the sweep run.
         style: what the user chose about LaTeX.
+        papers: whether to add the figures as PDF and SVG, which takes longer than the drawing.
 
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
         BadInput: the folder of the tables cannot be written to.
     """
-    made = sweep_tables(tracker, experiment, parent, style)
+    made = sweep_tables(tracker, experiment, parent, style, papers)
     study, sweep, quick, table, notes = made.study, made.sweep, made.quick, made.table, made.notes
     files = made.files
     folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
@@ -131,7 +134,9 @@ def export(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | N
     return Exported(folder, made.screens, notes, table)
 
 
-def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None) -> SweepTables:
+def sweep_tables(
+    tracker: Tracker, experiment: str, parent: str, style: LatexStyle | None = None, papers: bool = False
+) -> SweepTables:
     """Return one sweep's tables and figures. Nothing is written.
 
     Args:
@@ -139,6 +144,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
         experiment: the id of the study's MLflow experiment.
         parent: the id of the sweep run.
         style: what the user chose about LaTeX.
+        papers: whether to add the figures as PDF and SVG, which takes longer than the drawing.
 
     Raises:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
@@ -154,7 +160,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
         study, children = searched.view(children)
     tidy = runs_frame.tidy_runs(children, study) if len(children) else children
     if searched is not None:
-        files |= search_figures(searched, tidy, notes)
+        files |= search_figures(searched, tidy, notes, papers)
         for name, heading, further in search_tables(searched, tidy, notes):
             further.full["quick"] = quick
             heading, label = f"{heading} ({named})", f"{study.name} {sweep} {name}"
@@ -191,7 +197,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str, style: LatexSty
     for name in study.figures:
         with noting_failure(f"figure {name}", notes):
             if (figure := STUDY_FIGURES.load(name)(tidy, study)) is not None:
-                files |= figure_files(f"figures/{name}", figure)
+                files |= figure_files(f"figures/{name}", figure, papers)
     if study.gallery and (pictures := _gallery(tracker, tidy, study, notes)):
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))

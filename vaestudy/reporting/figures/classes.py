@@ -11,6 +11,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
@@ -117,15 +118,22 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
         for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
             shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
                                for c in classes])  # fmt: skip
-            ax.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-            for row, column in np.ndindex(*shares.shape):
-                if np.isfinite(share := shares[row, column]):
-                    ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5,
-                            color="white" if share > 0.55 else INK)  # fmt: skip
+            sns.heatmap(
+                100 * shares,
+                ax=ax,
+                annot=True,
+                fmt=".0f",
+                annot_kws={"fontsize": 9.5},
+                cmap="Blues",
+                vmin=0,
+                vmax=100,
+                square=True,
+                cbar=False,
+                xticklabels=classes,
+                yticklabels=classes,
+            )
             ax.set(title=name, xlabel="class of the neighbours", ylabel="class")
-            ax.set_xticks(range(len(classes)), classes)
-            ax.set_yticks(range(len(classes)), classes)
-            ax.grid(visible=False)
+            ax.tick_params(axis="y", rotation=0)
         description = f"percent of the {NEIGHBOURS} nearest other test images in latent space, mean over seeds"
         set_heading(figure, figure_title(runs, study, description))
     return figure

@@ -38,13 +38,14 @@ FIGURES_WITH_RUNS = {"rate_distortion_search": front_figure.rate_distortion_sear
 argument."""
 
 
-def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> dict[str, bytes]:
+def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str], papers: bool = False) -> dict[str, bytes]:
     """Return the figures of a search as files: path -> content. A figure that fails costs one line in `notes`.
 
     Args:
         searched: the searches.
         runs: the tidy runs; empty if none has finished.
         notes: receives the lines.
+        papers: whether to add PDF and SVG files.
     """
     makers: dict[str, Callable[[], Figure | None]] = {name: partial(draw, searched) for name, draw in FIGURES.items()}
     if len(runs):
@@ -53,7 +54,7 @@ def search_figures(searched: Searched, runs: pd.DataFrame, notes: list[str]) -> 
     for name, make in makers.items():
         with noting_failure(f"figure {name}", notes):
             if (figure := make()) is not None:
-                files |= figure_files(f"figures/{name}", figure)
+                files |= figure_files(f"figures/{name}", figure, papers)
     return files
 
 
