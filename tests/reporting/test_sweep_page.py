@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from tests.reporting.test_summary import STUDY, VALUES, runs
+from vaestudy.plotting import to_png
 from vaestudy.reporting import runs_frame, sweep_page
 from vaestudy.reporting.finding import best_cell, finding
 from vaestudy.reporting.tables import summary
@@ -101,6 +106,12 @@ def test_the_description_begins_with_question_finding_and_picture() -> None:
     question, found, picture, rows = text.split("\n\n")[:4]
     assert question == "## Does it?"
     assert found == finding(table, STUDY)
-    assert picture == ("![figures/bound_and_parts.png](get-artifact?path=figures/bound_and_parts.png&run_uuid=0123)")
+    assert picture == ("![figures/bound_and_parts.png](get-artifact?path=preview.png&run_uuid=0123)")
     assert rows.startswith("|")
     assert "get-artifact" not in sweep_page.description(STUDY, table, table.notes, False, "0123", drawn[:1])
+
+
+def test_the_preview_is_small() -> None:
+    figure = Figure(figsize=(12, 4))
+    small = Image.open(io.BytesIO(sweep_page.preview(to_png(figure))))
+    assert small.size == (sweep_page.PREVIEW_WIDTH, pytest.approx(sweep_page.PREVIEW_WIDTH / 3, abs=1))

@@ -94,7 +94,7 @@ def test_the_prepared_view_opens_with_its_columns(browser: Any, pages: str) -> N
     page.goto(f"{pages}/experiments/{experiment}/runs/{sweep}?workflowType=machine_learning")
     picture = page.locator("img[src*='get-artifact']").first
     picture.wait_for()
-    page.wait_for_function("image => image.naturalWidth > 400", arg=picture.element_handle())
+    page.wait_for_function("image => image.naturalWidth === 640", arg=picture.element_handle())
     assert errors == []
     page.close()
 

@@ -26,7 +26,7 @@ from vaestudy.reporting.latex_table import LatexStyle
 from vaestudy.reporting.places import readable_sweep, without_places
 from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
 from vaestudy.reporting.search.searched import read_searched
-from vaestudy.reporting.sweep_page import description, sweep_metrics, sweep_tags
+from vaestudy.reporting.sweep_page import PREVIEW, description, first_figure, preview, sweep_metrics, sweep_tags
 from vaestudy.reporting.table_files import table_files
 from vaestudy.reporting.tables import summary
 from vaestudy.runtime.paths import mlruns, slug
@@ -128,6 +128,8 @@ def export(
         _series(tracker, parent, study, table)
         first = made.tidy[made.tidy["status"] == "FINISHED"].iloc[0]
         tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
+        if (drawn := first_figure(study, files)) is not None:
+            tracker.files(parent, {PREVIEW: preview(files[drawn])})
         text = description(study, table, notes, quick, parent, files)
         tracker.tag(parent, sweep_tags(table, study) | {DESCRIPTION: text})
     prepare_views(tracker, experiment, parent, made.declared, sweep, int(made.row["start_time"]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import io
 import json
 import re
 from collections.abc import Iterable
 
 import pandas as pd
+from PIL import Image
 
 from vaestudy.reporting.escaping import markdown_cell, markdown_line
 from vaestudy.reporting.finding import best_cell, finding
@@ -16,6 +18,9 @@ from vaestudy.study.declaration import Study, level_text
 
 LONGEST_DESCRIPTION = 8_000  # characters of a description that MLflow keeps
 MOST_LEVELS_SHOWN = 30
+PREVIEW = "preview.png"
+"""The file of the sweep run that its description shows."""
+PREVIEW_WIDTH = 640  # pixels; the column of the description has about so many on a laptop
 
 
 def sweep_metrics(tidy: pd.DataFrame, table: summary.Table, study: Study) -> dict[str, float]:
@@ -81,12 +86,29 @@ def description(
     return note(max(fits - 1, 0))[:LONGEST_DESCRIPTION]
 
 
+def first_figure(study: Study, files: Iterable[str]) -> str | None:
+    """Return the path of the study's first figure that was drawn; None if none was."""
+    drawn = set(files)
+    return next((path for path in (f"figures/{name}.png" for name in study.figures) if path in drawn), None)
+
+
+def preview(png: bytes) -> bytes:
+    """Return a picture at most PREVIEW_WIDTH pixels wide, as a PNG file.
+
+    MLflow shows a picture in a description at its own size, and makes the page as wide as the picture.
+    """
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.thumbnail((PREVIEW_WIDTH, image.height))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def picture(study: Study, run_id: str, files: Iterable[str]) -> str:
-    """Return the study's first figure as Markdown; empty if none was drawn.
+    """Return the preview of the study's first figure as Markdown; empty if none was drawn.
 
     MLflow removes images whose address begins with `data:`. It keeps an address relative to its own page, and serves
     the files of runs at `get-artifact`.
     """
-    paths = [f"figures/{name}.png" for name in study.figures]
-    drawn = next((path for path in paths if path in set(files)), None)
-    return f"![{drawn}](get-artifact?path={drawn}&run_uuid={run_id})" if drawn else ""
+    drawn = first_figure(study, files)
+    return f"![{drawn}](get-artifact?path={PREVIEW}&run_uuid={run_id})" if drawn else ""

@@ -18,7 +18,7 @@ from typing import Any
 
 from vaestudy.study.declaration import Study
 from vaestudy.study.metrics import lower_is_better
-from vaestudy.study.short_names import short_name
+from vaestudy.study.short_names import SHORT
 from vaestudy.tracking.mlflow_tracker import Tracker
 from vaestudy.tracking.stored_form import TAG, stored_metric, varying_fields
 
@@ -116,11 +116,12 @@ def _charts(study: Study, levels: Sequence[str], metrics: Sequence[str]) -> tupl
         levels: the fields that vary, without the seed.
         metrics: the tabulated metrics.
     """
-    titles = {"against": f"Metrics against {short_name(_axis(study, levels) + '=').rstrip('=')}",
+    axis = _axis(study, levels)
+    titles = {"against": f"Metrics against {SHORT.get(axis, '').rstrip('=') or axis}",
               "parallel": "Parallel coordinates", "curves": "Training curves"}  # fmt: skip
     sections = [_section(key, title, display=True) for key, title in titles.items()]
     sections += [_section(f"section-{name}", name, display=False) for name in SECTIONS]
-    charts = [_scatter(number, _axis(study, levels), name) for number, name in enumerate(metrics)]
+    charts = [_scatter(number, axis, name) for number, name in enumerate(metrics)]
     charts.append(_parallel(levels, metrics))
     return charts + [_line(number, name) for number, name in enumerate(CURVES)], sections
 
