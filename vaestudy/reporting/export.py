@@ -10,6 +10,7 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,20 @@ def export_all(tracker: Tracker, name: str | None) -> list[Path]:
             parents = tracker.runs(experiments, {"role": "study"})
             for row in parents.sort_values("start_time").to_dict("records") if len(parents) else ():
                 written.append(export(tracker, row["experiment"], row["run_id"]).folder)
+                _prepare_views(tracker, row)
     return written
+
+
+def _prepare_views(tracker: Tracker, row: Mapping[Hashable, Any]) -> None:
+    """Store the views of a sweep's runs: an earlier revision may have made it, without views.
+
+    Args:
+        tracker: the store of the runs.
+        row: the sweep run as a row of `Tracker.runs`.
+    """
+    declared = Study.stored(tracker.read_file(row["run_id"], "study.json").decode())
+    created = int(row["start_time"])
+    prepare_views(tracker, row["experiment"], row["run_id"], declared, row["tags.sweep"], created)
 
 
 @dataclass(frozen=True)
@@ -68,8 +82,6 @@ class SweepTables:
 
     row: dict[str, Any]
     """The sweep run, as `Tracker.get` returns it."""
-    declared: Study
-    """The study as it was declared."""
     study: Study
     """The study as its tables take it: a search without factors has the factor `configuration`."""
     tidy: pd.DataFrame
@@ -118,7 +130,6 @@ def export(tracker: Tracker, experiment: str, parent: str) -> Exported:
             tracker.files(parent, {PREVIEW: preview(files[drawn])})
         text = description(study, table, notes, quick, parent, files)
         tracker.tag(parent, sweep_tags(table, study) | {DESCRIPTION: text})
-    prepare_views(tracker, experiment, parent, made.declared, sweep, int(made.row["start_time"]))
     return Exported(folder, made.screens, notes)
 
 
@@ -134,7 +145,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
-    declared = study = Study.stored(tracker.read_file(parent, "study.json").decode())
+    study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     quick_lines = [QUICK_LINE] if quick else []
@@ -153,7 +164,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
         notes += search_notes(searched) if searched else []
-        return SweepTables(row, declared, study, tidy, None, files, screens, notes)
+        return SweepTables(row, study, tidy, None, files, screens, notes)
     if common_target.RELATIVE in study.tabulate:
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
@@ -184,7 +195,7 @@ def sweep_tables(tracker: Tracker, experiment: str, parent: str) -> SweepTables:
         with noting_failure(f"gallery {study.gallery}", notes):
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     files |= _texts("table", table, title, notes)
-    return SweepTables(row, declared, study, tidy, table, files, screens, notes)
+    return SweepTables(row, study, tidy, table, files, screens, notes)
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:
