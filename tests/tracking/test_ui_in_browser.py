@@ -100,8 +100,8 @@ def test_the_prepared_view_opens_with_its_columns(browser: Any, pages: str) -> N
 
 
 def opened(browser: Any) -> tuple[Any, list[str]]:
-    """Return a new page, and the list of errors that its code will report."""
-    page, errors = browser.new_page(viewport={"width": 1400, "height": 1000}), []
+    """Return a new page that is wide enough for all columns, and the list of errors that its code will report."""
+    page, errors = browser.new_page(viewport={"width": 2200, "height": 1000}), []
     page.set_default_timeout(PATIENCE)
 
     def note(error: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,20 @@ def export_all(tracker: Tracker, name: str | None, style: LatexStyle | None = No
             parents = tracker.runs(experiments, {"role": "study"})
             for row in parents.sort_values("start_time").to_dict("records") if len(parents) else ():
                 written.append(export(tracker, row["experiment"], row["run_id"], style, papers=True).folder)
+                _prepare_views(tracker, row)
     return written
+
+
+def _prepare_views(tracker: Tracker, row: Mapping[Hashable, Any]) -> None:
+    """Store the views of a sweep's runs: an earlier revision may have made it, without views.
+
+    Args:
+        tracker: the store of the runs.
+        row: the sweep run as a row of `Tracker.runs`.
+    """
+    declared = Study.stored(tracker.read_file(row["run_id"], "study.json").decode())
+    created = int(row["start_time"])
+    prepare_views(tracker, row["experiment"], row["run_id"], declared, row["tags.sweep"], created)
 
 
 @dataclass(frozen=True)
@@ -78,8 +92,6 @@ class SweepTables:
 
     row: dict[str, Any]
     """The sweep run, as `Tracker.get` returns it."""
-    declared: Study
-    """The study as it was declared."""
     study: Study
     """The study as its tables take it: a search without factors has the factor `configuration`."""
     tidy: pd.DataFrame
@@ -132,7 +144,6 @@ def export(
             tracker.files(parent, {PREVIEW: preview(files[drawn])})
         text = description(study, table, notes, quick, parent, files)
         tracker.tag(parent, sweep_tags(table, study) | {DESCRIPTION: text})
-    prepare_views(tracker, experiment, parent, made.declared, sweep, int(made.row["start_time"]))
     return Exported(folder, made.screens, notes, table)
 
 
@@ -152,7 +163,7 @@ def sweep_tables(
         runs_frame.Incomparable: the metrics of the sweep's runs measure different quantities.
     """
     row = tracker.get(parent)
-    declared = study = Study.stored(tracker.read_file(parent, "study.json").decode())
+    study = Study.stored(tracker.read_file(parent, "study.json").decode())
     children = tracker.runs(experiment, {"role": "trial"}, parent)
     sweep, quick = str(row["tags.sweep"]), row["tags.quick"] == "True"
     quick_lines, named = [QUICK_LINE] if quick else [], readable_sweep(sweep)
@@ -172,7 +183,7 @@ def sweep_tables(
         if searched is None or searched.has_final_runs:
             screens.insert(0, Screen(title="no run has finished"))
         notes += search_notes(searched) if searched else []
-        return SweepTables(row, declared, study, tidy, None, files, screens, [without_places(line) for line in notes])
+        return SweepTables(row, study, tidy, None, files, screens, [without_places(line) for line in notes])
     if common_target.RELATIVE in study.tabulate:
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
@@ -205,7 +216,7 @@ def sweep_tables(
             files[f"figures/{study.gallery}.png"] = to_png(arms.gallery(pictures, title))
     notes = [without_places(line) for line in notes]
     files |= table_files("table", table, title, notes, f"{study.name} {sweep}", style)
-    return SweepTables(row, declared, study, tidy, table, files, screens, notes)
+    return SweepTables(row, study, tidy, table, files, screens, notes)
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:
