@@ -15,6 +15,7 @@ from vaestudy.errors import TrackerUnavailable
 from vaestudy.study.difference_request import RecordedCells, chosen_sweep
 from vaestudy.study.levels import level_text
 from vaestudy.tracking.database_checks import LOCK_SECONDS, require_tracking_database
+from vaestudy.tracking.stored_form import metric_of
 
 _SWEEPS = """
     SELECT run.run_uuid, sweep.value, factors.value FROM runs run
@@ -73,7 +74,7 @@ def recorded_cells(path: Path, study: str, sweep: str) -> RecordedCells | None:
         if key in names:
             cells.setdefault(run_id, {})[key] = text_of_param(value)
     complete = [cell for cell in cells.values() if len(cell) == len(names)]
-    return RecordedCells(study, names, complete, frozenset(str(name) for (name,) in metrics))
+    return RecordedCells(study, names, complete, frozenset(metric_of(str(name)) for (name,) in metrics))
 
 
 def text_of_param(value: str) -> str:
