@@ -15,19 +15,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from vaestudy.reporting.runs_frame import interval
-
-HIGHER = ("elbo", "iwae_", "recognised_reconstruction", "neighbour_purity")
-"""How the names of scores on test begin of which a higher value is better."""
-LOWER = ("bits_per_dim", "mse", "mae", "histogram_distance", "pit_distance", "relative_error")
-"""The same for a lower value. The two parts of the bound have no better direction of their own, nor has a count."""
+from vaestudy.study.metrics import lower_is_better
 
 
 def sign_of(metric: str) -> int:
-    """Return 1 if a higher value of a metric is better, -1 if a lower one is, and 0 if neither is."""
+    """Return 1 if a higher score on test is better, -1 if a lower one is, and 0 if neither is.
+
+    The log-likelihood is a part of the bound and has no better direction of its own here: a model that pays more for
+    the code reconstructs better.
+    """
     split, _, name = metric.partition("/")
-    if split != "test" or "/" in name or name.endswith("_se"):
+    lower = lower_is_better(metric)
+    if split != "test" or "/" in name or name.endswith("_se") or name == "log_likelihood" or lower is None:
         return 0
-    return 1 if name.startswith(HIGHER) else -1 if name.startswith(LOWER) else 0
+    return -1 if lower else 1
 
 
 def best_row(cells: Sequence[pd.DataFrame], metric: str) -> int | None:
