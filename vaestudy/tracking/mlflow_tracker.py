@@ -360,9 +360,8 @@ class Tracker:
         if not self.has_server:
             return str(mlflow.__version__)
         if self._server_version is None:
-            answer = http_request(
-                get_default_host_creds(self.uri), "/version", "GET", max_retries=0, timeout=VERSION_SECONDS
-            )
+            host = get_default_host_creds(self.uri)  # type: ignore[no-untyped-call]
+            answer = http_request(host, "/version", "GET", max_retries=0, timeout=VERSION_SECONDS)  # type: ignore[no-untyped-call]
             self._server_version = answer.text.strip() if answer.status_code == HTTP_OK else ""
         return self._server_version
 
