@@ -108,6 +108,7 @@ def test_quartiles() -> None:
     assert (spread.low, spread.median, spread.high) == (2, 3, 4)
 
 
+@pytest.mark.slow
 def test_a_small_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
     bench.main(["--quick", "--only", "step,annealing,linear,bfloat16"])
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]

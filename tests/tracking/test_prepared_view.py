@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from tests.support.studies import by_likelihood, searching, toy
 from vaestudy.runtime.addresses import database_uri
+from vaestudy.tracking import mlflow_tracker
 from vaestudy.tracking.mlflow_tracker import SHARED_VIEW, Tracker
 from vaestudy.tracking.prepared_view import (
     LONGEST_VIEW,
+    has_views,
     prepare_views,
     sweep_link,
     view_state,
@@ -109,3 +113,24 @@ def test_a_view_that_would_be_too_long_has_no_charts() -> None:
     text = view_text("a", long, 0)
     assert len(text) <= LONGEST_VIEW
     assert "compareRunCharts" not in json.loads(json.loads(text)["state"])
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "expected"), [(200, "3.17.1\n", True), (200, "2.9.0", False), (404, "no", False)]
+)
+def test_the_version_of_a_server_counts(
+    status: int, answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked once. The installed version does not matter."""
+    asked: list[str] = []
+
+    def request(host: object, endpoint: str, method: str, **_: object) -> SimpleNamespace:
+        asked.append(endpoint)
+        return SimpleNamespace(status_code=status, text=answer)
+
+    monkeypatch.setattr("mlflow.__version__", "3.17.2")
+    monkeypatch.setattr(mlflow_tracker, "http_request", request)
+    monkeypatch.setattr(MlflowClient, "search_experiments", lambda *arguments, **named: [])
+    server = Tracker("http://h:5000")
+    assert [has_views(server), has_views(server)] == [expected] * 2
+    assert asked == ["/version"]

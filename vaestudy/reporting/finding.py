@@ -42,11 +42,9 @@ def best_cell(table: Table, study: Study) -> BestCell | None:
     lower = lower_is_better(metric)
     if lower is None or metric not in table.full or table.full[metric].dropna().empty:
         return None
-    means = table.full[metric]
-    known = means.dropna()
-    place = known.index[int(known.to_numpy().argmin() if lower else known.to_numpy().argmax())]
-    row = table.full.loc[place].to_dict()
-    return BestCell(_cell(row, study), row, metric, _is_baseline(row, study))
+    (row,) = table.full.sort_values(metric, ascending=lower, kind="stable").head(1).to_dict("records")
+    named = {str(name): value for name, value in row.items()}
+    return BestCell(_cell(named, study), named, metric, _is_baseline(named, study))
 
 
 def finding(table: Table, study: Study) -> str:
