@@ -24,6 +24,7 @@ def test_every_cell_runs(tmp_path: Path, mlruns: Path, monkeypatch: pytest.Monke
     """Also the study, whose worker processes import nothing of the notebook."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(repository()), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # a command that another test ran here has set it
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
