@@ -162,7 +162,7 @@ def in_threads(work: Callable[[range, threading.Event], T], items: list[range], 
 
 
 class Stopped(Exception):
-    """The pass was ended before its end, because another thread failed or the user interrupted."""
+    """Error that ends a pass early, after another thread failed or the user interrupted the program."""
 
 
 class ChainNoise:

@@ -62,7 +62,7 @@ def frozen(model: VAE) -> VAE:
 
 
 class LogLikelihood:
-    """z -> log p(x|z) and its gradient in z, for fixed images. Few chains are decoded at a time, to bound memory."""
+    """log p(x|z) and its gradient in z, as functions of z. The images are fixed. Few chains are decoded at a time."""
 
     def __init__(self, model: VAE, x: Tensor, likelihood: Likelihood | None = None) -> None:
         """Args:

@@ -43,7 +43,7 @@ class TrackedRun:
 
     @property
     def metrics(self) -> Metrics:
-        """Return name -> value: the scores and times, and the train/... and valid/... of the last epoch."""
+        """Return metric -> value: the scores on test, the times, and the train and valid metrics of the last epoch."""
         return self.record.history[-1] | self.record.metrics
 
     @property

@@ -32,7 +32,7 @@ def sign_of(metric: str) -> int:
 
 
 def best_row(cells: Sequence[pd.DataFrame], metric: str) -> int | None:
-    """Return the position of the row that is the best of a column; None if the runs cannot tell.
+    """Return the position of the row with the best value of a metric; None if the runs do not show which it is.
 
     Args:
         cells: the runs of each row, those that failed too.
