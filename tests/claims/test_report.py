@@ -149,6 +149,15 @@ def test_each_command_makes_the_runs_of_its_arm(monkeypatch: pytest.MonkeyPatch)
             assert sweep.base_name == one.sweep("mnist-5k", quick).base_name
 
 
+def test_the_correction_is_reported_for_the_claims_of_the_report_alone() -> None:
+    family = report_on(all_runs())[1]
+    differing = [each.alone.claim for each in family if each.differs]
+    same = next(each.alone.claim for each in family if not each.differs)
+    assert differing, "the runs of this test must hold a claim whose verdict the correction changes"
+    assert f"{differing[0].id} would be undecided." in " ".join(report_on(all_runs(), differing[:1])[0].notes)
+    assert "Holm's correction for all claims changes no verdict." in report_on(all_runs(), [same])[0].notes
+
+
 def test_a_claim_without_runs_says_so() -> None:
     report, _ = report_on(evidence(), [CLAIMS["C14"]])
     (claim,) = report.claims

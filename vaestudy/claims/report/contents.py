@@ -132,7 +132,7 @@ def report_of(
     arms: dict[Need, ArmEntry] = {}
     for one in (one for each in shown for one in needs[each.alone.claim.id]):
         arms.setdefault(one.with_seeds(1), _arm(f"arm-{len(arms) + 1}", one, evidence, link))
-    notes = [*_data_notes(evidence, arms), where_it_matters(family)]
+    notes = [*_data_notes(evidence, arms), where_it_matters(shown)]
     notes += [f"{name} was judged in up to {count} looks, each at 1/{count} of the level." for name, count in
               sorted(looks.items()) if name in needs]  # fmt: skip
     return Report(
