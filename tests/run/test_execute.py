@@ -113,6 +113,7 @@ def test_record_is_whole(tiny: RunConfig) -> None:
         "weights.safetensors",
         "config.json",
         "scores.json",
+        "image_scores.npz",
         "figures/reconstructions.png",
     }
     assert RunConfig.model_validate_json(record.files["config.json"]) == config

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaestudy.config.run_config import RunConfig
+from vaestudy.data import datasets
+
 
 def pictures(n: int, *shape: int, seed: int = 0) -> NDArray[np.uint8]:
     """Return n different smooth images of a shape [H, W] or [H, W, C], uint8 [n, ...]."""
@@ -46,3 +49,13 @@ def bomb(path: Path, images: int) -> Path:
         for _ in range(images):
             entry.write(bytes(10**6))
     return path
+
+
+def resolved(path: Path | str, **changes: object) -> RunConfig:
+    """Return the resolved configuration of a run on own data."""
+    return datasets.resolve(RunConfig(dataset=str(path), figures=(), **changes), Path())[0]
+
+
+def loaded(path: Path | str, **changes: object) -> datasets.Data:
+    """Return the splits of own data as a run gets them."""
+    return datasets.load_splits(resolved(path, **changes), Path())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from vaestudy.cli.flags import Parser, flag, split_lists
 from vaestudy.cli.parsing import add_location_flags, data_root_of
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tracked import tracked_study
 from vaestudy.config.messages import validated
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.run_names import parse_run_name
+from vaestudy.tracking.database_checks import require_records
 from vaestudy.tracking.run_ids import require_known_run
 
 DESCRIPTION = (

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from vaestudy.cli.flags import Parser
 from vaestudy.cli.parsing import add_location_flags
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tracked import tracked_study
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.files import ZIP
 from vaestudy.runtime.gc_pause import gc_paused
+from vaestudy.tracking.database_checks import require_records
 
 
 def export_command(arguments: list[str]) -> int:

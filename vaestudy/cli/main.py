@@ -35,7 +35,6 @@ from vaestudy.cli.reproduce import reproduce_command
 from vaestudy.cli.runs import runs_command
 from vaestudy.cli.short_help import Entry
 from vaestudy.cli.tables import tables_command
-from vaestudy.cli.tracked import require_records
 from vaestudy.config.fields import Counts
 from vaestudy.config.messages import validated
 from vaestudy.config.presets import PRESETS
@@ -45,6 +44,7 @@ from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.runtime.open_page import has_browser, open_when_served
 from vaestudy.study import discovery
+from vaestudy.tracking.database_checks import require_records
 from vaestudy.tracking.run_ids import require_known_run
 
 

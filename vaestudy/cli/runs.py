@@ -8,11 +8,12 @@ from typing import Any
 
 from vaestudy.cli.flags import Parser, split_lists
 from vaestudy.cli.parsing import add_location_flags
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tracked import tracked_study
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.run_query import FACTS, column_of, parse_condition
+from vaestudy.tracking.database_checks import require_records
 
 WHERE_HELP = (
     "List only runs for which this holds, e.g. 'latent_dim>5 and likelihood=beta', 'not dataset in (mnist, kmnist)' "

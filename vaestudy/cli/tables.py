@@ -6,13 +6,14 @@ from typing import Any
 
 from vaestudy.cli.flags import Parser, split_lists
 from vaestudy.cli.parsing import add_location_flags
-from vaestudy.cli.tracked import require_records, tracked_study
+from vaestudy.cli.tracked import tracked_study
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.difference_request import DifferenceRequest, Named, require_recorded
 from vaestudy.study.metrics import metric_of
 from vaestudy.study.run_names import parse_levels
+from vaestudy.tracking.database_checks import require_records
 from vaestudy.tracking.recorded_cells import recorded_cells
 
 FORMS = "LEVELS are FIELD=LEVEL, joined by commas: latent_dim=10,sigma=raw"

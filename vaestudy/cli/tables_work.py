@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from vaestudy.errors import BadInput, unknown_name
-from vaestudy.evidence.differences import difference_table, recorded_names
+from vaestudy.evidence.differences import difference_table, recorded_names, shown_metrics
 from vaestudy.reporting import export, runs_frame
+from vaestudy.reporting.image_scores import read_image_scores
 from vaestudy.reporting.latex_table import LatexStyle
 from vaestudy.reporting.places import readable_sweep
 from vaestudy.reporting.table_files import table_files
@@ -76,7 +77,8 @@ def show_differences(
         raise BadInput(f"--against: study {name} has no factors; its own table has the difference of its two rows")
     tidy = runs_frame.tidy_runs(children, study)
     require_recorded(request, recorded_names(tidy, study))
-    table = difference_table(tidy, study, request)
+    scores = read_image_scores(tracker, tidy, shown_metrics(tidy, study, request))
+    table = difference_table(tidy, study, request, scores)
     quick = parent["tags.quick"] == "True"
     table.full["quick"] = quick
     notes = [export.QUICK_LINE] * quick + table.notes

@@ -1,11 +1,10 @@
-"""Early checks of what is tracked: that anything is, and that a study's name can be one of a tracked study."""
+"""An early check of what is tracked: that a study's name can be one of a tracked study."""
 
 from __future__ import annotations
 
 from vaestudy.errors import BadInput
 from vaestudy.runtime import addresses, project
 from vaestudy.study import discovery
-from vaestudy.tracking.database_checks import require_records as require_records
 
 
 def tracked_study(name: str, uri: str) -> str:

@@ -1,5 +1,8 @@
 """The checks of a likelihood, each made with all of its options.
 
+`likelihood_densities.py` has those of p(x|z) as a distribution, `likelihood_samples.py` those of its samples, and
+`likelihood_variants.py` what all share.
+
 Shapes: L samples, M minibatch, P pixels, as in `vaestudy/model/likelihoods/base.py`.
 """
 
@@ -9,94 +12,24 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from vaestudy.config.compatibility import OPTION_DEFAULTS
-from vaestudy.config.registry import LIKELIHOODS, PIXELS, SIGMAS, LikelihoodSpec
-from vaestudy.config.run_config import RunConfig
+from vaestudy.config.registry import PIXELS
+from vaestudy.conformance import likelihood_densities, likelihood_samples
 from vaestudy.conformance.check import Checks, DoesNotApply, Part, Violation, require
 from vaestudy.conformance.gradients import require_gradient
+from vaestudy.conformance.likelihood_variants import BINARY, L, M, P, Variant, a_minibatch, variants
 from vaestudy.conformance.randomness import require_own_generator
-from vaestudy.model.likelihoods.base import CELL_WIDTH, CLIP, GREY_VALUES, Likelihood, Scaled, make_likelihood
+from vaestudy.model.likelihoods.base import CLIP, Likelihood, Scaled
 from vaestudy.runtime.random_streams import stream
 
 CHECKS = Checks()
 
-BINARY = ("binarised", "stochastic", "binarised-once")
-"""The package's pixel protocols whose pixels are 0 or 1."""
 FAMILIES = ("bernoulli", "density", "mass")
-L, M, P = 3, 5, 6
-DRAWS = 5_000
-ERRORS = 4.5
-"""Standard errors of Monte Carlo that a mean may be off: one in 150,000 correct means is."""
-NODES = 60_000
-"""Points at which a density is summed up to its integral."""
-FAR = 60.0
-"""Where the integral of a density on the real line ends, on both sides."""
-OUTPUTS = (0.0, 1e-30, 0.3, 3.0, 10.0, 30.0, 88.0, 1e4)
-"""Sizes of a decoder's outputs, up to those of a decoder that diverges."""
-RANDOM = 300
-"""Number of random pixels and outputs beside these."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A likelihood with one choice of its options."""
-
-    name: str
-    changes: dict[str, str]
-    pixels: str
-    """A pixel protocol that the likelihood accepts."""
-
-    def make(self, **further: object) -> Likelihood:
-        """Return the likelihood in float64, with further fields of the configuration."""
-        fields = {"likelihood": self.name, "pixels": self.pixels} | self.changes | further
-        return make_likelihood(RunConfig(**fields)).double()  # type: ignore[arg-type]
-
-    def __str__(self) -> str:
-        chosen = ", ".join(f"{field}={value}" for field, value in self.changes.items())
-        return f"with {chosen}" if chosen else "with the default options"
-
-
-def variants(name: str) -> list[Variant]:
-    """Return a likelihood with its default options, and with each other value of each of its options."""
-    spec = LIKELIHOODS[name]
-    accepted = [protocol for protocol in PIXELS if protocol not in spec.refusals]
-    pixels = "dequantised" if "dequantised" in accepted else accepted[0]
-    changes: list[dict[str, str]] = [{}]
-    changes += [{f: v} for f, values in spec.options.items() for v in values if v != OPTION_DEFAULTS[f]]
-    return [Variant(name, change, pixels) for change in changes]
-
-
-def a_minibatch(likelihood: Likelihood) -> tuple[Tensor, Tensor]:
-    """Return x [M, P], with the darkest and the brightest grey value among them, and a head [L, M, heads * P]."""
-    g = stream("check", "likelihood")
-    x = torch.rand(M, P, generator=g, dtype=torch.float64)
-    x[0], x[1] = CELL_WIDTH / 3, 1 - CELL_WIDTH / 3
-    head = torch.randn((L, M, likelihood.heads * P), generator=g, dtype=torch.float64) * 2
-    return x, head
-
-
-def constant_head(likelihood: Likelihood, values: Tensor, pixels: int) -> Tensor:
-    """Return a head [1, 1, heads * pixels] that gives every pixel the same outputs, `values` [heads]."""
-    return (values.repeat(pixels) if likelihood.outputs_adjacent else values.repeat_interleave(pixels)).view(1, 1, -1)
-
-
-def pixel_values(spec: LikelihoodSpec) -> list[float]:
-    """Return the pixel values at which a likelihood must be finite: those of the protocols that it accepts."""
-    accepted = set(PIXELS) - set(spec.refusals)
-    found = {0.3, 0.5} if accepted - set(BINARY) else set[float]()
-    if accepted & {*BINARY, "grey"}:
-        found |= {0.0, 1.0}
-    if "grey" in accepted:
-        found |= {1 / 255, 254 / 255}
-    if "dequantised" in accepted:
-        found |= {0.0, 2**-32, CELL_WIDTH, 1 - CELL_WIDTH, 1 - 2**-24}
-    return sorted(found)
 
 
 @CHECKS.first
@@ -210,245 +143,9 @@ class _LogProb(torch.nn.Module):
         return self.of.log_prob(x, head)
 
 
-@CHECKS
-def finite(part: Part) -> None:
-    """log_prob, its gradient and the mean are finite in float32 at the edges 0 and 1, whatever the decoder says."""
-    for variant in variants(part.name):
-        require_finite(variant.make(), part.spec, str(variant))
-
-
-@CHECKS
-def finite_with_every_sigma(part: Part) -> None:
-    """log_prob and its gradient are finite in float32 with every parameterisation of the scale."""
-    if part.spec.limits is None:
-        raise DoesNotApply("it has no scale")
-    for variant, sigma in itertools.product(variants(part.name), SIGMAS):
-        if variant.changes.get("likelihood_scale") not in ("fixed", "optimal"):
-            require_finite(variant.make(decoder_sigma=sigma), part.spec, f"{variant}, decoder_sigma={sigma}")
-
-
-def require_finite(likelihood: Likelihood, spec: LikelihoodSpec, which: str) -> None:
-    """Raise unless log p, its gradient and the mean are finite, for one pixel and all pairs of extreme outputs."""
-    signed = sorted({sign * size for sign in (1, -1) for size in OUTPUTS})
-    rows = [
-        (pixel, *itertools.islice(itertools.cycle(outputs), likelihood.heads))
-        for outputs in itertools.product(signed, repeat=min(2, likelihood.heads))
-        for pixel in pixel_values(spec)
-    ]
-    g = stream("check", "outputs", likelihood.heads)
-    some = torch.randn(RANDOM, likelihood.heads, generator=g) * 30
-    rows += [(x, *outputs) for x, outputs in zip(torch.rand(RANDOM, generator=g).tolist(), some.tolist(), strict=True)]
-    table = torch.tensor(rows)
-    x, head = table[:, :1], table[None, :, 1:].contiguous().requires_grad_()
-    value = likelihood.float().log_prob(x, head)
-    (slope,) = torch.autograd.grad(value.sum(), head)
-    with torch.no_grad():
-        mean = likelihood.mean(head)
-    for what, tensor in (("log p", value[0]), ("the gradient", slope[0]), ("the mean", mean[0])):
-        bad = ~tensor.isfinite().flatten(1).all(1) if tensor.dim() > 1 else ~tensor.isfinite()
-        if bad.any():
-            row = int(bad.nonzero()[0])
-            outputs = ", ".join(f"{v:g}" for v in rows[row][1 : min(3, len(rows[row]))])
-            shown = (
-                tensor[row].tolist()
-                if tensor.dim() == 1
-                else next(v for v in tensor[row].flatten().tolist() if not math.isfinite(v))
-            )
-            raise Violation(
-                f"{what} is {shown} at the pixel {rows[row][0]:.9g} with the decoder's outputs {outputs}, {which} "
-                f"({int(bad.sum()):,} of {len(rows):,} cases are not finite)"
-            )
-
-
-def _random_outputs(likelihood: Likelihood, scale: float, seed: int) -> Tensor:
-    """Return outputs of a decoder for one pixel, [heads], from N(0, scale^2)."""
-    return torch.randn(likelihood.heads, generator=stream("check", "outputs", seed), dtype=torch.float64) * scale
-
-
-@CHECKS
-def integrates_to_one(part: Part) -> None:
-    """A density integrates to 1: over [0, 1], and over the real line if it has mass there, by its cdf."""
-    if part.spec.family != "density":
-        raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a density")
-    for variant in variants(part.name):
-        require_density(variant.make(), str(variant))
-
-
-def require_density(likelihood: Likelihood, which: str) -> None:
-    """Raise unless the density of one pixel integrates to what its distribution function says, for several outputs.
-
-    On [0, 1] the midpoint rule is used in logit x, because a density may be infinite at 0 and 1.
-    """
-    steps = (torch.arange(NODES, dtype=torch.float64) + 0.5) / NODES * 2 - 1
-    logit = steps * 16.6  # x from 2^-24 to 1 - 2^-24
-    unit = logit.sigmoid(), logit.sigmoid() * (-logit).sigmoid() * 33.2 / NODES
-    line = steps * FAR, torch.full_like(steps, 2 * FAR / NODES)
-    most = 0.0
-    for seed in range(4):
-        head = constant_head(likelihood, _random_outputs(likelihood, 1.5, seed), 1)
-        ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-        inside = likelihood.cdf(ends, head[0].expand(2, -1))
-        beyond = 1 - (inside[1] - inside[0]).item()
-        for (x, measure), interval in ((unit, "[0, 1]"), *([(line, f"[-{FAR:g}, {FAR:g}]")] if beyond > 1e-6 else [])):
-            total = (likelihood.log_prob(x[:, None], head.expand(1, NODES, -1))[0].exp() * measure).sum().item()
-            below, above = likelihood.cdf(x[[0, -1], None], head[0].expand(2, -1)).flatten().tolist()
-            expected = above - below  # a Beta with a small a or b has mass between 2^-24 and the border
-            most = max(most, expected)
-            if not abs(total - expected) <= 2e-4:
-                outputs = ", ".join(f"{v:.3g}" for v in _random_outputs(likelihood, 1.5, seed).tolist())
-                raise Violation(
-                    f"the integral over {interval} is {total:.6g}, and {expected:.6g} by its cdf, {which}, "
-                    f"with the decoder's outputs {outputs}"
-                )
-    require(most > 0.9, f"the cdf leaves at most {most:.3g} between the ends of the integrals, {which}")
-
-
-@CHECKS
-def no_more_than_the_cell(part: Part) -> None:
-    """No density gives a grey value more than its whole cell: the mean of log p over it is at most ln(256 P(cell))."""
-    if part.spec.family != "density":
-        raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a density")
-    n = 1000
-    u = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    for variant, v in itertools.product(variants(part.name), (0, 1, 128, 255)):
-        made = variant.make()
-        x = (v + u)[:, None] / GREY_VALUES
-        ends = x[[0, -1]] + torch.tensor([[-0.5], [0.5]]) / n / GREY_VALUES
-        centres = (math.log((v + 0.5) / (255.5 - v)), (v + 0.5) / GREY_VALUES, 0.0)
-        for location, scale in itertools.product(centres, (-14.0, -8.0, -3.0, 0.0)):
-            values = torch.tensor([location, *[scale] * (made.heads - 1)], dtype=torch.float64)
-            head = constant_head(made, values, 1)
-            mean = made.log_prob(x, head.expand(1, n, -1)).mean().item()
-            cell = made.cdf(ends.clamp(0, 1), head[0].expand(2, -1))
-            mass = max((cell[1] - cell[0]).item(), 0.0)
-            told = f"the grey value {v} has a mean of {mean:.4f} nats, {variant}"
-            require(mean <= math.log(GREY_VALUES) + 1e-3, f"{told}; ln 256 is {math.log(GREY_VALUES):.4f}")
-            bound = math.log(GREY_VALUES * mass + 1e-300)
-            require(mean <= bound + 1e-2 or mass < 1e-12, f"{told}; ln(256 P(cell)) is {bound:.4f}")
-
-
-@CHECKS
-def sums_to_one(part: Part) -> None:
-    """A mass sums to 1 over the 256 grey values, its mean is that of the masses, and a cell has one mass."""
-    if part.spec.family != "mass":
-        raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a mass")
-    x = ((torch.arange(GREY_VALUES, dtype=torch.float64) + 0.5) * CELL_WIDTH)[:, None]
-    grey = torch.arange(GREY_VALUES, dtype=torch.float64)[:, None] / (GREY_VALUES - 1)
-    for variant, scale in itertools.product(variants(part.name), (0.1, 1.0, 5.0, 50.0)):
-        made = variant.make()
-        head = constant_head(made, _random_outputs(made, scale, 0), 1).expand(1, GREY_VALUES, -1)
-        log_mass = made.log_prob(x, head)[0]
-        total = log_mass.exp().sum().item()
-        require(abs(total - 1) <= 1e-10, f"the sum of the masses is {total:.12g}, {variant}")
-        expected, mean = (log_mass.exp() * x[:, 0]).sum().item(), made.mean(head)[0, 0].item()
-        require(
-            abs(mean - expected) <= 1e-9 * expected, f"mean is {mean:.9g}, and {expected:.9g} by the masses, {variant}"
-        )
-        off = (made.log_prob(grey, head)[0] - log_mass).abs().max().item()
-        require(
-            off <= 1e-7 * (1 + log_mass.abs().max().item()), f"log_prob differs by {off:.3g} within one cell, {variant}"
-        )
-
-
-@CHECKS
-def two_values_sum_to_one(part: Part) -> None:
-    """A bernoulli's probabilities of 0 and 1 sum to 1, and its mean is the probability of 1."""
-    if part.spec.family != "bernoulli":
-        raise DoesNotApply(f"it is declared as a {part.spec.family}, not as a bernoulli")
-    x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    for variant, seed in itertools.product(variants(part.name), range(4)):
-        made = variant.make()
-        head = constant_head(made, _random_outputs(made, 2.0, seed), 1).expand(1, 2, -1)
-        off, on = made.log_prob(x, head)[0].exp().tolist()
-        mean = made.mean(head)[0, 0].item()
-        require(abs(off + on - 1) <= 1e-9, f"p(0) + p(1) is {off + on:.9g}, {variant}")
-        require(abs(mean - on) <= 1e-9, f"mean is {mean:.9g}, but p(1) is {on:.9g}, {variant}")
-
-
-@CHECKS
-def bits_per_dimension(part: Part) -> None:
-    """Bits per dimension come from a density or mass: `normalised` integrates to 1, `with_same_mean` has the mean."""
-    if "dequantised" in part.spec.refusals:
-        raise DoesNotApply("it refuses dequantised pixels, so there are no bits per dimension")
-    for variant in variants(part.name):
-        made = variant.make()
-        if part.spec.family != "bernoulli":
-            require(
-                made.normalised is made, f"normalised is another likelihood, {variant}; a {part.spec.family} needs none"
-            )
-            continue
-        require(
-            made.normalised is not made, f"normalised is the bernoulli itself, {variant}; it is no density on [0, 1]"
-        )
-        require_density(made.normalised, f"of normalised, {variant}")
-        if (other := made.with_same_mean) is not None:
-            require_density(other, f"of with_same_mean, {variant}")
-            _, head = a_minibatch(made)
-            off = (other.mean(head) - made.mean(head)).abs().max().item()
-            require(off <= 1e-6, f"the mean of with_same_mean differs by {off:.3g}, {variant}")
-
-
-@CHECKS
-def sample_has_the_mean(part: Part) -> None:
-    """The mean of samples is the mean, within the Monte Carlo error."""
-    for variant, (made, head, draws) in _with_draws(part):
-        mean = made.mean(head)[0]
-        error = draws.std(0) / math.sqrt(DRAWS) + 1e-6
-        off = (draws.mean(0) - mean).abs() / error
-        require(
-            off.max() < ERRORS,
-            f"a pixel's samples have the mean {_at_worst(draws.mean(0), off):.4f}, mean is {_at_worst(mean, off):.4f}: "
-            f"{off.max().item():.1f} standard errors apart, {variant}",
-        )
-
-
-@CHECKS
-def samples_follow_cdf(part: Part) -> None:
-    """Samples follow the distribution function: the share below a grey value is the cdf, within the error."""
-    family = part.spec.family
-    for variant, (made, head, draws) in _with_draws(part):
-        for edge in (CELL_WIDTH, 0.1, 0.5, 0.9, 1 - CELL_WIDTH):
-            # Of a mass, the edge may lie inside a cell. So compare at the lower end of the cell.
-            x = math.floor(edge / CELL_WIDTH) * CELL_WIDTH if family == "mass" else edge
-            expected = made.cdf(torch.full((1, P), x, dtype=torch.float64), head[:1])[0]
-            seen = ((draws <= x) if family == "bernoulli" else (draws < x)).double().mean(0)
-            error = (expected * (1 - expected)).clamp_min(0).div(DRAWS).sqrt() + 2 / DRAWS
-            off = (seen - expected).abs() / error
-            require(
-                off.max() < ERRORS,
-                f"{_at_worst(seen, off):.4f} of a pixel's samples are below {x:.4f}, but the cdf is "
-                f"{_at_worst(expected, off):.4f}, {variant}",
-            )
-
-
-@CHECKS
-def stays_in_the_support(part: Part) -> None:
-    """Samples and the mean lie where the cdf has mass: in [0, 1], if it is 0 at 0 and 1 at 1."""
-    for variant, (made, head, draws) in _with_draws(part):
-        ends = made.cdf(torch.tensor([[0.0] * P, [1.0] * P], dtype=torch.float64), head[:1, 0].expand(2, -1))
-        require(draws.isfinite().all(), f"a sample is not finite, {variant}")
-        require(
-            (ends >= -1e-9).all() and (ends <= 1 + 1e-9).all(),
-            f"the cdf is {ends.min():.4g} to {ends.max():.4g}, {variant}",
-        )
-        if part.spec.family == "density" and not (ends[0].max() < 1e-9 and ends[1].min() > 1 - 1e-9):
-            continue
-        for what, tensor in (("a sample", draws), ("the mean", made.mean(head))):
-            low, high = tensor.min().item(), tensor.max().item()
-            require(low >= 0 and high <= 1, f"{what} is {low if low < 0 else high:.6g}, outside [0, 1], {variant}")
-
-
-def _with_draws(part: Part) -> Iterator[tuple[Variant, tuple[Likelihood, Tensor, Tensor]]]:
-    """Yield each variant with the likelihood, a head [DRAWS, 1, heads * P] of equal rows and a sample for each row."""
-    for variant in variants(part.name):
-        made = variant.make()
-        head = a_minibatch(made)[1][:1, :1].expand(DRAWS, 1, -1)
-        yield variant, (made, head, made.sample(head, stream("check", "sample")))
-
-
-def _at_worst(values: Tensor, off: Tensor) -> float:
-    """Return the value of the pixel that is off the most."""
-    return values.flatten()[off.argmax()].item()
+# The checks are made in this order. A likelihood whose shapes are wrong is not looked at any further.
+CHECKS += likelihood_densities.CHECKS
+CHECKS += likelihood_samples.CHECKS
 
 
 @CHECKS

@@ -20,7 +20,9 @@ from vaestudy.errors import BadInput
 from vaestudy.evidence.estimates import StudentEstimate
 from vaestudy.evidence.statistics import difference, mean
 from vaestudy.reporting.grouping import runs_by_cell
+from vaestudy.reporting.image_scores import RecordedScores
 from vaestudy.reporting.runs_frame import Incomparable, require_comparable
+from vaestudy.reporting.tables import mixed
 from vaestudy.reporting.tables.formats import ANY_SIZE, format_of, interval_texts, label, three_digits
 from vaestudy.reporting.tables.summary import Table, factor_columns, notes_below
 from vaestudy.study.declaration import Level, Study
@@ -50,19 +52,27 @@ def recorded_names(runs: pd.DataFrame, study: Study) -> RecordedCells:
     return RecordedCells(study.name, names, cells, metrics)
 
 
-def difference_table(runs: pd.DataFrame, study: Study, request: DifferenceRequest) -> Table:
+def shown_metrics(runs: pd.DataFrame, study: Study, request: DifferenceRequest) -> list[str]:
+    """Return the metrics of the table that a request asks for."""
+    return list(request.columns) or [name for name in study.tabulate if name in runs]
+
+
+def difference_table(
+    runs: pd.DataFrame, study: Study, request: DifferenceRequest, scores: RecordedScores | None = None
+) -> Table:
     """Return the table of the differences that a request asks for.
 
     Args:
         runs: the tidy runs of a sweep.
         study: the study that declares the factors.
         request: the request; `require_recorded` has found all its names on record.
+        scores: the scores of the runs for each test image; None to leave the differences over images out.
 
     Raises:
         BadInput: no row has a cell to be compared with, or numbers of a column may not be ranked against each other.
     """
     cells = runs_by_cell(runs, study)
-    metrics = list(request.columns) or [name for name in study.tabulate if name in runs]
+    metrics = shown_metrics(runs, study, request)
     pairs = _pairs(cells, study, request)
     if not pairs:
         raise BadInput(
@@ -74,9 +84,11 @@ def difference_table(runs: pd.DataFrame, study: Study, request: DifferenceReques
     except Incomparable as error:
         raise BadInput(f"--against {levels_shown(request.against)}: {error}; --cells LEVELS limits the rows") from None
     rows = [Row(a, b, {m: _difference(cells[a], cells[b], m) for m in metrics}) for a, b in pairs]
-    full = pd.DataFrame([_numbers(row, cells, study, metrics) for row in rows])
+    full = pd.DataFrame([_numbers(row, cells, study, metrics, scores) for row in rows])
     declared = study.model_copy(update={"tabulate": tuple(metrics)})
     reading = [*_reading(request, study, rows), *_others(rows, cells, metrics, study)]
+    if scores is not None:
+        reading += mixed.notes(full, used[used["status"] == "FINISHED"], metrics, study, scores)
     return Table(full, _shown(full, study, metrics), notes_below(used, declared, reading))
 
 
@@ -119,7 +131,13 @@ def _half(estimate: StudentEstimate) -> float:
     return estimate.high - estimate.value
 
 
-def _numbers(row: Row, cells: Mapping[Cell, pd.DataFrame], study: Study, metrics: Sequence[str]) -> dict[str, Any]:
+def _numbers(
+    row: Row,
+    cells: Mapping[Cell, pd.DataFrame],
+    study: Study,
+    metrics: Sequence[str],
+    scores: RecordedScores | None,
+) -> dict[str, Any]:
     """Return the row as numbers."""
     a, b = cells[row.cell], cells[row.other]
     numbers: dict[str, Any] = dict(zip(study.factors, row.cell, strict=True))
@@ -130,6 +148,7 @@ def _numbers(row: Row, cells: Mapping[Cell, pd.DataFrame], study: Study, metrics
         numbers |= {f"{metric}_diff": found.value, f"{metric}_diff_ci95": _half(found)}
         numbers |= {f"{metric}_diff_how": found.how, f"{metric}_diff_correlation": found.correlation}
         numbers |= {f"{metric}_lost": found.lost}
+        numbers |= mixed.numbers(a, b, metric, scores) if scores else {}
     numbers |= {"seeds": len(a), "against_seeds": len(b)}
     return numbers | {"run_ids": " ".join(a["run_id"]), "against_run_ids": " ".join(b["run_id"])}
 
@@ -145,6 +164,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         else:
             texts = interval_texts(full, value, half, format_of(metric), sign="+")
         shown[f"Δ {label(metric)}"] = texts
+        if mixed.has_column(full, metric):
+            shown[mixed.heading(metric)] = mixed.texts(full, metric)
     shown["seeds"] = full["seeds"].astype(str)
     return shown
 

@@ -23,6 +23,7 @@ from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import figure_files, for_papers, to_png
 from vaestudy.reporting import common_target, runs_frame
 from vaestudy.reporting.figures import arms
+from vaestudy.reporting.image_scores import read_image_scores
 from vaestudy.reporting.latex_table import LatexStyle
 from vaestudy.reporting.places import readable_sweep, without_places
 from vaestudy.reporting.search.report import amended, search_figures, search_notes, search_tables
@@ -188,7 +189,7 @@ def sweep_tables(
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
         tidy = common_target.with_common_target(tidy, study, curves)
-    table = summary.summarise(tidy, study)
+    table = summary.summarise(tidy, study, read_image_scores(tracker, tidy, study.tabulate[:1]))
     if searched is not None:
         table = amended(tracker, searched, table, tidy)
     for frame in (table.full, tidy):

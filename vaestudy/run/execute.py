@@ -23,6 +23,7 @@ from vaestudy.errors import BadInput
 from vaestudy.model.likelihoods.base import make_likelihood
 from vaestudy.model.vae import VAE
 from vaestudy.run import figures
+from vaestudy.run.image_scores import IMAGE_SCORES, identity_of, pack_image_scores
 from vaestudy.run.record import Record
 from vaestudy.run.user_code import user_code
 from vaestudy.run.weights import pack_weights
@@ -121,9 +122,11 @@ def execute(
     }
     files = {"config.json": (config.model_dump_json(indent=2) + "\n").encode()} | code
     kl_per_dimension: list[float] = []
+    by_image: tuple[str, ...] = ()
     if config.test_scores and not result.stopped:
-        scored, further, kl_per_dimension = _score_and_draw(result, config, data, clock, lines, report)
+        scored, further, scores = _score_and_draw(result, config, data, clock, lines, report)
         metrics, files = scored | metrics, files | further
+        kl_per_dimension, by_image = scores.kl_per_dimension, tuple(scores.by_image)
     if result.stopped:
         metrics |= {"pruned/epoch": float(epochs), "pruned/epochs_saved": float((config.epochs or 1) - epochs)}
     metrics["seconds/total"] = clock[-1] - clock[0]
@@ -133,6 +136,7 @@ def execute(
         | run_tags(config, data, result.backend)
         | {"gradient": result.gradient_description, "outcome": "pruned" if result.stopped else "complete"}
         | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})
+        | ({"image_scores": ", ".join(by_image)} if by_image else {})
     )
     pruned_epoch = epochs if result.stopped else None
     return Record(
@@ -147,7 +151,7 @@ def _score_and_draw(
     clock: list[float],
     lines: list[str],
     report: Callable[[str], None],
-) -> tuple[Metrics, dict[str, bytes], list[float]]:
+) -> tuple[Metrics, dict[str, bytes], score.Scores]:
     """Score a trained model on test and draw its figures.
 
     Args:
@@ -159,7 +163,7 @@ def _score_and_draw(
         report: receives the same lines.
 
     Returns:
-        (the metrics, the files, the mean KL of each latent dimension).
+        (the metrics, the files, the scores).
 
     Raises:
         NonFiniteLoss: the ELBO on test is not finite.
@@ -167,6 +171,7 @@ def _score_and_draw(
     x, labels = scored_images(config, data)
     scores = score_run(result.model, x, labels, data)
     raise_if_diverged({"test/elbo": scores.metrics["elbo"]}, config.epochs or 1)
+    packed = pack_image_scores(identity_of(x, config.pixels, data.fingerprint), scores.by_image)
     clock.append(time.perf_counter())
     inputs = figures.FigureInputs(result.model, x, labels, result.history, scores)
     pictures, not_drawn = figures.draw_figures(inputs, config.figures)
@@ -185,9 +190,10 @@ def _score_and_draw(
     files = {
         "weights.safetensors": pack_weights(result.model),
         "scores.json": (json.dumps({"split": "test"} | scores.to_json(), indent=2) + "\n").encode(),
+        IMAGE_SCORES: packed,
         **{f"figures/{name}.png": content for name, content in pictures.items()},
     }
-    return metrics, files, scores.kl_per_dimension
+    return metrics, files, scores
 
 
 def scored_images(config: RunConfig, data: Data) -> tuple[torch.Tensor, torch.Tensor | None]:

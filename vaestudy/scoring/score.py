@@ -160,6 +160,8 @@ class Scores:
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
     histograms: dict[str, list[float]] = field(default_factory=dict)
     """Shares of pixels: `predicted` and `observed` over the 256 grey values, `pit` over the 20 bins of F(x|z)."""
+    by_image: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
+    """The bounds of each image: elbo, iwae_K and bits_per_dim -> [N], float64. Their means are in `metrics`."""
 
     def joined(self, metrics: dict[str, float], per_class: dict[str, dict[str, float]]) -> Scores:
         """Return these scores with further metrics, for all images and by class."""
@@ -167,7 +169,10 @@ class Scores:
         return replace(self, metrics=self.metrics | metrics, per_class=rows)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return everything but `by_image`, which is too long for text."""
+        found = asdict(replace(self, by_image={}))
+        del found["by_image"]
+        return found
 
 
 def score(model: VAE, x: Tensor, labels: Tensor | None, ks: Sequence[int]) -> Scores:
@@ -183,8 +188,12 @@ def score(model: VAE, x: Tensor, labels: Tensor | None, ks: Sequence[int]) -> Sc
     for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
         metrics |= mean_and_error(name, values)
     metrics["active_units"] = float((b.mu.var(0) > ACTIVE_UNIT).sum()) if len(x) > 1 else math.nan
-    metrics |= score_importance(model, x, ks)
-    metrics |= bits_per_dim(model, x, max(ks), metrics) if ks else {}
+    weighted, by_image = _importance(model, x, ks)
+    metrics |= weighted
+    if ks and model.config.pixels == "dequantised":
+        K = max(ks)
+        bits, by_image["bits_per_dim"] = _bits_per_dim(model, x, K, metrics, by_image[f"iwae_{K}"])
+        metrics |= bits
     pixels, histograms = pixel_scores(model, x)
     metrics |= pixels
     per_class: dict[str, dict[str, float]] = {}
@@ -194,7 +203,9 @@ def score(model: VAE, x: Tensor, labels: Tensor | None, ks: Sequence[int]) -> Sc
         for name, values in {"elbo": b.elbo, "kl": b.kl, "log_likelihood": b.log_likelihood}.items():
             row |= mean_and_error(name, values[mine])
         per_class[str(label)] = row
-    return Scores(len(x), metrics, b.kl_per_dimension.mean(0).tolist(), per_class, histograms)
+    return Scores(
+        len(x), metrics, b.kl_per_dimension.mean(0).tolist(), per_class, histograms, {"elbo": b.elbo} | by_image
+    )
 
 
 def image_scores(model: VAE, x: Tensor, ks: Collection[int]) -> dict[str, Tensor]:
@@ -215,7 +226,7 @@ def image_scores(model: VAE, x: Tensor, ks: Collection[int]) -> dict[str, Tensor
 
 
 def _image_bits(model: VAE, x: Tensor, K: int, log_px: Tensor) -> dict[str, Tensor]:
-    """Return the scores of `bits_per_dim` for each image of dequantised x [N, P]; log_px is iwae_K, [N]."""
+    """Return the scores of `_bits_per_dim` for each image of dequantised x [N, P]; log_px is iwae_K, [N]."""
     likelihood = model.likelihood
     further: dict[str, Tensor] = {}
     nats_per_bit = x.shape[1] * math.log(2)
@@ -231,23 +242,31 @@ def _image_bits(model: VAE, x: Tensor, K: int, log_px: Tensor) -> dict[str, Tens
 
 def score_importance(model: VAE, x: Tensor, ks: Iterable[int]) -> dict[str, float]:
     """Return iwae_K, its standard error and ess_K for each K."""
+    return _importance(model, x, ks)[0]
+
+
+def _importance(model: VAE, x: Tensor, ks: Iterable[int]) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Return (iwae_K, its standard error and ess_K for each K; iwae_K of each image of x [N, P]: name -> [N])."""
     metrics: dict[str, float] = {}
+    by_image: dict[str, Tensor] = {}
     for K in sorted(set(ks)):
         log_px, size = importance_weighted(model, x, K)
         metrics |= mean_and_error(f"iwae_{K}", log_px) | {f"ess_{K}": size.mean().item()}
-    return metrics
+        by_image[f"iwae_{K}"] = log_px
+    return metrics, by_image
 
 
-def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict[str, float]:
-    """Return bits_per_dim and its standard error for dequantised x [N, P], or {} for other pixels.
+def _bits_per_dim(
+    model: VAE, x: Tensor, K: int, known: dict[str, float], log_px: Tensor
+) -> tuple[dict[str, float], Tensor]:
+    """Return (bits_per_dim and its standard error, bits_per_dim of each image [N]) for dequantised x [N, P].
 
     Args:
         known: metrics that contain iwae_K and its standard error. For `bernoulli` they are not used: the bound of the
             continuous Bernoulli is computed here and returned too, and so are the bits per pixel of the one with the
             same mean, and the effective number of draws of both.
+        log_px: iwae_K of each image, [N].
     """
-    if model.config.pixels != "dequantised":
-        return {}
     likelihood, bound = model.likelihood, f"iwae_{K}"
     further: dict[str, float] = {}
     if likelihood.normalised is not likelihood:
@@ -257,14 +276,15 @@ def bits_per_dim(model: VAE, x: Tensor, K: int, known: dict[str, float]) -> dict
         further = known | {f"continuous_bernoulli_ess_{K}": size.mean().item()}
     nats_per_bit = x.shape[1] * math.log(2)
     if (other := likelihood.with_same_mean) is not None:
-        log_px, size = importance_weighted(model, x, K, other)
-        bits = math.log2(GREY_VALUES) - log_px / nats_per_bit
+        matched, size = importance_weighted(model, x, K, other)
+        bits = math.log2(GREY_VALUES) - matched / nats_per_bit
         further |= mean_and_error("mean_matched_bits_per_dim", bits) | {f"mean_matched_ess_{K}": size.mean().item()}
     offset = 0.0 if likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
-    return further | {
+    metrics = further | {
         "bits_per_dim": offset - known[bound] / nats_per_bit,
         "bits_per_dim_se": known[f"{bound}_se"] / nats_per_bit,
     }
+    return metrics, offset - log_px / nats_per_bit
 
 
 def epochs_to_95(history: Sequence[dict[str, float]]) -> float:

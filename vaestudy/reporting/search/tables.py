@@ -28,6 +28,8 @@ EDGE_MARK = " *"
 def with_difference(table: Table, searched: Searched) -> Table:
     """Return the summary of the best and the base with a row for their difference, and with the searched levels.
 
+    The row takes the place of the columns of differences. The numbers keep all of them.
+
     Args:
         table: the summary of the study whose factor is `configuration`.
         searched: the search.
@@ -48,6 +50,7 @@ def with_difference(table: Table, searched: Searched) -> Table:
     paired = f"{DIFFERENCE}: mean difference at the same seed, with its 95 % interval over seeds."
     notes = [paired if note.startswith("Δ: ") else note for note in table.notes]
     notes = [note for note in notes if note != paired or not searched.base_won]
+    notes = [note for note in notes if not note.startswith("Δ ")]  # on columns that the table has not
     notes = [*_result_notes(searched), *notes, *search_notes(searched)]
     return replace(table, full=full, shown=shown, notes=notes)
 

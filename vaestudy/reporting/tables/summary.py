@@ -22,8 +22,9 @@ import pandas as pd
 from vaestudy.config.compatibility import has_option
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.reporting import common_target, improvement
+from vaestudy.reporting.image_scores import RecordedScores
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
-from vaestudy.reporting.tables import ess
+from vaestudy.reporting.tables import ess, mixed
 from vaestudy.reporting.tables.best import best_row, sign_of
 from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
 from vaestudy.runtime.provenance import CodeRevision
@@ -46,8 +47,13 @@ class Table:
     """Column of `shown` -> the position of the row that is the best of it, where the runs can tell (`best.py`)."""
 
 
-def summarise(runs: pd.DataFrame, study: Study) -> Table:
+def summarise(runs: pd.DataFrame, study: Study, scores: RecordedScores | None = None) -> Table:
     """Return the summary of a study from its tidy runs.
+
+    Args:
+        runs: the tidy runs of a sweep.
+        study: the study that declares the table.
+        scores: the scores of the runs for each test image; None to leave the difference over images out.
 
     Raises:
         Incomparable: see `runs_frame.require_comparable`.
@@ -67,14 +73,16 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
         group = groups[levels]
         done = group[group["status"] == "FINISHED"]
         row: dict[str, Any] = dict(zip(factors, levels, strict=True))
-        is_baseline = row == study.baseline
+        is_compared = row != study.baseline and not base.empty
         for metric in metrics:
             row[metric], row[f"{metric}_ci95"] = interval(done[metric])
             paired = (done.set_index("seed")[metric] - base[metric]).dropna()
-            if not is_baseline and not base.empty:
+            if is_compared:
                 row[f"{metric}_diff"], row[f"{metric}_diff_ci95"] = interval(paired)
                 if metric == study.tabulate[0] and (sign := sign_of(metric)):
                     row |= improvement.numbers(done[metric].dropna().tolist(), base[metric].dropna().tolist(), sign)
+                if metric == study.tabulate[0] and scores is not None:
+                    row |= mixed.numbers(done, base.reset_index(), metric, scores)
         row |= ess.numbers(done, metrics, study)
         if common_target.EPOCHS in runs:
             row |= common_target.numbers(group)
@@ -89,6 +97,8 @@ def summarise(runs: pd.DataFrame, study: Study) -> Table:
     notes = _notes(runs, study, compared=not base.empty)
     if improvement.COLUMNS[0] in full:
         notes.append(improvement.NOTE.format(name=label(study.tabulate[0])))
+    if scores is not None and f"{study.tabulate[0]}_diff" in full:
+        notes += mixed.notes(full, finished, study.tabulate[:1], study, scores)
     return Table(full, _shown(full, study, metrics), notes, supported)
 
 
@@ -114,6 +124,8 @@ def _shown(full: pd.DataFrame, study: Study, metrics: Sequence[str]) -> pd.DataF
         shown[label(metric)] = interval_texts(full, metric, f"{metric}_ci95", form)
         if metric == study.tabulate[0] and f"{metric}_diff" in full:
             shown[f"Δ {label(metric)}"] = interval_texts(full, f"{metric}_diff", f"{metric}_diff_ci95", form, sign="+")
+            if mixed.has_column(full, metric):
+                shown[mixed.heading(metric)] = mixed.texts(full, metric)
             if improvement.COLUMNS[0] in full:
                 shown[improvement.HEADING] = improvement.texts(full)
         if (column := f"{metric}{ess.SUFFIX}") in full and full[column].notna().any():
