@@ -52,6 +52,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "scoring": (
         "iwae",
         "class_scores",
+        "ais_images",
+        "ais_temperatures",
+        "ais_chains",
+        "ais_simulated",
+        "ais_split",
+        "ais_iwae",
         "test_scores",
         "milestones",
         "gradient_images",
