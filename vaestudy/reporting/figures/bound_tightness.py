@@ -91,15 +91,10 @@ def _row(ax: Axes, place: int, row: Tightness, bounds: Sequence[str]) -> None:
 
 
 def _axes(ax: Axes, rows: Sequence[Tightness], bounds: Sequence[str]) -> None:
-    """Set the scale and the limits of a panel, the same for all panels: every mean and interval is inside."""
-    ends = [
-        mean + side * 1.96 * float(np.nan_to_num(error))
-        for row in rows
-        for mean, error in points_of(row, bounds).values()
-        for side in (-1, 1)
-    ]
+    """Set the scale and the limits of a panel, the same for all panels: every mean is inside."""
+    means = [mean for row in rows for mean, _ in points_of(row, bounds).values()]
     ax.set_xscale("symlog", linthresh=LINEAR)
-    ax.set_xlim(1.5 * min(ends) - 0.2, 1.5 * max(ends) + 0.2)
+    ax.set_xlim(2 * min(means) - 0.3, 2 * max(means) + 0.3)
     ax.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=LINEAR))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -113,7 +108,8 @@ def _label_points(ax: Axes, place: int, points: dict[str, tuple[float, float]]) 
     """
     width, height = (72 / ax.figure.dpi * length for length in (ax.bbox.width, ax.bbox.height))
     where = [ax.transAxes.inverted().transform(ax.transData.transform((mean, place))) for mean, _ in points.values()]
-    spread = apart([float(x) for x, _ in where], LABEL_GAP / width, 0.0, 1.0)
+    share = LABEL_GAP / width
+    spread = apart([float(x) for x, _ in where], share, share / 2, 1 - share / 2)
     for index, (name, (x, y), at) in enumerate(zip(points, where, spread, strict=True)):
         text = "AIS + gap" if name == LIMIT else bound_label(name)
         top = 1 + RISE / height

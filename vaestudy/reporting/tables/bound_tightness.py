@@ -27,7 +27,7 @@ from vaestudy.study.declaration import Study
 
 MOST_NAMED = 8
 """The largest number of rows, and of changed rankings, that the notes name."""
-MARK = "*"
+MARK = "(loose)"
 """Stands behind a BDMC gap that is larger than `LARGEST_GAP`."""
 
 
@@ -136,7 +136,7 @@ def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
     else:
         lines.append(f"{len(changed)} rankings by {labels} change by AIS beyond their 95 % intervals ({scope}).")
     if within:
-        lines.append(f"{within} more turn round, but within an interval.")
+        lines.append(f"{within} rankings turn round, but not beyond their intervals.")
     return lines
 
 
@@ -157,7 +157,7 @@ def _gap_notes(rows: Sequence[Tightness]) -> list[str]:
     if loose := [row.name for row in rows if row.is_loose]:
         named = "; ".join(loose[:MOST_NAMED]) + "; ..." * (len(loose) > MOST_NAMED)
         lines.append(
-            f"{MARK} The gap is above {LARGEST_GAP:g} nat in {len(loose)} of {len(rows)} rows ({named}): there AIS is "
+            f"{MARK}: the gap is above {LARGEST_GAP:g} nat in {len(loose)} of {len(rows)} rows ({named}): there AIS is "
             "a lower bound on log p(x) that is not tight, and the bounds may be looser than shown. More "
             "--ais-temperatures make it tighter."
         )
