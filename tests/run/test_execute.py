@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,44 @@ def test_a_pruned_run_records_the_epochs_it_saved(tiny: RunConfig) -> None:
     assert (record.metrics["pruned/epoch"], record.metrics["pruned/epochs_saved"]) == (1, 4)
     assert record.facts["outcome"] == "pruned"
     assert len(record.history) == 1
+
+
+def test_a_run_is_scored_by_annealed_importance_sampling(tiny: RunConfig) -> None:
+    """Its metrics have the names of `vaestudy evaluate --ais`, and scores.json has the scores of single images."""
+    settings = {"ais_images": 3, "ais_temperatures": 3, "ais_chains": 2, "ais_simulated": 2, "ais_iwae": (7,)}
+    record = execute.execute(tiny.with_changes(**settings, epochs=1), Path())
+    names = {"ais_3x2x3", "ess_ais_3x2x3", "acceptance_ais_3x2x3", "bdmc_gap_3x2x2", "looseness_elbo_3x2x3"}
+    names |= {f"looseness_iwae_{K}_3x2x3" for K in (1, 5, 7)}
+    added = {f"test/{name}{end}" for name in names for end in ("", "_se")}
+    assert added <= set(record.metrics)
+    assert "test/iwae_7" not in record.metrics
+    found = json.loads(record.files["scores.json"])["by_image"]
+    assert set(found) == {"elbo", "iwae_1", "iwae_5", "iwae_7", "ais"}
+    assert np.mean(found["ais"]) == pytest.approx(record.metrics["test/ais_3x2x3"])
+    plain = execute.execute(tiny.with_changes(epochs=1), Path())
+    assert set(record.metrics) - set(plain.metrics) == added
+    scores = {name: value for name, value in plain.metrics.items() if name.startswith("test/")}
+    assert {name: record.metrics[name] for name in scores} == scores
+
+
+def test_a_likelihood_without_gradient_is_refused_before_training(
+    tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likelihood = type(VAE(tiny).likelihood)
+    log_prob = likelihood.log_prob
+    monkeypatch.setattr(likelihood, "log_prob", lambda self, x, head, guard=0.0: log_prob(self, x, head).detach())
+    monkeypatch.setattr(execute, "train", lambda *arguments: pytest.fail("it was trained"))
+    execute.require_gradient_in_z([tiny])  # nothing is annealed
+    with pytest.raises(BadInput, match=r"--ais-images 4: .* 'bernoulli' has no gradient in z"):
+        execute.execute(tiny.with_changes(ais_images=4), Path())
+
+
+def test_more_images_than_there_are_is_refused_before_training(
+    tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the declaration of the data set has too large a number of test images."""
+    monkeypatch.setattr(execute, "train", lambda *arguments: pytest.fail("it was trained"))
+    data = datasets.load_splits(tiny, Path())
+    monkeypatch.setattr(datasets, "load_splits", lambda *arguments: replace(data, test=data.test[:2]))
+    with pytest.raises(BadInput, match="--ais-images 3: must be 2 or less, the test images of mnist-5k"):
+        execute.execute(tiny.with_changes(ais_images=3), Path())

@@ -206,7 +206,8 @@ def _annealed(model: VAE, x: Tensor, ais: AisOptions, iwae: tuple[int, ...], err
     """
     with progress(err) as bar:
         task = bar.add_task("annealing, images", total=work_in_images(model, len(x), ais), shown="")
-        return ais_scores(model, x, ais, (*model.config.iwae, *iwae), lambda images: bar.advance(task, images))
+        ks = (*model.config.iwae, *iwae)
+        return ais_scores(model, x, ais, ks, lambda images: bar.advance(task, images)).metrics
 
 
 def _recorded_test_metrics(row: dict[str, Any]) -> Metrics:
@@ -232,6 +233,7 @@ def run_study(sweep: Sweep, plan: Plan, options: SweepOptions, locations: Locati
         locations: the folder of the data sets and the address of the tracker.
     """
     execute.require_device(sweep.base.device)
+    execute.require_gradient_in_z([arm.base for arm in plan.arms] or [cell.config for cell in plan.cells({})])
     if options.storage is not None:  # before the tracker, which may create its tables at the same address
         require_own_database(options.storage, locations.tracking_uri)
     require_tracker(locations.tracking_uri)

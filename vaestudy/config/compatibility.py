@@ -22,6 +22,17 @@ OPTION_DEFAULTS: dict[str, Any] = {
 }
 """Field -> default value of each option that only some likelihoods have. An option at its default counts as not set."""
 
+AIS_DEFAULTS: dict[str, Any] = {
+    "ais_images": 0,
+    "ais_temperatures": 500,
+    "ais_chains": 10,
+    "ais_simulated": 100,
+    "ais_split": False,
+    "ais_iwae": (100, 5000),
+}
+"""Field -> default value of each setting of annealed importance sampling. Without `ais_images` the others have no
+meaning, and must be at their defaults."""
+
 DROP_FACTOR = 0.1
 """The default of `lr_drop_factor`. At its default, it counts as not set."""
 
@@ -47,9 +58,10 @@ class CheckedFields(Protocol):
     """The fields of a configuration that this file reads."""
 
     architecture: str
+    ais_images: int
+    subset: int | None
     pixels: str
     valid_size: int | None
-    subset: int | None
     estimator: str
     samples: int
     milestones: tuple[int, ...]
@@ -97,6 +109,7 @@ def require_compatible(config: CheckedFields, defaults: Mapping[str, Any]) -> No
     _check_estimator(config)
     _check_kl(config)
     _check_drops(config)
+    _check_ais(config)
     given = {
         field: getattr(config, field) for field, default in OPTION_DEFAULTS.items() if getattr(config, field) != default
     }
@@ -189,6 +202,18 @@ def _check_drops(config: CheckedFields) -> None:
     if config.lr_drops:
         raise Conflict("lr_drops", shown, why)
     raise Conflict("lr_drop_factor", config.lr_drop_factor, why)
+
+
+def _check_ais(config: CheckedFields) -> None:
+    """Raise if annealed importance sampling has settings, but no images, or more images than a subset leaves."""
+    for field, default in AIS_DEFAULTS.items():
+        if not config.ais_images and (value := getattr(config, field)) != default:
+            shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            why = "is a setting of annealed importance sampling, so {ais_images} must be 1 or more, not 0"
+            raise Conflict(field, shown, why)
+    if config.subset is not None and config.ais_images > (most := max(1, config.subset // 2)):
+        why = f"must be {most} or less, the test images that {{subset}} {config.subset} leaves"
+        raise Conflict("ais_images", config.ais_images, why)
 
 
 def _check_option(likelihood: str, field: str, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vaestudy.config.compatibility import has_option
+from vaestudy.config.compatibility import AIS_DEFAULTS, has_option
 from vaestudy.config.registry import SCHEDULES
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -52,6 +52,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "scoring": (
         "iwae",
         "class_scores",
+        "ais_images",
+        "ais_temperatures",
+        "ais_chains",
+        "ais_simulated",
+        "ais_split",
+        "ais_iwae",
         "test_scores",
         "milestones",
         "gradient_images",
@@ -79,4 +85,6 @@ def meaningless_for(field: str, values: Mapping[str, Any], levels: Mapping[str, 
     schedules = [str(name) for name in levels.get("schedule", (values["schedule"],))]
     if field in OF_DROPS and not any(SCHEDULES[name].takes_drops for name in schedules):
         return ", ".join(schedules)
+    if field in AIS_DEFAULTS and field != "ais_images" and not any(levels.get("ais_images", (values["ais_images"],))):
+        return "ais_images 0"
     return ""

@@ -51,6 +51,8 @@ Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), BeforeValidator(plain_numb
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT), BeforeValidator(plain_number)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), BeforeValidator(plain_number)]
 Threads = Annotated[int, Field(ge=1, le=LARGEST_THREADS), BeforeValidator(plain_number)]
+Temperatures = Annotated[int, Field(ge=2, le=1_000_000), BeforeValidator(plain_number)]
+Chains = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(plain_number)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_without_underscores)]
 Guard = Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), BeforeValidator(_without_underscores)]

@@ -134,6 +134,8 @@ class DatasetSpec(Spec):
 
     train_size: int = 60_000
     """Number of train images, including the validation images."""
+    test_size: int = 10_000
+    """Number of test images."""
     valid_size: int = 5_000
     """Default number of train images that are set aside for validation."""
     epochs: int = 10

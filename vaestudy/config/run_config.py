@@ -24,6 +24,7 @@ from pydantic import (
 
 from vaestudy.config import compatibility
 from vaestudy.config.fields import (
+    Chains,
     Choice,
     Count,
     CountOrZero,
@@ -33,6 +34,7 @@ from vaestudy.config.fields import (
     Guard,
     Rate,
     Seed,
+    Temperatures,
     Threads,
     Weight,
     device_name,
@@ -73,6 +75,7 @@ ADDED_LATER = (
     "lr_drop_factor",
     "architecture",
     "data_digest",
+    *compatibility.AIS_DEFAULTS,
 )
 """Fields that were added after the first results were recorded. At its default, such a field does not change `key`."""
 
@@ -193,6 +196,21 @@ class RunConfig(BaseModel):
     class_scores: bool = False
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
     classifies the model's pictures."""
+    ais_images: CountOrZero = compatibility.AIS_DEFAULTS["ais_images"]
+    """At the end, compute log p(x) of so many test images, from the first, by annealed importance sampling, and how far
+    the bounds are below it on the same images (docs/ais.md). 0 computes nothing."""
+    ais_temperatures: Temperatures = compatibility.AIS_DEFAULTS["ais_temperatures"]
+    """Of annealed importance sampling: number of temperatures from the prior to p(z|x), both ends included."""
+    ais_chains: Chains = compatibility.AIS_DEFAULTS["ais_chains"]
+    """Of annealed importance sampling: number of chains for each image."""
+    ais_simulated: CountOrZero = compatibility.AIS_DEFAULTS["ais_simulated"]
+    """Number of simulated images on which the error of annealed importance sampling itself is measured; 0 leaves this
+    out."""
+    ais_split: bool = compatibility.AIS_DEFAULTS["ais_split"]
+    """Split log p(x) - ELBO of these images into the part of the family of q and the part of the encoder."""
+    ais_iwae: Counts = compatibility.AIS_DEFAULTS["ais_iwae"]
+    """Numbers K of the importance-weighted bounds that are compared with annealed importance sampling, besides those of
+    iwae. They are scored on these images only."""
     test_scores: bool = True
     """At the end, compute the scores on test and draw the figures. A trial of a search does neither, so the test images
     are used once."""

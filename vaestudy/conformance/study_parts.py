@@ -52,6 +52,11 @@ def own_studies() -> dict[str, Study]:
         "estimators, with gradient noise": _study(
             "estimators", gradients, {"estimator": ("sgvb-b", "stl"), "samples": (1, 5)}
         ),
+        "likelihoods and D, with annealed importance sampling": _study(
+            "annealed",
+            {"pixels": "dequantised", "ais_images": 100, "ais_simulated": 50, "ais_split": True},
+            {"likelihood": ("bernoulli", "gaussian"), "latent_dim": (2, 20)},
+        ),
         "beta and D": _study("betas", {"pixels": "dequantised", "likelihood": "gaussian"},
                              {"beta": (1.0, 0.1, 10.0), "latent_dim": (2, 20)}),
         "likelihoods": _study(

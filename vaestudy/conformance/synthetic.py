@@ -14,6 +14,7 @@ import pandas as pd
 from vaestudy.config.registry import LIKELIHOODS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting.runs_frame import tidy_runs
+from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.study.declaration import Study
 from vaestudy.study.metrics import METRICS
 from vaestudy.training.gradient_noise import GROUPS, STAGES
@@ -61,7 +62,7 @@ def _record(number: int, config: RunConfig) -> dict[str, Any]:
 def metric_names(config: RunConfig) -> Iterator[str]:
     """Yield the names of the metrics that a run records, from their patterns in `study/metrics.py`."""
     known = {
-        "K": config.iwae,
+        "K": sorted({*config.iwae, *config.ais_iwae}) if config.ais_images else config.iwae,
         "d": range(1, config.latent_dim + 1) if config.latent_dim == 2 else (),
         "images": config.milestones,
         "pictures": ("data", "reconstruction", "prior") if config.class_scores else (),
@@ -69,7 +70,7 @@ def metric_names(config: RunConfig) -> Iterator[str]:
         "group": GROUPS,
         "estimator": {config.estimator, *config.gradient_estimators} if config.gradient_estimators else (),
         "C": range(CLASSES),
-        "ais": (),  # scores of `vaestudy evaluate --ais`, which no run has when it ends
+        "ais": _ais_labels(config),
         "density": ("", "continuous_bernoulli_"),
         "own": LIKELIHOODS[config.likelihood].metrics,
         "other": range(CLASSES) if config.class_scores else (),
@@ -92,6 +93,14 @@ def metric_names(config: RunConfig) -> Iterator[str]:
         for chosen in itertools.product(*(wanted[part] for part in parts[1::2])):
             texts = (str(text) for text in chosen)
             yield "".join(next(texts) if i % 2 else part for i, part in enumerate(parts))
+
+
+def _ais_labels(config: RunConfig) -> tuple[str, ...]:
+    """Return the settings in the names of the scores of annealed importance sampling, and of its error."""
+    if not config.ais_images:
+        return ()
+    options = AisOptions.of_run(config)
+    return tuple(dict.fromkeys(map(options.label, (config.ais_images, config.ais_simulated))))
 
 
 def _value(name: str, draw: random.Random, number: int) -> float:

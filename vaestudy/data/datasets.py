@@ -172,11 +172,11 @@ def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
         The resolved configuration, and the line to show that `find_dataset` returned, or None.
 
     Raises:
-        BadInput: as in `find_dataset`, or `valid_size` leaves no images to train on, or the content has another digest
-            than `data_digest`.
+        BadInput: as in `find_dataset`, or `valid_size` leaves no images to train on, or there are fewer test images
+            than `ais_images`, or the content has another digest than `data_digest`.
     """
     if config.dataset != "auto":
-        _check_valid_size(config)
+        _check_sizes(config)
     name, note = find_dataset(config.dataset, root)
     entry = spec_of(name)
     if config.data_digest and not entry.by_content:
@@ -187,7 +187,7 @@ def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
         valid_size=entry.valid_size if config.valid_size is None else config.valid_size,
         epochs=entry.epochs if config.epochs is None else config.epochs,
     )
-    _check_valid_size(resolved)
+    _check_sizes(resolved)
     return resolved, note
 
 
@@ -215,8 +215,11 @@ def verify(config: RunConfig, root: Path) -> None:
         _checked_digest(config.dataset, root, config.data_digest)
 
 
-def _check_valid_size(config: RunConfig) -> None:
-    size = spec_of(config.dataset).train_size
+def _check_sizes(config: RunConfig) -> None:
+    """Raise unless the data set has the images that are set aside for validation, and that are scored."""
+    size, test = spec_of(config.dataset).train_size, spec_of(config.dataset).test_size
+    if config.ais_images > test:
+        raise BadInput(f"--ais-images {config.ais_images}: must be {test} or less, the test images of {config.dataset}")
     if config.valid_size is not None and config.valid_size >= size:
         raise BadInput(f"--valid-size {config.valid_size}: must be below {size}, the train images of {config.dataset}")
     if config.valid_size is not None and config.gradient_images and size - config.valid_size < LEAST_GRADIENT_IMAGES:

@@ -87,6 +87,7 @@ def own_spec(dataset: str) -> DatasetSpec:
         name,
         source,
         train_size=size,
+        test_size=len(content.test.pixels),
         valid_size=min(MOST_VALID, size // 10),
         epochs=default_epochs(size),
         shape=content.shape,

@@ -13,11 +13,14 @@ DATASETS = (
     DatasetSpec("mnist", "vaestudy.data.sources:MNIST"),
     DatasetSpec("fashion-mnist", "vaestudy.data.sources:FASHION_MNIST"),
     DatasetSpec("kmnist", "vaestudy.data.sources:KMNIST"),
-    DatasetSpec("mnist-5k", "vaestudy.data.sources:MNIST_5K", train_size=4_000, valid_size=500, epochs=75),
+    DatasetSpec(
+        "mnist-5k", "vaestudy.data.sources:MNIST_5K", train_size=4_000, test_size=1_000, valid_size=500, epochs=75
+    ),
     DatasetSpec(
         "digits",
         "vaestudy.data.published:DIGITS",
         train_size=1_412,
+        test_size=385,
         valid_size=141,
         epochs=200,
         shape=ImageShape(8, 8),
@@ -26,6 +29,7 @@ DATASETS = (
         "omniglot",
         "vaestudy.data.published:OMNIGLOT",
         train_size=24_345,
+        test_size=8_070,
         valid_size=2_345,
         epochs=25,
         by_content=True,

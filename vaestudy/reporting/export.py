@@ -21,7 +21,7 @@ from rich.table import Table as Screen
 from vaestudy.config.registry import STUDY_FIGURES, STUDY_TABLES
 from vaestudy.errors import BadInput, noting_failure
 from vaestudy.plotting import figure_files, for_papers, to_png
-from vaestudy.reporting import common_target, runs_frame
+from vaestudy.reporting import bound_tightness, common_target, runs_frame
 from vaestudy.reporting.figures import arms
 from vaestudy.reporting.image_scores import read_image_scores
 from vaestudy.reporting.latex_table import LatexStyle
@@ -189,6 +189,10 @@ def sweep_tables(
         name = common_target.curve_metric(tidy)
         curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
         tidy = common_target.with_common_target(tidy, study, curves)
+    if bound_tightness.TABLE in study.tables:
+        with noting_failure("the comparison of rankings", notes):
+            scores = {run_id: tracker.read_file(run_id, "scores.json") for run_id in bound_tightness.scored_runs(tidy)}
+            tidy = bound_tightness.with_image_scores(tidy, scores)
     table = summary.summarise(tidy, study, read_image_scores(tracker, tidy, study.tabulate[:1]))
     if searched is not None:
         table = amended(tracker, searched, table, tidy)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
+from vaestudy.config.compatibility import OPTION_DEFAULTS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
 from vaestudy.data.datasets import Data
@@ -28,7 +29,9 @@ from vaestudy.run.record import Record
 from vaestudy.run.user_code import user_code
 from vaestudy.run.weights import pack_weights
 from vaestudy.runtime import provenance
-from vaestudy.scoring import score
+from vaestudy.scoring import hmc, score
+from vaestudy.scoring.ais_options import AisOptions
+from vaestudy.scoring.ais_scores import ais_scores
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.class_probe import class_scores, get_panel
 from vaestudy.training.checkpoint import CheckpointStore
@@ -52,6 +55,25 @@ def require_device(device: str) -> None:
     if int(index or 0) >= there[kind]:
         valid = ", ".join(name for name, count in there.items() if count)
         raise BadInput(f"--device {device}: this machine has none that torch can use; choose from: {valid}")
+
+
+def require_gradient_in_z(configs: Iterable[RunConfig]) -> None:
+    """Raise unless each likelihood that is to be scored by annealed importance sampling has a gradient in z.
+
+    An untrained model of each likelihood is tried on one grey image. Nothing is tried without `ais_images`.
+
+    Raises:
+        BadInput: a likelihood has none.
+    """
+    tried = {
+        (config.likelihood, *(getattr(config, option) for option in OPTION_DEFAULTS)): config
+        for config in configs
+        if config.ais_images
+    }
+    for config in tried.values():
+        model = hmc.frozen(VAE(config))
+        x = torch.full((1, model.shape.pixels), 0.5)
+        hmc.require_gradient(model, x, model.likelihood, f"--ais-images {config.ais_images}")
 
 
 def run(
@@ -107,6 +129,9 @@ def execute(
     parts, code = user_code(config)  # for the same reason
     clock = [time.perf_counter()]
     data = datasets.load_splits(config, root)
+    if config.ais_images > (images := len(data.test)):
+        raise BadInput(f"--ais-images {config.ais_images}: must be {images} or less, the test images of {data.name}")
+    require_gradient_in_z([config])
     lines = run_notices(config, data)
     for line in lines:
         report(line)
@@ -213,6 +238,9 @@ def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor | None, data: Da
     scores = score.score(model, x, labels, model.config.iwae)
     if model.config.class_scores and labels is not None:
         scores = scores.joined(*class_scores(model, x, labels, get_panel(model.config, data), data.classes))
+    if (config := model.config).ais_images:
+        found = ais_scores(model, x, AisOptions.of_run(config), {*config.iwae, *config.ais_iwae})
+        scores = scores.joined(found.metrics, by_image={k: values.tolist() for k, values in found.by_image.items()})
     return scores
 
 

@@ -9,10 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from vaestudy.config.fields import Choice, Count, CountOrZero, Threads, plain_number
+from vaestudy.config.fields import Chains, Choice, Count, CountOrZero, Temperatures, Threads, plain_number
+from vaestudy.config.run_config import RunConfig
 
-Temperatures = Annotated[int, Field(ge=2, le=1_000_000), BeforeValidator(plain_number)]
-Chains = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(plain_number)]
 Leapfrog = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(plain_number)]
 Schedule = Annotated[str, AfterValidator(Choice("schedule", "sigmoid", "linear"))]
 
@@ -39,6 +38,12 @@ class AisOptions(BaseModel):
     image."""
     ais_workers: Threads | None = None
     """Number of threads; it changes no result [default: the cores]."""
+
+    @classmethod
+    def of_run(cls, config: RunConfig) -> AisOptions:
+        """Return the options with which a run is scored when it ends; its `ais_images` is above 0."""
+        names = cls.model_fields.keys() & RunConfig.model_fields.keys()
+        return cls(**{name: getattr(config, name) for name in names}, ais_workers=config.threads)
 
     def label(self, images: int) -> str:
         """Return the part of a metric's name that tells the settings: temperatures x chains x images.

@@ -3,6 +3,8 @@
 Each name ends in the settings: temperatures x chains x images, e.g. `500x10x1000` (`AisOptions.label`). All scores but
 `bdmc_gap` are means over the first so many test images. All have a standard error over images, X_se.
 
+A run with `ais_images` computes them when it ends; `vaestudy evaluate RUN --ais` adds them to any run.
+
     ais_A
         log p(x) by annealed importance sampling: a stochastic lower bound (`ais.py`). Nats per image, higher is better.
     ess_ais_A
@@ -23,14 +25,16 @@ Each name ends in the settings: temperatures x chains x images, e.g. `500x10x100
     bits_per_dim_ais_A
         Of dequantised pixels: bits per pixel from ais_A, as `bits_per_dim` from iwae_K (`score.py`). Lower is better.
 
-For `bernoulli` on dequantised pixels, ais, ess_ais, acceptance_ais, looseness_iwae and bdmc_gap are also reported of
-the continuous Bernoulli with the same decoder, as continuous_bernoulli_X. bits_per_dim_ais is computed from that.
+For `bernoulli` on dequantised pixels, ais, ess_ais, acceptance_ais, looseness_elbo, looseness_iwae and bdmc_gap are
+also reported of the continuous Bernoulli with the same decoder, as continuous_bernoulli_X. bits_per_dim_ais is computed
+from that.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -48,14 +52,24 @@ OfModel = Callable[[VAE], Likelihood]
 IMPLIED = "continuous_bernoulli_"
 
 
+@dataclass(frozen=True)
+class AisScores:
+    """The scores of annealed importance sampling, as means and of each image."""
+
+    metrics: Metrics
+    """The scores that are listed at the top of this file."""
+    by_image: dict[str, Tensor]
+    """`elbo`, `iwae_K` and `ais` of each image, [N], nats; of the density that a Bernoulli implies, with the prefix."""
+
+
 def ais_scores(
     model: VAE,
     x: Tensor,
     options: AisOptions,
     ks: Collection[int],
     on_images: OnImages = lambda images: None,
-) -> Metrics:
-    """Return the scores that are listed at the top of this file.
+) -> AisScores:
+    """Return the scores of a model.
 
     Args:
         model: the VAE.
@@ -69,29 +83,33 @@ def ais_scores(
     """
     x = x[: options.ais_images]
     label = options.label(len(x))
-    found, log_px = _of_likelihood(model, x, options, ks, lambda model: model.likelihood, "", on_images)
-    elbo = elbo_terms(model, x, ELBO_DRAWS, "score", "elbo").elbo
-    found |= mean_and_error(f"looseness_elbo_{label}", log_px - elbo)
+    found, by_image = _of_likelihood(model, x, options, ks, lambda model: model.likelihood, "", on_images)
+    log_px = by_image["ais"]
     if options.ais_split:
         elbos = optimised_elbos(model, x, on_images=on_images)
         found |= mean_and_error(f"approximation_gap_{label}", log_px - elbos.optimised)
         found |= mean_and_error(f"amortisation_gap_{label}", elbos.optimised - elbos.encoder)
     if model.config.pixels == "dequantised":
-        if _implies_density(model):
-            further, log_px = _of_likelihood(
+        if likelihoods_scored(model) > 1:
+            further, of_density = _of_likelihood(
                 model, x, options, ks, lambda model: model.likelihood.normalised, IMPLIED, on_images
             )
-            found |= further
+            log_px = of_density[f"{IMPLIED}ais"]
+            found, by_image = found | further, by_image | of_density
         offset = 0.0 if model.likelihood.spec.family == "mass" else math.log2(GREY_VALUES)
         found |= mean_and_error(f"bits_per_dim_ais_{label}", offset - log_px / (x.shape[1] * math.log(2)))
-    return found
+    return AisScores(found, by_image)
 
 
 def work_in_images(model: VAE, images: int, options: AisOptions) -> int:
     """Return how many images `ais_scores` reports as done, if the split has so many images."""
     images = min(images, options.ais_images)
-    likelihoods = 2 if model.config.pixels == "dequantised" and _implies_density(model) else 1
-    return likelihoods * (images + options.ais_simulated) + images * options.ais_split
+    return likelihoods_scored(model) * (images + options.ais_simulated) + images * options.ais_split
+
+
+def likelihoods_scored(model: VAE) -> int:
+    """Return how many likelihoods `ais_scores` anneals: two, if a Bernoulli implies a density of dequantised pixels."""
+    return 2 if model.config.pixels == "dequantised" and _implies_density(model) else 1
 
 
 def _implies_density(model: VAE) -> bool:
@@ -107,8 +125,8 @@ def _of_likelihood(
     likelihood: OfModel,
     prefix: str,
     on_images: OnImages,
-) -> tuple[Metrics, Tensor]:
-    """Return (the scores of one likelihood, log p(x) of each image of x [N, P]).
+) -> tuple[Metrics, dict[str, Tensor]]:
+    """Return (the scores of one likelihood, log p(x) and the bounds of each image of x [N, P]).
 
     Args:
         likelihood: which part of the model scores x: model -> likelihood.
@@ -122,10 +140,12 @@ def _of_likelihood(
     found |= mean_and_error(f"{prefix}ess_ais_{label}", result.ess)
     if options.ais_temperatures > 2:  # with two there are no transitions
         found |= mean_and_error(f"{prefix}acceptance_ais_{label}", result.acceptance)
-    for K in sorted(set(ks)):
-        bound, _ = importance_weighted(model, x, K, likelihood(model))
-        found |= mean_and_error(f"{prefix}looseness_iwae_{K}_{label}", result.log_px - bound)
+    p = likelihood(model)
+    bounds = {"elbo": elbo_terms(model, x, ELBO_DRAWS, "score", "elbo", likelihood=p).elbo}
+    bounds |= {f"iwae_{K}": importance_weighted(model, x, K, p)[0] for K in sorted(set(ks))}
+    for name, bound in bounds.items():
+        found |= mean_and_error(f"{prefix}looseness_{name}_{label}", result.log_px - bound)
     if simulated := options.ais_simulated:
         gap = sandwich(model, simulated, options, x, likelihood, workers, on_images).gap
         found |= mean_and_error(f"{prefix}bdmc_gap_{options.label(simulated)}", gap)
-    return found, result.log_px
+    return found, {f"{prefix}{name}": values for name, values in (bounds | {"ais": result.log_px}).items()}

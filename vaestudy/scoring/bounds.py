@@ -52,19 +52,20 @@ class ElboTerms:
 
 
 @torch.no_grad()
-def elbo_terms(model: VAE, x: Tensor, draws: int, *noise: str | int) -> ElboTerms:
+def elbo_terms(model: VAE, x: Tensor, draws: int, *noise: str | int, likelihood: Likelihood | None = None) -> ElboTerms:
     """Return the parts of the ELBO of each image of x [N, P].
 
     Args:
         draws: the number of draws of z per image for the expectation of log p(x|z).
         noise: the name of the random stream for these draws.
+        likelihood: the distribution that scores x in place of the likelihood of the model.
     """
     parts = []
     for block, xs in enumerate(x.split(IMAGES_PER_BLOCK)):
         generator, q = stream(*noise, block, device=x.device), model.encode(xs)
         sums = torch.zeros(len(xs), dtype=torch.float64, device=x.device)
         for eps in _noise_chunks(draws, q, generator):
-            sums += terms(model, xs, eps, q=q).log_px_z.double().sum(0)
+            sums += terms(model, xs, eps, q=q, likelihood=likelihood).log_px_z.double().sum(0)
         kl = q.kl_per_dimension().double()
         parts.append((sums / draws, kl.sum(-1), kl, q.mu.double()))
     return ElboTerms(*map(torch.cat, zip(*parts, strict=True)))

@@ -105,13 +105,14 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))
 
 
-def require_gradient(model: VAE, x: Tensor, likelihood: Likelihood) -> None:
+def require_gradient(model: VAE, x: Tensor, likelihood: Likelihood, asked: str = "--ais") -> None:
     """Raise unless log p(x|z) has a gradient in z.
 
     Args:
         model: a model from `frozen`.
         x: images, [M, P]; the first is used.
         likelihood: the distribution that scores x.
+        asked: the flag with which the user asked for annealed importance sampling, for the message.
 
     Raises:
         BadInput: it has none, or one that is not finite.
@@ -121,7 +122,7 @@ def require_gradient(model: VAE, x: Tensor, likelihood: Likelihood) -> None:
     slope = torch.autograd.grad(value.sum(), z)[0] if value.requires_grad else None
     if slope is None or not slope.isfinite().all():
         name, found = model.config.likelihood, "no gradient" if slope is None else "a gradient that is not finite"
-        raise BadInput(f"--ais: log p(x|z) of the likelihood {name!r} has {found} in z; the transitions need one")
+        raise BadInput(f"{asked}: log p(x|z) of the likelihood {name!r} has {found} in z; the transitions need one")
 
 
 @torch.no_grad()

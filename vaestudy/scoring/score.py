@@ -5,7 +5,7 @@ Shapes: N images, K draws, P pixels (C H W, for C channels), D latent dimensions
 A number NAME of the test split is recorded as `test/NAME`. For each class C, `elbo`, `log_likelihood`, `kl`, the
 number of `images` and some class scores (see below) are recorded as `test/class_C/NAME`. Four groups of numbers are
 defined elsewhere: `gradient/...` in training/gradient_noise.py, `along/...` in training/milestones.py, `seconds...` in
-run/execute.py, and what `vaestudy evaluate --ais` adds in scoring/ais_scores.py.
+run/execute.py, and what a run with `ais_images` has, or `vaestudy evaluate --ais` adds, in scoring/ais_scores.py.
 
 Bounds and their parts. The unit is nats per image unless another one is given. Log-likelihoods are sums over pixels,
 KL is a sum over latent dimensions, and beta = 1. z is always drawn from q(z|x) and never set to its mean.
@@ -163,10 +163,18 @@ class Scores:
     by_image: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
     """The bounds of each image: elbo, iwae_K and bits_per_dim -> [N], float64. Their means are in `metrics`."""
 
-    def joined(self, metrics: dict[str, float], per_class: dict[str, dict[str, float]]) -> Scores:
-        """Return these scores with further metrics, for all images and by class."""
-        rows = {label: row | per_class.get(label, {}) for label, row in self.per_class.items()}
-        return replace(self, metrics=self.metrics | metrics, per_class=rows)
+    by_image: dict[str, list[float]] = field(default_factory=dict)
+    """log p(x) by annealed importance sampling, and the bounds, of each image that it scored (`ais_scores.py`)."""
+
+    def joined(
+        self,
+        metrics: dict[str, float],
+        per_class: dict[str, dict[str, float]] | None = None,
+        by_image: dict[str, list[float]] | None = None,
+    ) -> Scores:
+        """Return these scores with further metrics: for all images, by class, and of single images."""
+        rows = {label: row | (per_class or {}).get(label, {}) for label, row in self.per_class.items()}
+        return replace(self, metrics=self.metrics | metrics, per_class=rows, by_image=self.by_image | (by_image or {}))
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but `by_image`, which is too long for text."""
@@ -178,7 +186,7 @@ class Scores:
 def score(model: VAE, x: Tensor, labels: Tensor | None, ks: Sequence[int]) -> Scores:
     """Return the bounds and the pixel scores of x [N, P] with labels [N] or None, and the ELBO's parts for each class.
 
-    The class scores of class_probe.py are not included; `Scores.joined` adds them.
+    The class scores of class_probe.py and the scores of ais_scores.py are not included; `Scores.joined` adds them.
 
     Args:
         ks: the values of K for which iwae_K is computed, in any order.

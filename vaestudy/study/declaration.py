@@ -43,6 +43,8 @@ QUICK_CHANGES: dict[str, Any] = {"subset": 1000, "epochs": 2, "iwae": (1, 10, 10
 STORED = {"stored": True}
 """The context in which pydantic reads a declaration from a record."""
 QUICK_SEEDS = 2
+QUICK_AIS = {"ais_images": 20, "ais_temperatures": 50, "ais_chains": 4, "ais_simulated": 10}
+"""The largest values of the settings of annealed importance sampling with `--quick`."""
 QUICK_GRADIENT_IMAGES = 20
 LONGEST_NAME = 80  # it is a part of file names, which have at most 255 bytes
 QUICK_CELLS = 12
@@ -260,5 +262,6 @@ def quick_config(base: RunConfig) -> RunConfig:
     fewer samples, they stay.
     """
     own: dict[str, Any] = {"figures": base.figures} if base.figures != RunConfig().figures else {}
+    own |= {field: min(getattr(base, field), most) for field, most in QUICK_AIS.items()} if base.ais_images else {}
     own |= {"iwae": base.iwae} if max(base.iwae, default=0) < max(QUICK_CHANGES["iwae"]) else {}
     return base.with_changes(**QUICK_CHANGES | own, gradient_images=min(base.gradient_images, QUICK_GRADIENT_IMAGES))

@@ -26,7 +26,7 @@ METRICS = (
     "test/<density>ess_ais_<ais>",
     "test/<density>acceptance_ais_<ais>",
     "test/<density>looseness_iwae_<K>_<ais>",
-    "test/looseness_elbo_<ais>",
+    "test/<density>looseness_elbo_<ais>",
     "test/<density>bdmc_gap_<ais>",
     "test/approximation_gap_<ais>",
     "test/amortisation_gap_<ais>",

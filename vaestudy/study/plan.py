@@ -13,6 +13,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vaestudy.config.compatibility import AIS_DEFAULTS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.study.declaration import Cell, Level, Levels, Study, level_text
 from vaestudy.study.levels import combinations
@@ -24,6 +25,7 @@ BASE, BEST = "base", "best"
 UNSCORED = {
     "test_scores": False,
     "class_scores": False,
+    **AIS_DEFAULTS,
     "figures": (),
     "milestones": (),
     "gradient_images": 0,

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from vaestudy.config.compatibility import OPTION_DEFAULTS, has_option
+from vaestudy.config.compatibility import AIS_DEFAULTS, OPTION_DEFAULTS, has_option
 from vaestudy.config.messages import expected_values, library_message
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
@@ -42,6 +42,7 @@ NOT_SEARCHED = {
     "figures": "it changes no score",
     "iwae": "it changes no training",
     "class_scores": "it changes no training",
+    **dict.fromkeys(AIS_DEFAULTS, "it changes no training"),
     "test_scores": "it changes no training",
     "milestones": "it changes no training",
     "gradient_images": "it changes no training",

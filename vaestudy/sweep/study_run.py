@@ -122,6 +122,7 @@ def run_study(
     changed = {name: getattr(base, name) for name in changes or {}}
     sweep, plan, _ = prepared(study, base, changed, _given(study, levels or {}), chosen, root, variant)
     execute.require_device(base.device)
+    execute.require_gradient_in_z([arm.base for arm in plan.arms] or [cell.config for cell in plan.cells({})])
     if chosen.storage is not None:
         require_own_database(chosen.storage, uri)
     require_tracker(uri)

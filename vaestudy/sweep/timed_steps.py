@@ -1,8 +1,9 @@
 """How long runs take on this machine, by a few timed steps. Nothing is written.
 
-A run is a number of steps, the scoring of valid after each epoch, the scoring of test and the figures at the end. A few
-of each are timed on the first images of the data set and multiplied. So the result is rough: at the start of a real run
-steps are slower (they are traced only after some hundred), and several runs at once slow each other down.
+A run is a number of steps, the scoring of valid after each epoch, the scoring of test, annealed importance sampling (if
+the run has it), and the figures at the end. A few of each are timed on the first images of the data set and
+multiplied. So the result is rough: at the start of a real run steps are slower (they are traced only after some
+hundred), and several runs at once slow each other down.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import Data, load_splits
+from vaestudy.model.vae import VAE
 from vaestudy.reporting.costs import UNKNOWN, Seconds
 from vaestudy.run.execute import scored_images
 from vaestudy.run.figures import FigureInputs, draw_figures
-from vaestudy.scoring import bounds
+from vaestudy.scoring import bounds, inference_gap
+from vaestudy.scoring.ais import tuned_temperatures
+from vaestudy.scoring.ais_options import AisOptions
+from vaestudy.scoring.ais_scores import ais_scores, likelihoods_scored
 from vaestudy.scoring.score import ELBO_DRAWS, score
 from vaestudy.training.divergence import NonFiniteLoss
 from vaestudy.training.train import train
@@ -34,6 +40,8 @@ STEP_SECONDS = 1.0
 """About how long the steps of a configuration are timed."""
 SCORED = 100
 """The number of images whose scoring is timed."""
+FEW_TEMPERATURES, FEW_ANNEALED = 6, 20
+"""The settings of annealed importance sampling with which it is timed: temperatures, images."""
 LOW, HIGH = 0.7, 1.6
 """The ends of the range, as multiples of what was timed."""
 HIGH_WITH_MORE = 2.5
@@ -72,7 +80,24 @@ def arithmetic(config: RunConfig, data: Data) -> float:
     image = sum(a * b for a, b in pairwise(widths))
     draws = (config.epochs or 1) * (len(data.train) * (1 + config.samples) * 3 + len(data.valid) * 2)
     scored = len(data.test) * (ELBO_DRAWS + sum(config.iwae)) if config.test_scores else 0
-    return float(image * (draws + scored))
+    annealed = gradients_annealed(AisOptions.of_run(config)) + bounds_annealed(config) if config.ais_images else 0
+    return float(image * (draws + scored + 3 * annealed))
+
+
+def gradients_annealed(options: AisOptions) -> int:
+    """Return about how many gradients of log p(x|z) in z annealed importance sampling takes, for one likelihood.
+
+    A simulated image is annealed in both directions.
+    """
+    T = options.ais_temperatures
+    passes = options.ais_images * (T + tuned_temperatures(T)) + options.ais_simulated * (2 * T + tuned_temperatures(T))
+    return passes * options.ais_chains * options.ais_leapfrog
+
+
+def bounds_annealed(config: RunConfig) -> int:
+    """Return how many gradients take about as long as the bounds that annealed importance sampling checks."""
+    split = inference_gap.STEPS * inference_gap.SEARCH_DRAWS if config.ais_split else 0
+    return config.ais_images * (sum({*config.iwae, *config.ais_iwae}) // 3 + split)
 
 
 def one_run(config: RunConfig, data: Data) -> float:
@@ -108,9 +133,23 @@ def _one_run(config: RunConfig, data: Data) -> float:
     began = time.perf_counter()
     scores = score(model, x, labels, config.iwae)
     seconds += (time.perf_counter() - began) / len(x) * len(data.test)
+    if config.ais_images:
+        seconds += _annealing(config, model, x)
     if config.figures not in _figure_seconds:
         began = time.perf_counter()
         history = [{"train/elbo": 0.0, "train/kl": 0.0, "train/log_likelihood": 0.0}]
         draw_figures(FigureInputs(model, x, labels, history, scores), config.figures)
         _figure_seconds[config.figures] = time.perf_counter() - began
     return seconds + _figure_seconds[config.figures]
+
+
+def _annealing(config: RunConfig, model: VAE, x: Tensor) -> float:
+    """Return about how many seconds annealed importance sampling takes, by a few temperatures and images of x."""
+    options = AisOptions.of_run(config)
+    short = {"ais_temperatures": FEW_TEMPERATURES, "ais_images": FEW_ANNEALED, "ais_simulated": 0, "ais_split": False}
+    few = options.model_copy(update=short)
+    began = time.perf_counter()
+    ais_scores(model, x, few, ())
+    timed = gradients_annealed(few.model_copy(update={"ais_images": min(FEW_ANNEALED, len(x))}))
+    each = (time.perf_counter() - began) / (timed * likelihoods_scored(model))
+    return each * likelihoods_scored(model) * (gradients_annealed(options) + bounds_annealed(config))

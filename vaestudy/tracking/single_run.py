@@ -89,6 +89,7 @@ def train_tracked(
         NonFiniteLoss: the run diverged. It is closed in MLflow, and `run_id` of the error names it.
     """
     execute.require_device(config.device)
+    execute.require_gradient_in_z([config])
     require_tracker(uri)
     notices: list[str] = []
 

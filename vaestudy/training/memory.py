@@ -59,6 +59,8 @@ def estimate_bytes(config: RunConfig) -> dict[str, int]:
         # The log-weights of one block of images, with two copies while they are summed (`scoring/bounds.py`).
         f"--iwae {max(config.iwae)}": 3 * SCORED_AT_ONCE * DOUBLE * max(config.iwae),
     }
+    if config.ais_images:
+        parts[f"--ais-iwae {max(config.ais_iwae)}"] = 3 * SCORED_AT_ONCE * DOUBLE * max(config.ais_iwae)
     if is_own(config.dataset):
         # The images as they are read and as stored; those of valid and test also as float32, with a copy.
         parts[f"--dataset {config.dataset}"] = images * P * (2 + 2 * FLOAT)

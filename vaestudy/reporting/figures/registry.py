@@ -22,4 +22,5 @@ STUDY_FIGURES = (
     Spec("class_neighbours", "vaestudy.reporting.figures.classes:class_neighbours"),
     Spec("class_planes", "vaestudy.reporting.figures.classes:class_planes"),
     Spec("rate_distortion", "vaestudy.reporting.figures.rate_distortion:rate_distortion"),
+    Spec("bound_tightness", "vaestudy.reporting.figures.bound_tightness:bound_tightness"),
 )

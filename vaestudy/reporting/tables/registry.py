@@ -19,4 +19,6 @@ STUDY_TABLES = (
     Spec("clarity", "vaestudy.reporting.tables.classes:clarity"),
     Spec("same_plane", "vaestudy.reporting.tables.classes:same_plane"),
     Spec("front", "vaestudy.reporting.tables.rate_distortion:front"),
+    Spec("bound_tightness", "vaestudy.reporting.tables.bound_tightness:bound_tightness"),
+    Spec("bound_gaps", "vaestudy.reporting.tables.bound_tightness:bound_gaps"),
 )
