@@ -188,3 +188,5 @@ def test_texts_of_axes() -> None:
     assert unit_label("test/iwae_5000") == "nats per image, higher is better"
     assert unit_label("test/kl") == "nats per image"
     assert unit_label("my/own") == ""
+    assert unit_label("gradient/end/value/var_eps", ";") == "nats², for one image;lower is better"
+    assert unit_label("gradient/end/encoder/snr_draws") == "ratio, for one image, higher is better"
