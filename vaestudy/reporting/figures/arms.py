@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vaestudy.config.compatibility import has_option
-from vaestudy.plotting import DASHES, MARKERS, Dash, Look, house_style, legend_below, look, set_heading
+from vaestudy.plotting import DASHES, MARKERS, WIDEST, Dash, Look, house_style, legend_below, look, set_heading
 from vaestudy.reporting.figures.axis_texts import levels_label, unit_label
 from vaestudy.reporting.figures.intervals import CUT, draw_means, is_wide, value_limits
 from vaestudy.reporting.figures.labels import End, can_label_ends, label_ends
@@ -71,7 +71,7 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
         columns = len(metrics) if len(metrics) <= MOST_COLUMNS else -(-len(metrics) // 2)
         lines = -(-len(metrics) // columns)
         row = max(0.42, (0.18 if direct else 0.13) * len(cells))  # inches
-        size = (2.2 + 2.9 * columns + 1.4 * direct, 1.2 + (1.0 + row * len(rows)) * lines)
+        size = (min(WIDEST, 2.2 + 2.9 * columns + 1.4 * direct), 1.2 + (1.0 + row * len(rows)) * lines)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
         for ax in axes[len(metrics) :]:
