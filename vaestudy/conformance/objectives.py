@@ -256,7 +256,7 @@ def takes_beta(part: Part) -> None:
 
 @CHECKS
 def takes_free_bits(part: Part) -> None:
-    """If it takes free bits: 0 free bits change nothing; where they exceed the KL of every dimension, they are the cost."""
+    """If it takes free bits: 0 change nothing, and if they exceed the KL of each dimension, they are the cost."""
     if not part.spec.takes_free_bits:
         raise DoesNotApply("it does not take free bits")
     of, eps = known(exact=False), noise(samples_of(part), M, D)
