@@ -119,8 +119,8 @@ def make_pruner(search: Search, epochs: int) -> BasePruner:
 class NumberedQMC(optuna.samplers.QMCSampler):
     """Optuna's quasi-random sampler, which here gives each trial the point of the sequence with the trial's number.
 
-    Optuna's own sampler gives the points in turn. With it, a trial that was killed before its point was stored would get
-    the next point.
+    Optuna's own sampler gives the points in turn. With it, a trial that was killed before its point was stored would
+    get the next point.
 
     Args:
         number: the trial's number. The first trial is drawn at random: Optuna learns the space from it.
