@@ -250,8 +250,8 @@ class ArmSearch:
     def catch_up(self, opened: OpenTrial, history: Mapping[int, Metrics]) -> None:
         """Report those epochs of a finished run of a trial that Optuna does not have.
 
-        Their messages were lost with a worker, or Optuna's storage was damaged. The pruner is asked for each, as it notes
-        which trials it has compared; its answers are not used, as the run has ended.
+        Their messages were lost with a worker, or Optuna's storage was damaged. The pruner is asked for each, as it
+        notes which trials it has compared; its answers are not used, as the run has ended.
 
         Args:
             opened: the trial.
