@@ -16,7 +16,9 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 Dash = Literal["-", "--", "-.", ":"]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -26,6 +28,10 @@ INK, GREY, PALE = "0.15", "0.45", "0.8"
 """Texts and single values; what explains them; lines behind them."""
 LETTERS_AN_INCH = 11.5
 """Letters of a heading of 11 points in an inch of width."""
+WIDEST = 11.4
+"""Inches. In a figure that is no wider, letters of 8.5 points are legible at a width of 800 pixels."""
+CONTRAST = 4.5
+"""The least contrast of a coloured text with white (WCAG 2.2, level AA)."""
 STYLE: Any = {
     "xtick.bottom": True,
     "ytick.left": True,
@@ -65,6 +71,20 @@ def look(index: int) -> Look:
     return Look(PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
 
 
+def text_colour(colour: str) -> str:
+    """Return a colour for texts: the colour itself, or a darker shade of it if it is too pale to read on white."""
+    rgb = np.array(to_rgb(colour))
+    while 1.05 / (_luminance(rgb) + 0.05) < CONTRAST:
+        rgb = 0.97 * rgb
+    return to_hex(tuple(rgb))
+
+
+def _luminance(rgb: NDArray[np.float64]) -> float:
+    """Return the relative luminance of an sRGB colour [3], as WCAG 2.2 defines it."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with the letters and the grid of all pictures."""
@@ -76,15 +96,30 @@ def set_heading(figure: Figure, *lines: str) -> None:
     """Write the heading of a figure; lines that are longer than the figure is wide are broken."""
     width = max(30, int(figure.get_figwidth() * LETTERS_AN_INCH))
     parts = [part for line in lines for part in line.split("\n")]
-    figure.suptitle("\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in parts), fontsize=11)
+    figure.suptitle("\n".join(balanced(part, width) for part in parts), fontsize=11)
+
+
+def balanced(text: str, width: int) -> str:
+    """Return a text in as few lines of at most `width` letters as possible, with lines of about the same length."""
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    for narrower in range(width - 1, 0, -1):
+        found = textwrap.wrap(text, narrower, break_on_hyphens=False)
+        if len(found) > len(lines):
+            break
+        lines = found
+    return "\n".join(lines)
 
 
 def legend_below(figure: Figure) -> None:
-    """Put the first panel's legend below all panels.
+    """Put one legend of all panels below them. What several panels show has one entry.
 
     The legend has as few lines as fit into the figure's width, with about the same number of entries in each line.
     """
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+    entries: dict[str, Any] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    handles, labels = list(entries.values()), list(entries)
     lengths, count = [len(label) for label in labels], len(labels)
 
     def inches(columns: int) -> float:

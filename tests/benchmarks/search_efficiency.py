@@ -29,7 +29,8 @@ from matplotlib.figure import Figure
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import resolve
-from vaestudy.plotting import to_png
+from vaestudy.plotting import house_style, look, set_heading, to_png
+from vaestudy.reporting.figures.labels import End, label_ends
 from vaestudy.reporting.runs_frame import interval
 from vaestudy.run.execute import execute
 from vaestudy.run.record import Record
@@ -59,12 +60,6 @@ REST: dict[str, Any] = {
     "activation": "relu",
     "samples": 1,
     "sigma": "raw",
-}
-STYLES = {
-    "TPE + Hyperband": ("#0072B2", "o", "-"),
-    "TPE": ("#D55E00", "s", "--"),
-    "random": ("#009E73", "^", "-."),
-    "grid": ("#000000", "x", ":"),
 }
 BEST_FROM = 3  # trainings: before, some repeats have no complete training
 
@@ -137,17 +132,23 @@ def table(rows: pd.DataFrame, trainings: int, epochs: int) -> pd.DataFrame:
 
 def draw(rows: pd.DataFrame, trainings: int, epochs: int) -> Figure:
     """Return the picture: the best value so far against the epochs trained, the mean and 95 % interval over repeats."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
     at = [epochs * count for count in range(BEST_FROM, trainings + 1)]
-    for index, (method, (colour, marker, line)) in enumerate(STYLES.items()):
-        best = best_so_far(rows[rows["method"] == method], at)
-        means, halves = zip(*(interval(best[spent]) for spent in at), strict=True)
-        shifted = [spent + (index - 1.5) * epochs * 0.08 for spent in at]  # so that bars do not cover each other
-        axes.errorbar(shifted, means, halves, color=colour, marker=marker, linestyle=line, capsize=2, label=method)
-    axes.set_xlabel(f"epochs trained, all trials together (a full training: {epochs})")
-    axes.set_ylabel("highest ELBO on valid so far (nats per image)\nhigher is better")
-    axes.legend()
+    with house_style():
+        figure = Figure(figsize=(8, 4.6), layout="constrained")
+        axes = figure.subplots()
+        ends = []
+        for index, method in enumerate(METHODS):
+            best, style = best_so_far(rows[rows["method"] == method], at), look(index)
+            means, halves = zip(*(interval(best[spent]) for spent in at), strict=True)
+            axes.plot(at, means, color=style.colour, marker=style.marker, linestyle=style.dash, markersize=4.5)
+            shifted = [spent + (index - 1.5) * epochs * 0.16 for spent in at]  # so that bars do not cover each other
+            axes.errorbar(shifted[::3], means[::3], halves[::3], color=style.colour, linestyle="none", elinewidth=1.0)
+            ends.append(End(at[-1], means[-1], method, style.colour))
+        axes.set_xlabel(f"epochs trained, all trials together (a full training: {epochs})")
+        axes.set_ylabel("highest validation ELBO so far,\nnats per image, higher is better")
+        bars = "bars at every third point: 95 % intervals over repeats"
+        set_heading(figure, "How fast do searches find a good configuration?", f"means over repeats; {bars}")
+        label_ends(figure, {axes: ends})
     return figure
 
 

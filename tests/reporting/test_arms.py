@@ -3,41 +3,72 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from vaestudy.config.run_config import RunConfig
-from vaestudy.plotting import PALETTE
+from vaestudy.plotting import PALETTE, WIDEST
 from vaestudy.reporting.figures import arms
 from vaestudy.study.declaration import Study
 
-FACTORS = {"sigma": ("raw", "abs"), "latent_dim": (2, 10, 20), "learning_rate": (1e-3, 1e-2)}
+FACTORS: dict[str, tuple[Any, ...]] = {
+    "sigma": ("raw", "abs"),
+    "latent_dim": (2, 10, 20),
+    "learning_rate": (1e-3, 1e-2),
+}
 
 
-@pytest.mark.parametrize("metrics", [1, 5])
-def test_the_legend_is_within_the_picture(metrics: int) -> None:
+SIGMAS = ("raw", "abs", "softplus", "squareplus", "bounded")
+
+
+def drawn(metrics: int, factors: dict[str, tuple[Any, ...]]) -> Figure:
+    """Return the figure of some metrics of all cells."""
     names = tuple(f"test/iwae_{10**i}" for i in range(metrics))
     study = Study(
         name="toy",
         doc="Does it?",
         base=RunConfig(iwae=tuple(10**i for i in range(metrics))),
-        factors=FACTORS,
-        baseline={"sigma": "raw", "latent_dim": 2, "learning_rate": 1e-3},
+        factors=factors,
+        baseline={name: levels[0] for name, levels in factors.items()},
         tabulate=names,
     )
-    cells = pd.DataFrame(itertools.product(*FACTORS.values()), columns=list(FACTORS))
+    cells = pd.DataFrame(itertools.product(*factors.values()), columns=list(factors))
     runs = pd.concat([cells.assign(seed=seed) for seed in range(2)], ignore_index=True)
     runs = runs.assign(status="FINISHED", **dict.fromkeys(names, runs.index + 1.0))
     runs = runs.assign(**{"tags.data.name": "toy", "params.subset": "null"})
     figure = arms.arms(runs, study)
+    assert figure is not None
     FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.mark.parametrize("metrics", [1, 5])
+def test_the_legend_is_within_the_picture(metrics: int) -> None:
+    figure = drawn(metrics, FACTORS | {"sigma": SIGMAS})
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 6
     box, page = legend.get_window_extent(), figure.bbox
     assert page.x0 <= box.x0 < box.x1 <= page.x1
     assert page.y0 <= box.y0 < box.y1 <= page.y1
+
+
+@pytest.mark.parametrize("metrics", [1, 5])
+def test_with_few_arms_the_cells_are_named_at_their_marks(metrics: int) -> None:
+    """Each name is at the height of its mark in the first arm, right of the last panel of the first line."""
+    figure = drawn(metrics, FACTORS)
+    assert not figure.legends
+    (ax,) = [ax for ax in figure.axes if ax.texts]
+    texts = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert list(texts) == [f"D={D}, learning rate={rate:g}" for D in (2, 10, 20) for rate in (1e-3, 1e-2)]
+    for index, box in enumerate(texts.values()):
+        assert ax.bbox.x1 < box.x0 < box.x1 <= figure.bbox.x1
+        mark = ax.transData.transform((0, arms._shift(index, 6)))[1]
+        assert (box.y0 + box.y1) / 2 == pytest.approx(mark, abs=0.2 * box.height)
+    assert figure.get_figwidth() <= WIDEST
 
 
 def test_each_cell_has_a_look_of_its_own() -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.evidence.needs import declared_study
-from vaestudy.plotting import PALETTE, figure_files, house_style, look
+from vaestudy.plotting import PALETTE, balanced, figure_files, house_style, look, text_colour
 from vaestudy.reporting.figures.arms import arms
 from vaestudy.reporting.figures.axis_texts import field_label, levels_label, unit_label
 from vaestudy.reporting.figures.bound import bound_and_parts
@@ -73,6 +73,23 @@ def test_looks_differ() -> None:
         assert first.colour != second.colour
         assert first.marker != second.marker
         assert first.dash != second.dash
+
+
+@pytest.mark.parametrize("colour", PALETTE)
+def test_letters_in_a_colour_are_dark_enough_to_read(colour: str) -> None:
+    """The contrast with white by WCAG 2.2, from the formula for 8-bit channels; a darker shade of the same colour."""
+    dark = text_colour(colour)
+    channels = [int(dark[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    assert 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05) >= 4.4
+    assert all(after <= before for after, before in zip(channels, to_rgb(colour), strict=True))
+    assert (dark.upper() == colour) == (colour in ("#0072B2", "#000000"))
+
+
+def test_lines_of_a_heading_are_about_equally_long() -> None:
+    assert balanced("one two three four five", 19) == "one two three\nfour five"
+    assert balanced("one two", 40) == "one two"
+    assert balanced("unbreakable", 4).replace("\n", "") == "unbreakable"
 
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
@@ -188,3 +205,5 @@ def test_texts_of_axes() -> None:
     assert unit_label("test/iwae_5000") == "nats per image, higher is better"
     assert unit_label("test/kl") == "nats per image"
     assert unit_label("my/own") == ""
+    assert unit_label("gradient/end/value/var_eps", ";") == "nats², for one image;lower is better"
+    assert unit_label("gradient/end/encoder/snr_draws") == "ratio, for one image, higher is better"

@@ -130,7 +130,7 @@ def test_the_picture_has_a_curve_for_each_d_and_lines_of_equal_elbo() -> None:
         assert all(total[0] == pytest.approx(total[1]) for total in totals)
         written = {text.get_text() for text in ax.texts if text.get_text().startswith("ELBO")}
         assert written
-        assert written <= {f"ELBO {-total[0]:g}" for total in totals}
+        assert written <= {f"ELBO {-total[0]:g}".replace("-", "−") for total in totals}
     x = figure.axes[1].containers[0][0].get_xdata()
     assert x == pytest.approx([20 / 1.9 + 0.25, 2.25, (0.001 + 20 / 91 + 0.5) / 2])
     assert figure.axes[2].get_ylim()[0] > -3

@@ -93,6 +93,10 @@ def tidy(study: Study) -> pd.DataFrame:
         ("test/active_units", None),
         ("test/unclear_data", None),
         ("test/mass_at_0", None),
+        ("gradient/end/encoder/snr_draws", False),
+        ("gradient/end/all/var_eps", True),
+        ("gradient/start/stl/all/variance", True),
+        ("epochs_to_common_target", True),
     ],
 )
 def test_which_way_is_better(metric: str, lower: bool | None) -> None:

@@ -84,7 +84,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class _OfOneArm(Measure):
-    """What the measures of a quantity over the seeds of one arm share."""
+    """The common base of the measures of a quantity over the seeds of one arm."""
 
     arm: Need
     quantity: Quantity

@@ -72,7 +72,7 @@ class PartVerdict:
 
     @property
     def wanted(self) -> tuple[Need, ...]:
-        """Return the arms with as many seeds as would decide this part; none if that is not known or needless."""
+        """Return the arms with as many seeds as would decide this part; empty if none are needed or it is unknown."""
         if self.estimate is None or not self.decision.more_seeds:
             return ()
         arms, runs = self.part.measure.needs, self.estimate.n + self.decision.more_seeds + self.estimate.lost

@@ -26,7 +26,7 @@ def add_look(article: Article) -> bool:
 
 
 def _further_arms(claim: Claim, article: Article) -> list[Need]:
-    """Return the arms of a claim that get more seeds, with their seeds; none if it is decided or cannot be."""
+    """Return the arms of a claim that get more seeds, with their seeds; none if it is decided or cannot be decided."""
     verdict = claim.judge(article.evidence, LOOKS)
     if verdict.verdict != "undecided":
         return []

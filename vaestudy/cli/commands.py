@@ -70,7 +70,7 @@ def train_and_track(
     try:
         run = train_tracked(config, root, uri, err, (note,) if note else (), repetition, history.append)
     except NonFiniteLoss as error:
-        err.print(f"vaestudy train: diverged: {error}; run {error.run_id} holds its epochs", style="red")
+        err.print(f"vaestudy train: diverged: {error}; its epochs are recorded in run {error.run_id}", style="red")
         if repetition:
             show_divergence(repetition.compare_divergence(str(error), history), error.run_id, as_json)
         return 1
@@ -189,7 +189,7 @@ def score_again(
             out.print(READING_AIS)
         out.print(f"added to run {run_id}: {', '.join(sorted(new)) or 'nothing new'}")
     for name, (before, now) in changed.items():
-        line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record stands"
+        line = f"{name}: scored {now!r}, on record {before!r}: another machine or version; the record is kept"
         err.print(line, style="yellow")
     return 0
 

@@ -52,7 +52,7 @@ class EvidenceWork(Protocol):
 
     @property
     def chosen_needs(self) -> list[Need]:
-        """Return what the user asks for needs."""
+        """Return the cells that are needed for what the user asks for."""
 
     def collect(self) -> None:
         """Read again which runs are there."""

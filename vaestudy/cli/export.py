@@ -38,7 +38,7 @@ def export_command(arguments: list[str]) -> int:
 
 
 def new_target(name: str) -> Path:
-    """Return the path of a folder or zip that can be made, with nothing at it that would be lost.
+    """Return the path of a folder or zip that can be made without replacing anything.
 
     Raises:
         BadInput: something is there, or its folder is missing or cannot be written to.

@@ -28,7 +28,7 @@ DEFAULT_IN_TEXT = re.compile(r"\s*\[default: [^\]]*\]")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Breaks no name at a hyphen."""
+    """A formatter of help texts that does not break a name at a hyphen."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)

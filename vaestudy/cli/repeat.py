@@ -25,13 +25,13 @@ def add_repeat_flags(parser: Parser, topic: str) -> None:
 
 
 def require_only_repeat_flags(values: dict[str, Any]) -> None:
-    """Raise unless the flags that were given can stand beside `--from`, or can stand without it.
+    """Raise if a flag was given that does not go with `--from`, or one that needs `--from` without it.
 
     Args:
         values: name -> value of the flags that were given.
 
     Raises:
-        BadInput: `--from` stands beside a flag that would change the run, or `--any-revision` stands without `--from`.
+        BadInput: `--from` was given with a flag that would change the run, or `--any-revision` without `--from`.
     """
     if "from" not in values:
         if "any_revision" in values:

@@ -87,7 +87,7 @@ def noise(*shape: int) -> Tensor:
 
 
 def estimate(part: Part, of: Known, x: Tensor, eps: Tensor, **further: Any) -> Estimate:
-    """Return what the objective makes of x [M, P] with eps [L, M, D]."""
+    """Return the estimate that the objective computes for x [M, P] with the noise eps [L, M, D]."""
     made: Estimate = part.load()(terms(of.model, x, eps, **further))
     return made
 
@@ -256,7 +256,7 @@ def takes_beta(part: Part) -> None:
 
 @CHECKS
 def takes_free_bits(part: Part) -> None:
-    """If it is declared to take free bits, 0 changes no bit, and bits that no dimension uses are paid in full."""
+    """If it takes free bits: 0 change nothing, and if they exceed the KL of each dimension, they are the cost."""
     if not part.spec.takes_free_bits:
         raise DoesNotApply("it does not take free bits")
     of, eps = known(exact=False), noise(samples_of(part), M, D)

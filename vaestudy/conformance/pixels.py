@@ -57,7 +57,7 @@ def leaves_the_images(part: Part) -> None:
 
 @CHECKS
 def depends_on_the_image(part: Part) -> None:
-    """x depends on the image."""
+    """Different images give different x."""
     images = stored(part)
     black, white = (part.load()(torch.full_like(images, v), stream("check", "pixels")) for v in (0, 255))
     require(not torch.equal(black, white), "black and white images give the same x")

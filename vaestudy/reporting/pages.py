@@ -18,7 +18,7 @@ class Picture:
 
     png: bytes
     text: str
-    """What it shows, for readers who do not see it."""
+    """A description of the picture, for readers who cannot see it."""
 
     @property
     def address(self) -> str:

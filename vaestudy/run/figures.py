@@ -25,7 +25,7 @@ from vaestudy.config.image_shape import DIGIT, ImageShape
 from vaestudy.config.registry import RUN_FIGURES
 from vaestudy.errors import noting_failure
 from vaestudy.model.vae import VAE
-from vaestudy.plotting import INK, house_style, look, to_png
+from vaestudy.plotting import INK, house_style, look, set_heading, to_png
 from vaestudy.runtime.random_streams import stream
 from vaestudy.scoring.score import ACTIVE_UNIT, Scores
 
@@ -161,9 +161,10 @@ def pixel_calibration(p: FigureInputs) -> Figure | None:
     left.legend(frameon=False)
     right.bar((np.arange(len(pit)) + 0.5) / len(pit), pit * len(pit), width=1 / len(pit), color=TRAIN.colour)
     right.axhline(1, color=TEST.colour, linewidth=1)
-    right.set(xlabel="F(x|z), the data's places in p(x|z)", ylabel="density")
-    right.set_title(f"F(x|z), off from uniform by {p.scores.metrics['pit_distance']:.3f}")
-    figure.suptitle(f"{likelihood_label(p.model.config)}, D={p.D}")
+    right.set(xlabel="F(x|z) of the data's pixels", ylabel="density")
+    right.set_title(f"F(x|z), distance to uniform {p.scores.metrics['pit_distance']:.3f}")
+    about = "F: distribution function of p(x|z), uniform (line) if p(x|z) is right"
+    set_heading(figure, f"{likelihood_label(p.model.config)}, D={p.D}; {about}")
     return figure
 
 
@@ -211,8 +212,9 @@ def kl_per_dimension(p: FigureInputs) -> Figure:
     shown = f", {active:.0f} of {p.D} active (Cov(E[z|x]) > {ACTIVE_UNIT})" if active == active else ""
     ax.set(
         title=f"KL per latent dimension{shown}",
-        xlabel="dimension, by its KL",
+        xlabel="latent dimensions, the largest KL first",
         ylabel="nats per image",
+        xlim=(0.4, len(values) + 0.6),
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="x", visible=False)
@@ -244,14 +246,17 @@ def latent_means(p: FigureInputs) -> Figure | None:
     if p.labels is None:
         ax.set_title("Means of q(z|x) of the test images, no labels")
     else:
-        ax.set_title(f"Means of q(z|x) of the test images, by class\nlines: around the densest {INNERMOST:.0%} of each")
+        ax.set_title(
+            f"Means of q(z|x) of the test images, by class\nlines: around the densest {100 * INNERMOST:.0f} % of each"
+        )
     return figure
 
 
 def _scatter_by_class(ax: Axes, mu: NDArray[np.float32], labels: NDArray[np.int64], size: float) -> None:
-    """Draw points [N, 2] by class, a line around the densest half of each class, and its number at the density's top.
+    """Draw points [N, 2] by class, and a line around the densest half of each class, with the class's number.
 
-    A class has a colour and a marker. The panel must have its limits.
+    The number is where the density of the class is highest. A class has a colour and a marker. The panel must have its
+    limits.
     """
     classes = np.unique(labels)
     for index, c in enumerate(classes):

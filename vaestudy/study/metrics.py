@@ -95,10 +95,11 @@ METRICS = (
 OWN = "test/own/"
 """What the metrics begin with that a likelihood declares itself (`LikelihoodSpec.metrics`)."""
 
-HIGHER = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "neighbour_purity", "recognised_")
+HIGHER = ("elbo", "iwae_", "continuous_bernoulli_iwae_", "log_likelihood", "neighbour_purity", "recognised_", "snr")
 LOWER = ("bits_per_dim", "mean_matched_bits_per_dim", "mse", "mae", "histogram_distance", "pit_distance",
-         "relative_error", "unclear_", "two_classes_", "epochs_to_95", "seconds")  # fmt: skip
-"""How the names of metrics begin of which more, or less, is better. Of all others neither is."""
+         "relative_error", "unclear_", "two_classes_", "epochs_to_", "seconds", "var_", "variance")  # fmt: skip
+"""How the names of metrics begin of which more, or less, is better. Of all others neither is. Tables, figures and
+MLflow's pages take the direction from here."""
 
 PARTS = {
     "ais": r"\d+x\d+x\d+(?:-linear)?(?:-\d+steps)?",

@@ -239,8 +239,8 @@ class ArmSearch:
     def judge(self, opened: OpenTrial, epoch: int, metrics: Metrics) -> bool:
         """Report the objective after an epoch of a trial's run; return whether the pruner ends the run there.
 
-        A run that goes on after a kill comes to epochs that were judged before, and went on there. For the last of them
-        the pruner is asked again, as its answer may not have been carried out.
+        A run that continues after a kill repeats epochs for which the pruner has already answered. For the last of them
+        the pruner is asked again, as the driver may have been killed before it acted on the answer.
         """
         if not self.reports_epochs:
             return False
@@ -248,10 +248,10 @@ class ArmSearch:
         return self._report(opened, metrics[self.search.objectives[0]], epoch) and asks and opened.trial.should_prune()
 
     def catch_up(self, opened: OpenTrial, history: Mapping[int, Metrics]) -> None:
-        """Report the epochs of a trial's run that ended, as far as Optuna does not have them.
+        """Report those epochs of a finished run of a trial that Optuna does not have.
 
-        Their messages were lost with a worker, or Optuna's storage was damaged. The pruner is asked, as it notes which
-        trials it has compared; its answers do not matter any more.
+        Their messages were lost with a worker, or Optuna's storage was damaged. The pruner is asked for each, as it
+        notes which trials it has compared; its answers are not used, as the run has ended.
 
         Args:
             opened: the trial.

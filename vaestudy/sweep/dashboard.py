@@ -193,7 +193,7 @@ def make_server(trials: ShownTrials, port: int) -> Server:
 def read_only(application: Application, trials: ShownTrials) -> Application:
     """Return a web application that refuses the requests that would change something.
 
-    It also answers for the importances of no parameters, where optuna-dashboard divides by their number.
+    It also answers a request for importances if there are no parameters; optuna-dashboard would divide by 0.
     """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

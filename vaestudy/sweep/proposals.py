@@ -99,10 +99,10 @@ class Proposals:
                 trial.set_constraint(limit, value)
 
     def _skip(self, trial: Trial, name: str) -> None:
-        """Let the sampler draw a value that a trial has already, and drop it.
+        """Let the sampler draw again a value that a trial already has, and discard it.
 
-        A kill between two fields leaves a trial with the first of them. The sampler is made anew for the other ones,
-        and its draws must be those that it would have made for them.
+        A kill between two fields leaves a trial with the first of them. A new sampler draws the others. It must first
+        make the draws of the fields that are there, so that its next draws are those of the sampler that was killed.
         """
         made = self._distributions[name]
         if not made.single() and not trial._is_relative_param(name, made):

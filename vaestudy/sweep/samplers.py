@@ -117,10 +117,10 @@ def make_pruner(search: Search, epochs: int) -> BasePruner:
 
 
 class NumberedQMC(optuna.samplers.QMCSampler):
-    """Optuna's quasi-random sampler, with the point of its sequence that belongs to a trial's number.
+    """Optuna's quasi-random sampler, which here gives each trial the point of the sequence with the trial's number.
 
-    Optuna counts the points that it has given. Then a trial that was killed before its point was stored would get the
-    next one.
+    Optuna's own sampler gives the points in turn. With it, a trial that was killed before its point was stored would
+    get the next point.
 
     Args:
         number: the trial's number. The first trial is drawn at random: Optuna learns the space from it.

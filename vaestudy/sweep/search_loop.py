@@ -163,7 +163,7 @@ class SearchLoop:
         self.display.epoch(event)
 
     def _end(self, event: RunEnd) -> None:
-        """Record the end of a run, in MLflow first and then in Optuna; let the next run of its trial wait."""
+        """Record the end of a run, in MLflow first and then in Optuna; queue the next run of its trial."""
         work, place = self._running.pop(event.key)
         self.display.end_run(event.key)
         search, opened, outcome = work.search, work.opened, event.outcome

@@ -41,7 +41,7 @@ class SharedPool:
 
 
 class _Lent:
-    """The shared workers, as one sweep sees them. Closing them while none is busy gives them back."""
+    """The shared workers, as one sweep sees them. Closing them while none is busy leaves them to the next."""
 
     def __init__(self, owner: SharedPool, workers: WorkerPool) -> None:
         self._owner, self._workers = owner, workers

@@ -61,9 +61,9 @@ def test_outcomes_differ_by_colour_and_by_marker() -> None:
     figure = progress_figures.history(searched({"": study}))
     assert figure is not None
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert entries == [f"{name} ({count})" for name, count in zip(OUTCOMES, (3, 1, 1, 1, 1, 1), strict=False)] + [
-        "best so far"
-    ]
+    assert entries == ["complete (3)", "repeated (1)", "best so far"]
+    rows = [text.get_text() for text in figure.axes[-1].get_yticklabels()]  # trials without a value name their outcome
+    assert rows == ["pruned (1)", "failed (1)", "diverged (1)", "infeasible (1)"]
 
 
 def test_importances_name_their_estimator_and_find_the_learning_rate() -> None:
@@ -77,7 +77,9 @@ def test_importances_name_their_estimator_and_find_the_learning_rate() -> None:
     # The conditional field is not in all trials: fANOVA leaves it out, and the figure says so.
     assert "init_sigma" not in fanova.index
     assert "init_sigma" in field_figures.importances_by(some.studies[""], "PED-ANOVA", errors=False).index
-    assert any("not by fANOVA: init_sigma" in text.get_text() for text in figure.axes[0].texts)
+    assert any(
+        text.get_text() == "not by fANOVA: not every trial was asked for init_sigma" for text in figure.axes[0].texts
+    )
 
 
 def test_the_range_that_is_drawn_leaves_out_what_is_far_below() -> None:
@@ -116,7 +118,7 @@ def test_panels_of_many_arms() -> None:
     some = searched({arm: trials("complete", "failed", "complete", seed=i) for i, arm in enumerate(arms)}, study)
     panels = arm_figures.panels_of(some)
     assert [panel.title for panel in panels] == [f"likelihood={name}" for name in levels]
-    assert list(panels[0].arms.values()) == ["latent_dim=2", "latent_dim=10", "latent_dim=20"]
+    assert list(panels[0].arms.values()) == ["D=2", "D=10", "D=20"]
     # Nats of a Bernoulli and of densities share no panel, however few arms there are.
     few = searched({f"likelihood={name}": trials("complete", "complete") for name in levels}, study)
     assert [set(panel.arms) for panel in arm_figures.panels_of(few)] == [
@@ -127,6 +129,9 @@ def test_panels_of_many_arms() -> None:
         for arm in (some, few):
             figure = report.FIGURES[name](arm)
             assert figure is not None
+            assert not figure.legends
+            written = {text.get_text() for text in figure.axes[-1].texts}
+            assert written == ({"D=2", "D=10", "D=20"} if arm is some else {"gaussian", "beta"})
     assert to_png(figure)
 
 

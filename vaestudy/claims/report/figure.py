@@ -10,14 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from vaestudy.claims.claim import Verdict
 from vaestudy.claims.criterion import Below, Criterion, Exceeds, Within, factor_of
 from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.report.texts import short_estimate
-from vaestudy.plotting import INK, house_style, look
+from vaestudy.plotting import INK, balanced, house_style, look
 
 WIDTH, ROW, PANEL, AROUND = 8.6, 0.46, 0.62, 1.0  # inches
+FEW_DECADES = 2.5
+"""A logarithmic axis with fewer has plain numbers."""
 MARGIN = 0.08  # of the range of a panel, at each side
 LABEL, TITLE = 36, 88  # characters of a line
 HOLDS, FAILS = look(2).colour, look(1).colour
@@ -48,7 +51,7 @@ def claim_figure(verdict: Verdict, quick: bool) -> Figure:
         asked = Patch(facecolor=HOLDS, alpha=0.18, label="where it holds")
         figure.legend(handles=[*marker_handles, asked], loc="outside lower center", ncols=4, frameon=False, fontsize=8)
         note = "   QUICK LOOK, NOT A RESULT" if quick else ""
-        title = textwrap.fill(f"{verdict.claim.id}: {verdict.claim.question}{note}", TITLE)
+        title = balanced(f"{verdict.claim.id}: {verdict.claim.question}{note}", TITLE)
         figure.suptitle(title, fontsize=10)
     return figure
 
@@ -101,7 +104,11 @@ def _draw(ax: Axes, parts: Sequence[PartVerdict], unit: str, log: bool) -> None:
             ax.plot([threshold, threshold], [y - 0.38, y + 0.38], color=HOLDS, linewidth=1)
         _mark(ax, part, y, factor)
     ax.set_yticks(range(len(parts)), [_label(part) for part in parts], fontsize=8)
-    ax.tick_params(axis="x", labelsize=8)
+    ax.tick_params(axis="x", which="both", labelsize=8)
+    if log and math.log10(high / low) < FEW_DECADES:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(UNITS.get(unit, unit), fontsize=8)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
@@ -117,7 +124,8 @@ def _mark(ax: Axes, part: PartVerdict, y: float, factor: float) -> None:
             ax.plot([factor * found.low, factor * found.high], [y, y], color=edge, linewidth=1.6)
         ax.plot(factor * found.value, y, marker=marker, markersize=7, markerfacecolor=face, markeredgecolor=edge)
     shown = "not measured" if found is None else short_estimate(part)
-    text = textwrap.fill(shown.replace(" (95", "\n(95"), 30)
+    value, _, about = shown.partition(" (95")
+    text = f"{value}\n(95{about}" if about else textwrap.fill(value, 30)
     ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), fontsize=7.5, va="center")
 
 

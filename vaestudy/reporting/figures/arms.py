@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vaestudy.config.compatibility import has_option
-from vaestudy.plotting import DASHES, MARKERS, Dash, Look, house_style, legend_below, look, set_heading
+from vaestudy.plotting import DASHES, MARKERS, WIDEST, Dash, Look, house_style, legend_below, look, set_heading
 from vaestudy.reporting.figures.axis_texts import levels_label, unit_label
 from vaestudy.reporting.figures.intervals import CUT, draw_means, is_wide, value_limits
+from vaestudy.reporting.figures.labels import End, can_label_ends, label_ends
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.runs_frame import interval, level_rank
 from vaestudy.reporting.tables.formats import label
@@ -29,6 +30,9 @@ from vaestudy.study.declaration import Level, Study, level_text
 
 Arm = tuple[Level, ...]
 MOST_PANELS = 5
+MOST_COLUMNS = 3
+FEW_CELLS, FEW_ROWS = 3, 4
+"""More combinations of numeric levels are labelled at the first arm, if there are at most so many arms."""
 LONGEST_ARM = 34
 """The largest number of letters in a line of an arm's name."""
 
@@ -61,29 +65,53 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
     cells = _ordered(finished, numbers, study)
     looks = _looks(cells)
     cut = False
+    names_of_cells = [levels_label(dict(zip(numbers, cell, strict=True))) for cell in cells]
+    direct = len(cells) > FEW_CELLS and len(rows) <= FEW_ROWS and can_label_ends(names_of_cells)
     with house_style():
-        width, height = 2.8 + 2.7 * len(metrics), 2.2 + max(0.42, 0.13 * len(cells)) * len(rows)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        for ax, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics), sharey=True)), metrics, strict=True):
+        columns = len(metrics) if len(metrics) <= MOST_COLUMNS else -(-len(metrics) // 2)
+        lines = -(-len(metrics) // columns)
+        row = max(0.42, (0.18 if direct else 0.13) * len(cells))  # inches
+        size = (min(WIDEST, 2.2 + 2.9 * columns + 1.4 * direct), 1.2 + (1.0 + row * len(rows)) * lines)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
+        for ax in axes[len(metrics) :]:
+            ax.remove()
+        for ax, metric in zip(axes[: len(metrics)], metrics, strict=True):
             values = finished[metric].dropna()
             if log := is_wide(values):
                 ax.set_xscale("log")
             ax.set_xlim(value_limits(values, log))
             for index, (cell, style) in enumerate(zip(cells, looks, strict=True)):
-                shift = (index - (len(cells) - 1) / 2) * min(0.22, 0.75 / len(cells))
+                shift = _shift(index, len(cells))
                 cut |= _points(ax, finished, metric, rows, names, dict(zip(numbers, cell, strict=True)), shift, style)
             if not log:
                 ax.xaxis.set_major_locator(MaxNLocator(4))
             ax.set_title(label(metric))
-            ax.set_xlabel(unit_label(metric, ",\n"), fontsize=9)
+            ax.set_xlabel(unit_label(metric), fontsize=9)
         first = figure.axes[0]
         first.set_yticks(range(len(rows)), [_arm_label(row, names, runs, study) for row in rows])
         first.set_ylim(len(rows) - 0.5, -0.5)
-        if numbers:
-            legend_below(figure)
-        description = "dots are runs, bars 95 % intervals over seeds" + f"; {CUT}" * cut
+        only = f"{names_of_cells[0]}; " if numbers and len(cells) == 1 else ""
+        description = f"{only}dots are runs, bars 95 % intervals over seeds" + f"; {CUT}" * cut
         set_heading(figure, figure_title(runs, study, description))
+        if direct:
+            last = figure.axes[columns - 1]
+            label_ends(figure, {last: _cell_ends(last, names_of_cells, looks)})
+        elif len(cells) > 1:
+            legend_below(figure)
     return figure
+
+
+def _shift(index: int, count: int) -> float:
+    """Return how far the marks of a combination of numeric levels are from the centre of an arm's row, in rows."""
+    return (index - (count - 1) / 2) * min(0.22, 0.75 / count)
+
+
+def _cell_ends(ax: Axes, names: list[str], looks: list[ArmLook]) -> list[End]:
+    """Return labels of the combinations of numeric levels, at the right edge of the first arm's row."""
+    right = ax.get_xlim()[1]
+    shifts = [_shift(index, len(names)) for index in range(len(names))]
+    return [End(right, y, name, style.look.colour) for y, name, style in zip(shifts, names, looks, strict=True)]
 
 
 def _looks(cells: list[Arm]) -> list[ArmLook]:

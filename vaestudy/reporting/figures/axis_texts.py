@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vaestudy.study.declaration import Study, level_text
+from vaestudy.study.metrics import lower_is_better
 
 FIELDS = {
     "latent_dim": "D, latent dimensions",
@@ -16,36 +17,38 @@ FIELDS = {
     "hidden": "hidden units of the layers",
 }
 SYMBOLS = {"latent_dim": "D", "minibatch": "M", "samples": "L", "beta": "β", "lr_scaling": "step size"}
-HIGHER, LOWER = "higher is better", "lower is better"
-UNITS = (  # the beginning of a metric's name -> its unit, and which direction is better
-    ("elbo", "nats per image", HIGHER),
-    ("iwae_", "nats per image", HIGHER),
-    ("log_likelihood", "nats per image", HIGHER),
-    ("kl", "nats per image", ""),
-    ("active_units", "latent dimensions", ""),
-    ("negative_sigma_units", "latent dimensions", ""),
-    ("two_signed_sigma_units", "latent dimensions", ""),
-    ("bits_per_dim", "bits per pixel", LOWER),
-    ("mse", "squared grey value", LOWER),
-    ("mae", "grey value", LOWER),
-    ("histogram_distance", "total variation, 0 to 1", LOWER),
-    ("pit_distance", "distance, 0 to 1", LOWER),
-    ("mass_", "share of pixels", ""),
-    ("decoder_at_floor", "share of pixels", ""),
-    ("seconds_per_epoch", "seconds", LOWER),
-    ("seconds/", "seconds", LOWER),
-    ("epochs_to", "epochs", LOWER),
-    ("train/likelihood_over_kl", "ratio", ""),
-    ("train/first_likelihood_over_kl", "ratio", ""),
-    ("train/gradient_norm", "Euclidean norm", ""),
-    ("gradient/end/encoder/snr", "ratio, for one image", HIGHER),
-    ("gradient/end/value/", "nats², for one image", LOWER),
-    ("gradient/", "trace, for one image", LOWER),
-    ("recognised_", "share of images", HIGHER),
-    ("neighbour_purity", "share of neighbours", HIGHER),
-    ("relative_error", "|x - E[x|z]|² / |x|²", LOWER),
-    ("unclear", "share of pictures", LOWER),
-)
+UNITS = {
+    "elbo": "nats per image",
+    "iwae_": "nats per image",
+    "log_likelihood": "nats per image",
+    "kl": "nats per image",
+    "active_units": "latent dimensions",
+    "negative_sigma_units": "latent dimensions",
+    "two_signed_sigma_units": "latent dimensions",
+    "bits_per_dim": "bits per pixel",
+    "mse": "squared grey value",
+    "mae": "grey value",
+    "histogram_distance": "total variation, 0 to 1",
+    "pit_distance": "distance, 0 to 1",
+    "mass_": "share of pixels",
+    "decoder_at_floor": "share of pixels",
+    "seconds_per_epoch": "seconds",
+    "seconds/": "seconds",
+    "epochs_to": "epochs",
+    "train/likelihood_over_kl": "ratio",
+    "train/first_likelihood_over_kl": "ratio",
+    "train/gradient_norm": "Euclidean norm",
+    "gradient/end/encoder/snr": "ratio, for one image",
+    "gradient/end/value/": "nats², for one image",
+    "gradient/": "trace, for one image",
+    "recognised_": "share of images",
+    "neighbour_purity": "share of neighbours",
+    "relative_error": "|x - E[x|z]|² / |x|²",
+    "unclear": "share of pictures",
+}
+"""How the name of a metric begins -> its unit."""
+BETTER = {False: "higher is better", True: "lower is better", None: ""}
+"""Whether lower is better -> what an axis says."""
 
 
 def field_label(field: str) -> str:
@@ -56,10 +59,8 @@ def field_label(field: str) -> str:
 def unit_label(metric: str, separator: str = ", ") -> str:
     """Return the unit of a metric, and which direction is better; empty for a metric of unknown unit."""
     name = metric.removeprefix("test/").removeprefix("valid/")
-    for start, unit, better in UNITS:
-        if name.startswith(start):
-            return f"{unit}{separator}{better}" if better else unit
-    return ""
+    unit = next((unit for start, unit in UNITS.items() if name.startswith(start)), "")
+    return separator.join(filter(None, (unit, BETTER[lower_is_better(metric)]))) if unit else ""
 
 
 def levels_label(levels: Mapping[str, Any]) -> str:

@@ -134,6 +134,6 @@ def _panel(
 def _all_active(ax: Axes, levels: list[int]) -> None:
     """Draw the line on which all latent dimensions are active."""
     ax.plot(levels, levels, color=GREY, linestyle=":", linewidth=1.2, label="_all active")
-    ax.set_ylim(top=max(ax.get_ylim()[1], 1.05 * levels[-1]))
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * levels[-1]))
     ax.annotate("all active", (levels[-1], levels[-1]), (-6, 0), textcoords="offset points", color=GREY, fontsize=9,
                 ha="right", va="top")  # fmt: skip

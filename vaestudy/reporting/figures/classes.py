@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from vaestudy.plotting import INK, PALE, house_style, legend_below, look, set_heading
+from vaestudy.plotting import INK, PALE, WIDEST, balanced, house_style, legend_below, look, set_heading, text_colour
 from vaestudy.reporting.figures.axis_texts import cell_label
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.grouping import metric_interval, runs_by_cell
@@ -73,14 +73,14 @@ def class_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     cells = _named(runs, study)
     with house_style():
-        figure = Figure(figsize=(15, 4.8), layout="constrained")
+        figure = Figure(figsize=(WIDEST, 4.6), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(BY_CLASS)), BY_CLASS.items(), strict=True):
             if metric.startswith("recognised"):
                 images, _ = _intervals(runs, [f"test/class_{c}/recognised_data" for c in classes])
                 ax.plot(range(len(classes)), images, "_", color=INK, markersize=16, label="the images themselves")
             names = [f"test/class_{c}/{metric}" for c in classes]
             _dots(ax, cells, names)
-            ax.set(title=title, ylabel=unit, xlabel="class")
+            ax.set(title=balanced(title, 30), ylabel=unit, xlabel="class")
             # An interval may extend beyond the means, and shares are at most 1.
             means = np.concatenate([_intervals(cell, names)[0] for cell in cells.values()])
             ax.set_ylim(0, min(ax.get_ylim()[1], 1.05 * max(1.0, float(np.nanmax(means, initial=0.0)))))
@@ -96,10 +96,10 @@ def clarity_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     cells = _named(runs, study)
     with house_style():
-        figure = Figure(figsize=(13, 4.4), layout="constrained")
+        figure = Figure(figsize=(WIDEST, 4.4), layout="constrained")
         for ax, (metric, (title, unit)) in zip(figure.subplots(1, len(CLARITY)), CLARITY.items(), strict=True):
             _dots(ax, cells, [f"test/{metric}_{kind}" for kind in PICTURE_KINDS])
-            ax.set(title=title, ylabel=unit, ylim=(0, None), xlim=(-0.5, len(PICTURE_KINDS) - 0.5))
+            ax.set(title=balanced(title, 30), ylabel=unit, ylim=(0, None), xlim=(-0.5, len(PICTURE_KINDS) - 0.5))
             ax.set_xticks(
                 range(len(PICTURE_KINDS)), [name.replace(" of the ", "\nof the ") for name in PICTURE_KINDS.values()]
             )
@@ -114,8 +114,13 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     cells = _named(runs, study)
     with house_style():
-        figure = Figure(figsize=(1 + 6.0 * len(cells), 6.6), layout="constrained")
-        for ax, (name, cell) in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells.items(), strict=True):
+        columns = min(2, len(cells))
+        lines = -(-len(cells) // columns)
+        figure = Figure(figsize=(0.8 + 5.3 * columns, 0.8 + 5.4 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).flatten()
+        for ax in axes[len(cells) :]:
+            ax.remove()
+        for ax, (name, cell) in zip(axes[: len(cells)], cells.items(), strict=True):
             shares = np.array([[cell[f"test/class_{c}/neighbours_{o}"].mean() for o in classes]
                                for c in classes])  # fmt: skip
             sns.heatmap(
@@ -152,7 +157,7 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     (first, *others), classes = list(layouts.values()), scored_classes(runs)
     with house_style():
-        figure = Figure(figsize=(15, 6.6), layout="constrained")
+        figure = Figure(figsize=(WIDEST, 5.4), layout="constrained")
         axes = figure.subplots(1, 1 + len(ALIGNMENTS))
         _draw_layouts(axes[0], list(layouts.values()), classes)
         axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
@@ -162,9 +167,13 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
             cross = [standardised(layout).T @ standardised(first) for layout in layouts.values()]
             moved = [standardised(layout) @ move(c) for layout, c in zip(layouts.values(), cross, strict=True)]
             _draw_layouts(ax, moved, classes, together=True)
-            numbers = f"{shown:.2f} of the {len(others)} pairs shown,\n{every:.2f} of all pairs of seeds (C13)"
-            ax.set_title(f"Moved to the first seed's by {name}\nunexplained, median: {numbers}", fontsize=10)
+            numbers = f"{shown:.2f} for the {len(others)} pairs shown,\n{every:.2f} for all pairs of seeds (C13)"
+            title = f"Moved to the first seed's by {name}\nshare unexplained, median:\n{numbers}"
+            ax.set_title(title, fontsize=10)
             ax.set(xticks=[], yticks=[], xlabel="z1, standardised", ylabel="z2, standardised")
+        reach = max(ax.get_xlim()[1] for ax in axes[1:])
+        for ax in axes[1:]:
+            ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
         description = "marks: a class's mean in one seed's latent plane; ellipses: two standard deviations over seeds"
         set_heading(figure, figure_title(runs, study, description))
     return figure
@@ -185,7 +194,16 @@ def _draw_layouts(ax: Axes, layouts: list[Array], classes: list[int], together: 
         style, points = look(index), shown[:, index]
         if not together:
             for a, b in points:
-                ax.text(a, b, str(label), color=style.colour, ha="center", va="center", fontsize=12, weight="bold")
+                ax.text(
+                    a,
+                    b,
+                    str(label),
+                    color=text_colour(style.colour),
+                    ha="center",
+                    va="center",
+                    fontsize=12,
+                    weight="bold",
+                )
             continue
         ax.plot(*points.T, style.marker, color=style.colour, markersize=6, alpha=0.75, markeredgewidth=0)
         middle = points.mean(0)
@@ -195,7 +213,7 @@ def _draw_layouts(ax: Axes, layouts: list[Array], classes: list[int], together: 
         ax.add_patch(Ellipse((middle[0], middle[1]), width, height, angle=angle, facecolor="none",
                              edgecolor=style.colour, linestyle=style.dash, linewidth=1.2))  # fmt: skip
         ax.text(middle[0], middle[1], str(label),
-                color=style.colour, ha="center", va="center", fontsize=13, weight="bold",
+                color=text_colour(style.colour), ha="center", va="center", fontsize=12, weight="bold",
                 bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.colour,
                       "alpha": 0.85})  # fmt: skip
     reach = 1.12 * np.abs(shown).max()

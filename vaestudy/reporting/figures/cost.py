@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from vaestudy.config.registry import LR_SCALINGS
-from vaestudy.plotting import PALE, Look, house_style, legend_below, look, set_heading
+from vaestudy.plotting import PALE, WIDEST, Look, house_style, legend_below, look, set_heading
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures.axis_texts import cell_label
 from vaestudy.reporting.figures.intervals import draw_means, value_limits
@@ -30,6 +31,8 @@ from vaestudy.reporting.tables.formats import three_digits
 from vaestudy.study.declaration import Study
 
 NATS_SHOWN = 30  # the range below the best bound that is drawn; worse bounds occur only at the very start of training
+OUTLINE = [patheffects.withStroke(linewidth=1.8, foreground="0.35")]
+"""The edge of white lines over a heat map, which is in part pale."""
 Key = tuple[Any, ...]
 
 
@@ -51,10 +54,17 @@ def m_l_heatmaps(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not shown:
         return None
     with house_style():
-        figure = Figure(figsize=(5 * len(shown), 5.6), layout="constrained")
+        figure = Figure(figsize=(0.6 + 3.6 * len(shown), 5.0), layout="constrained")
         for ax, (title, values) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
             _heatmap(ax, values, title)
-        set_heading(figure, figure_title(runs, study, "dashed: equal decoder rows in a step, M·L"))
+        set_heading(
+            figure,
+            figure_title(
+                runs,
+                study,
+                "dashed: equal decoder rows in a step, M·L; each panel has colours of its own, yellow is best",
+            ),
+        )
     return figure
 
 
@@ -87,18 +97,20 @@ def _heatmap(ax: Axes, values: dict[tuple[int, int], float], title: str) -> None
         value = grid[row, column]
         if value == value:
             colour = "black" if value > middle else "white"
-            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=10, color=colour)
+            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=9, color=colour, zorder=3,
+                    bbox={"facecolor": image.to_rgba(value), "linewidth": 0, "pad": 1.0})  # fmt: skip
     ax.set_xticks(range(len(Ls)), [str(L) for L in Ls])
     ax.set_yticks(range(len(Ms)), [str(M) for M in Ms])
     ax.set(xlabel="L, draws per image", ylabel="M, images in a step", title=title)
-    ax.figure.colorbar(image, ax=ax, shrink=0.85, label="nats per image, higher is better")
+    cut = "min" if low > float(np.nanmin(grid)) else "neither"
+    ax.figure.colorbar(image, ax=ax, orientation="horizontal", extend=cut, label="nats per image, higher is better")
     ax.grid(visible=False)
     x = np.linspace(0, len(Ls) - 1, 200)
     L_at = np.exp(np.interp(x, range(len(Ls)), np.log(Ls)))
     for rows in sorted({M * Ls[0] for M in Ms} | {Ms[-1] * L for L in Ls}):
         y = np.interp(np.log(rows / L_at), np.log(Ms), range(len(Ms)), left=math.nan, right=math.nan)
         if np.isfinite(y).sum() > 10:
-            ax.plot(x, y, color="white", linestyle="--", linewidth=1, alpha=0.45, zorder=1.5)
+            ax.plot(x, y, color="white", linestyle="--", linewidth=1, zorder=1.5, path_effects=OUTLINE)
     ax.set(xlim=(-0.5, len(Ls) - 0.5), ylim=(-0.5, len(Ms) - 0.5))
 
 
@@ -112,7 +124,7 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
     looks = {L: look(index) for index, L in enumerate(Ls)}
     top = max(float(curve.mean[-1]) for curve in curves["passes"].values())
     with house_style():
-        figure = Figure(figsize=(max(6.5, 2.2 + 3.1 * len(Ms)), 7.4), layout="constrained")
+        figure = Figure(figsize=(max(6.5, min(WIDEST, 1.6 + 3.0 * len(Ms))), 7.0), layout="constrained")
         axes = figure.subplots(2, len(Ms), sharex="row", sharey=True, squeeze=False)
         for row, (kind, mine) in enumerate(curves.items()):
             front_x, front_y, _ = _front(list(mine.values()))
@@ -123,22 +135,48 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
                     color=PALE,
                     linewidth=4.5,
                     zorder=1,
-                    label="best of all cells for at most this cost",
+                    label="_best",
                 )
                 for L in Ls:
                     if (M, L) in mine:
                         x, y = mine[M, L].cost, mine[M, L].mean
                         style = looks[L]
                         ax.plot(x, y, color=style.colour, marker=style.marker, markersize=3.5, linestyle=style.dash,
-                                linewidth=1.3, label=f"L={L}")  # fmt: skip
+                                linewidth=1.3, label=f"_L={L}")  # fmt: skip
                 ax.set(xlabel=cost_curves.COSTS[kind], ylim=(top - NATS_SHOWN, top + 0.06 * NATS_SHOWN))
-                log_cost_axis(ax, left=_first_shown(front_x, front_y, top))
+                log_cost_axis(ax, _first_shown(front_x, front_y, top), most=7 if len(Ms) < 4 else 4)
                 if row == 0:
                     ax.set_title(f"M={M}")
             axes[row][0].set_ylabel("validation ELBO, nats per image,\nhigher is better")
-        legend_below(figure)
-        set_heading(figure, figure_title(runs, study, "means over seeds; seconds are medians"))
+        description = "means over seeds; seconds are medians; grey: the best of all cells for at most this cost"
+        set_heading(figure, figure_title(runs, study, description))
+        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
+        figure.set_layout_engine("none")
+        for row, mine in zip(axes, curves.values(), strict=True):
+            for ax, M in zip(row, Ms, strict=True):
+                _name_curves(ax, {L: mine[M, L] for L in Ls if (M, L) in mine}, looks, top - NATS_SHOWN)
     return figure
+
+
+def _name_curves(ax: Axes, curves: dict[int, cost_curves.CostCurve], looks: dict[int, Look], low: float) -> None:
+    """Write L beside each curve of a panel, which must have its final size and limits.
+
+    Args:
+        ax: the panel.
+        curves: L -> its curve.
+        looks: L -> its look.
+        low: the lowest value that is shown.
+    """
+    places = {L: [(x, y) for x, y in zip(c.cost, c.mean, strict=True) if y > low] for L, c in curves.items()}
+    size = 4 * ax.figure.dpi / 72
+    taken = [box(pixels(ax, x, y), size, size) for mine in places.values() for x, y in mine]
+    for L, mine in places.items():
+        order = [*reversed(mine[len(mine) // 2 :]), *reversed(mine[: len(mine) // 2])]
+        any(
+            write_beside(ax, place, f"L={L}", 8.5, looks[L].colour, taken, reach)
+            for reach in (7.0, 14.0)
+            for place in order
+        )
 
 
 def _front(curves: list[cost_curves.CostCurve]) -> tuple[list[float], list[float], list[int]]:
@@ -178,7 +216,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
     looks = {winner: look(index) for index, winner in enumerate(ranked)}
     names = [cell_label(key, study) for key in found["passes"]]
     with house_style():
-        figure = Figure(figsize=(13, 6.2), layout="constrained")
+        figure = Figure(figsize=(WIDEST, 5.8), layout="constrained")
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (kind, (costs, values, winners)) in zip(axes, fronts.items(), strict=True):
             for curve in curves[kind]:
@@ -188,7 +226,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
                 ax.plot([costs[i] for i in mine], [values[i] for i in mine], looks[winner].marker, markersize=5,
                         color=looks[winner].colour, label=names[winner])  # fmt: skip
             ax.set(xlabel=f"at most this many {cost_curves.COSTS[kind]}", ylim=(top - NATS_SHOWN, top + 3))
-            log_cost_axis(ax, left=_first_shown(costs, values, top))
+            log_cost_axis(ax, _first_shown(costs, values, top))
         axes[0].set_ylabel("validation ELBO, nats per image, higher is better")
         set_heading(figure, figure_title(runs, study, "grey: every cell; marks: the best of them, means over seeds"))
         figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on

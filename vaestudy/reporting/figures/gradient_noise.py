@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.plotting import house_style, legend_below, look, set_heading
+from vaestudy.plotting import WIDEST, house_style, legend_below, look, set_heading, text_colour
 from vaestudy.reporting.figures.axis_texts import unit_label
 from vaestudy.reporting.figures.intervals import CUT, draw_means, value_limits
 from vaestudy.reporting.figures.labels import End, can_label_ends, label_ends
@@ -45,8 +45,8 @@ def estimator_panels(runs: pd.DataFrame, study: Study) -> Figure | None:
     names = [name for name in study.factors["estimator"] if (finished["estimator"] == name).any()]
     cut, ends = False, dict[Axes, list[End]]()
     with house_style():
-        figure = Figure(figsize=(16, 8.6), layout="constrained")
-        for ax, (metric, (title, log)) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+        figure = Figure(figsize=(WIDEST, 11.5), layout="constrained")
+        for ax, (metric, (title, log)) in zip(figure.subplots(3, 2).flat, PANELS.items(), strict=True):
             level_ticks(ax, sorted(finished["samples"].unique()), "samples")
             ends[ax], crossing = _lines(ax, finished, names, metric, log)
             cut |= crossing
@@ -92,7 +92,7 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
             ends.append(End(places[-1], means[-1], str(name), style.colour))
         for L in (L for estimator, L in left_out if estimator == name):
             ax.annotate(f"{name}\n{found[name, L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"),
-                        color=style.colour, ha="center", va="bottom", fontsize=8)  # fmt: skip
+                        color=text_colour(style.colour), ha="center", va="bottom", fontsize=8.5)  # fmt: skip
     return ends, cut
 
 
@@ -106,19 +106,25 @@ def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
     if 1 not in cells or len(cells) < 2 or any(name not in runs or cells[1][name].isna().all() for name in needed):
         return None
     with house_style():
-        figure = Figure(figsize=(13, 4.8), layout="constrained")
-        for ax, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
-            _law(ax, cells, stage)
+        figure = Figure(figsize=(WIDEST, 4.8), layout="constrained")
+        axes = figure.subplots(1, len(STAGES), sharey=True)
+        limits = [_law(ax, cells, stage) for ax, stage in zip(axes, STAGES, strict=True)]
+        axes[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        for ax, stage in zip(axes, STAGES, strict=True):
             ax.set_title(f"Weights {STAGE_WORDS[stage]}")
-        figure.axes[0].set_ylabel("trace over all parameters, for one image")
+        axes[0].set_ylabel("trace over all parameters, for one image,\nlower is better")
         legend_below(figure)
         description = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
         set_heading(figure, figure_title(runs, study, description))
     return figure
 
 
-def _law(ax: Axes, cells: dict[int, pd.DataFrame], stage: str) -> None:
-    """Draw both parts of the gradient's variance at one stage against L, and Var_eps at L=1 divided by L."""
+def _law(ax: Axes, cells: dict[int, pd.DataFrame], stage: str) -> tuple[float, float]:
+    """Draw both parts of the gradient's variance at one stage against L, and Var_eps at L=1 divided by L.
+
+    Returns:
+        the limits of the vertical axis in which all of it is.
+    """
     Ls = np.array(list(cells), dtype=float)
     parts = {
         name: np.array([interval(cell[f"gradient/{stage}/all/{name}"].dropna()) for cell in cells.values()]).T
@@ -130,7 +136,9 @@ def _law(ax: Axes, cells: dict[int, pd.DataFrame], stage: str) -> None:
     means = np.concatenate([mean for mean, _ in parts.values()])
     uppers = np.concatenate([mean + np.nan_to_num(half) for mean, half in parts.values()])
     low, high = value_limits([*means, *law], log=True)
-    ax.set_ylim(low, max(high, 1.2 * float(np.nanmax(uppers))))
+    high = max(high, 1.2 * float(np.nanmax(uppers)))
+    ax.set_ylim(low, high)
     for index, (text, (mean, half)) in enumerate(zip(("Var_x, images", "Var_eps, draws"), parts.values(), strict=True)):
         draw_means(ax, Ls, mean, half, look(index), text)
-    ax.plot(Ls, law, color=look(1).colour, linestyle=":", label="Var_eps at L=1, over L")
+    ax.plot(Ls, law, color=look(1).colour, linestyle=":", label="Var_eps at L=1, divided by L")
+    return low, high

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+
+from vaestudy.plotting import text_colour
 
 Array = NDArray[np.float64]
 MOST_ENDS = 8
@@ -21,6 +24,8 @@ END_POINTS = 8.5
 """Font size of the labels at ends."""
 GAP, REACH = 12.0, 14.0
 """Points from one label to the next, and from the panel to the labels."""
+HALO = [patheffects.withStroke(linewidth=2.0, foreground="white")]
+"""The white edge of letters that are written over lines."""
 MOVED = 3.0
 """Points by which a label is moved from its line before a thin line leads to it."""
 
@@ -47,7 +52,7 @@ def label_ends(figure: Figure, panels: Mapping[Axes, Sequence[End]]) -> None:
     """
     written = {
         ax: [ax.annotate(end.text, (1.0, 0.5), (REACH, 0.0), xycoords="axes fraction", textcoords="offset points",
-                         va="center", fontsize=END_POINTS, color=end.colour, annotation_clip=False)
+                         va="center", fontsize=END_POINTS, color=text_colour(end.colour), annotation_clip=False)
              for end in ends]
         for ax, ends in panels.items()
     }  # fmt: skip
@@ -116,7 +121,7 @@ def write_beside(
         if is_free(where, taken) and ax.bbox.x0 <= where.x0 and where.x1 <= ax.bbox.x1:
             taken.append(where)
             ax.annotate(text, place, tuple(offset / scale), ha="center", va="center", textcoords="offset points",
-                        fontsize=size, color=colour, zorder=5)  # fmt: skip
+                        fontsize=size, color=text_colour(colour), zorder=5, path_effects=HALO)  # fmt: skip
             return True
     return False
 

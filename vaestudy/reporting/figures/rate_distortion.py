@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from vaestudy.plotting import GREY, PALE, house_style, legend_below, look, set_heading
+from vaestudy.plotting import GREY, PALE, WIDEST, house_style, legend_below, look, set_heading
 from vaestudy.reporting.figures.axis_texts import field_label
 from vaestudy.reporting.figures.labels import box, is_free, marker_box, pixels, write_beside
 from vaestudy.reporting.figures.style import figure_title
@@ -38,7 +38,7 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
         return None
     Ds = sorted({D for curves in panels.values() for D in curves})
     with house_style():
-        figure = Figure(figsize=(max(7.0, 6.4 * len(panels)), 9.2), layout="constrained")
+        figure = Figure(figsize=(max(7.0, min(WIDEST, 6.4 * len(panels))), 9.0), layout="constrained")
         axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2, 1))
         for column, (label, curves) in enumerate(panels.items()):
             front, units = axes[:, column]
@@ -165,7 +165,7 @@ def _iso_line(ax: Axes, total: float, x0: float, x1: float, taken: list[Bbox]) -
     ax.plot([x0, x1], [total - x0, total - x1], color=PALE, linewidth=0.9, zorder=1)
     ends = pixels(ax, x0, total - x0), pixels(ax, x1, total - x1)
     direction = ends[1] - ends[0]
-    angle, text = np.arctan2(direction[1], direction[0]), f"ELBO {0.0 - total:g}"
+    angle, text = np.arctan2(direction[1], direction[0]), f"ELBO {0.0 - total:g}".replace("-", "−")
     length, height = 0.62 * LINE_POINTS * len(text) * ax.figure.dpi / 72, 1.2 * LINE_POINTS * ax.figure.dpi / 72
     if np.hypot(*direction) < 1.3 * length:
         return

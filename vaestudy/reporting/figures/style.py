@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from vaestudy.reporting.figures.axis_texts import field_label
 from vaestudy.study.declaration import Study, level_text
 
-FEW_DECADES = 2.5
-"""Below this, an axis has three labels in a decade."""
+MOST_TICKS = 7
+"""The largest number of labels of a logarithmic axis of a wide panel."""
 
 
 def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
@@ -27,17 +28,29 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
     return f"{study.question}\n{name}, {seeds} seeds; {description}{quick}"
 
 
-def log_cost_axis(ax: Axes, left: float) -> None:
+def log_cost_axis(ax: Axes, left: float, most: int = MOST_TICKS) -> None:
     """Make the x-axis logarithmic, beginning at `left`, with labels such as 500 and 20k.
 
-    An axis of less than FEW_DECADES decades has the labels 1, 2 and 5 of each decade, a longer one only 1.
+    It has the labels 1, 2 and 5 of each decade, or fewer, so that they are at most `most`. If it goes beyond a million,
+    the labels are powers of ten.
     """
     ax.set_xscale("log")
     ax.set_xlim(left=left)
     low, high = ax.get_xlim()
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost / 1000:g}k" if cost >= 10_000 else f"{cost:g}"))
+    decades = math.log10(high / low)
+    subs = next((subs for subs in ((1, 2, 5), (1, 3)) if decades * len(subs) <= most), (1,))
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
+    ax.xaxis.set_major_formatter(FuncFormatter(partial(_cost_text, powers=high >= 1e6)))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _cost_text(cost: float, _: int, powers: bool) -> str:
+    """Return the label of a cost on an axis."""
+    if powers:
+        exponent = math.floor(math.log10(cost) + 1e-9)
+        factor = round(cost / 10**exponent)
+        return f"$10^{{{exponent}}}$" if factor == 1 else f"${factor}\\cdot10^{{{exponent}}}$"
+    return f"{cost / 1000:g}k" if cost >= 10_000 else f"{cost:g}"
 
 
 def level_ticks(ax: Axes, levels: Sequence[float], field: str) -> None:

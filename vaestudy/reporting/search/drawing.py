@@ -17,8 +17,10 @@ from optuna.trial import FrozenTrial
 
 from vaestudy.plotting import set_heading
 from vaestudy.reporting.figures.axis_texts import field_label, unit_label
+from vaestudy.reporting.places import readable_sweep
 from vaestudy.reporting.search.outcomes import OUTCOMES, outcome_of, trials_with_value
 from vaestudy.reporting.search.searched import Searched
+from vaestudy.study.search import OBJECTIVES
 from vaestudy.study.search_space import EDGE
 
 RANGE_SHOWN = 4.0
@@ -33,13 +35,20 @@ SEED_NAMES = ("seed",)
 def heading(figure: Figure, searched: Searched, description: str) -> None:
     """Write the heading of a figure: the question, the sweep and a description, in lines that fit."""
     quick = "   QUICK LOOK, NOT A RESULT" if searched.quick else ""
-    set_heading(figure, searched.study.question, f"{searched.sweep}: {description}{quick}")
+    set_heading(figure, searched.study.question, f"{readable_sweep(searched.sweep)}: {description}{quick}")
 
 
 def value_label(metric: str) -> str:
     """Return the label of an axis of an objective, with its unit and which direction is better."""
+    unit = unit_label(metric) or "nats per image"
+    searched = "" if "better" in unit else f", {OBJECTIVES[metric].replace('ize', 'ised')} by the search"
+    return f"{value_name(metric)}, {unit}{searched}"
+
+
+def value_name(metric: str) -> str:
+    """Return the name of an objective in texts."""
     name = {"valid/elbo": "validation ELBO", "valid/log_likelihood": "validation log-lik.", "valid/kl": "validation KL"}
-    return f"{name.get(metric, metric)}, {unit_label(metric) or 'nats per image'}"
+    return name.get(metric, metric)
 
 
 def visible_range(values: Sequence[float], sign: float) -> tuple[float, float]:
@@ -56,6 +65,17 @@ def visible_range(values: Sequence[float], sign: float) -> tuple[float, float]:
     best, median, worst = ordered[-1], ordered[len(ordered) // 2], ordered[0]
     if len(ordered) >= FEWEST_TO_CUT and best > median:
         worst = max(worst, best - RANGE_SHOWN * (best - median))
+    return with_room(worst, best, sign)
+
+
+def with_room(worst: float, best: float, sign: float) -> tuple[float, float]:
+    """Return the limits of an axis of objectives, with a margin.
+
+    Args:
+        worst: the worst value that is shown, times `sign`.
+        best: the best one, times `sign`.
+        sign: 1 if larger values are better, else -1.
+    """
     room = 0.06 * (best - worst) or 0.01 * abs(best) or 1.0
     low, high = sorted((sign * (worst - room), sign * (best + room)))
     return low, high
@@ -73,6 +93,12 @@ def beyond(values: Sequence[float], low: float, high: float) -> str:
     """Return how many values lie outside the limits of an axis, as text; empty if none does."""
     outside = sum(not low <= value <= high for value in values)
     return f"{outside} beyond the axis, at its edge" if outside else ""
+
+
+def colour_bar_ends(values: Sequence[float], low: float, high: float) -> str:
+    """Return at which ends a bar of colours has an arrow: where values lie outside its limits."""
+    beyond_ends = min(values) < low, max(values) > high
+    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond_ends, "neither")
 
 
 def outcome_handles(trials: Sequence[FrozenTrial]) -> list[Line2D]:
@@ -134,6 +160,23 @@ class FieldAxis:
     def position(self, value: Any) -> float:
         """Return where a value is drawn on an axis that `scale` made."""
         return float(self.choices.index(str(value))) if self.choices else float(value)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return ticks of a vertical axis from 0 to 1: (place, text)."""
+        if self.choices:
+            return [(self.unit(choice), choice) for choice in self.choices]
+        low, high = float(self.distribution.low), float(self.distribution.high)
+        if self.log:
+            shown = sorted({low, *log_ticks(low, high), high})
+        else:
+            whole = isinstance(self.distribution, IntDistribution)
+            inner = MaxNLocator(4, integer=whole).tick_values(low, high)
+            shown = sorted({low, *(float(tick) for tick in inner if low <= tick <= high), high})
+        places = [(self.unit(value), f"{value:g}") for value in shown]
+        ends = (places[0], places[-1])
+        apart = 0.08  # of the axis: what two texts need
+        inside = [p for p in places[1:-1] if ends[0][0] + apart < p[0] < ends[1][0] - apart]
+        return list(dict.fromkeys([ends[0], *inside, ends[1]]))
 
     def scale(self, ax: Axes, which: Literal["x", "y"] = "x", edges: bool = True) -> None:
         """Set the label, the scale, the ticks and the limits of an axis.

@@ -19,16 +19,18 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from vaestudy.plotting import PALETTE, house_style
+from vaestudy.plotting import PALETTE, WIDEST, balanced, house_style
 from vaestudy.reporting.figures.axis_texts import field_label
 from vaestudy.reporting.search.drawing import (
     SEED_NAMES,
     beyond,
+    colour_bar_ends,
     draw_outcomes,
     field_axes,
     heading,
     outcome_handles,
     value_label,
+    value_name,
     valued,
     visible_range,
 )
@@ -36,7 +38,7 @@ from vaestudy.reporting.search.outcomes import best_trial, sign_of, trials_with_
 from vaestudy.reporting.search.searched import Searched
 from vaestudy.reporting.search.trials import study_in_memory
 
-COLUMNS = 4
+COLUMNS = 3
 BLOCKS = 5
 """The number of parts of the trials, each of which is left out once for the standard errors of importances."""
 FEWEST_FOR_ERRORS = 4 * BLOCKS
@@ -67,7 +69,7 @@ def importances(searched: Searched) -> Figure | None:
                     xerr=errors, error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": "0.2"}, label=name)  # fmt: skip
             for at, (field, value) in zip(y, rows["importance"].items(), strict=True):
                 if value != value:
-                    ax.text(0.005, at, f"not by {name}: {field} is not asked for in each trial", va="center",
+                    ax.text(0.005, at, f"not by {name}: not every trial was asked for {field}", va="center",
                             fontsize=8, color="0.35")  # fmt: skip
         ax.set_yticks(range(len(fields)), [field_label(field) for field in fields])
         ax.set(ylim=(len(fields) - 0.5, -0.5), xlabel="importance (of all fields together: 1)")
@@ -76,8 +78,12 @@ def importances(searched: Searched) -> Figure | None:
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
         count, first = len(trials_with_value(study)), searched.search.objectives[0]
         bars = f"; bars: ± 1 standard error over trials (jackknife in {BLOCKS} parts)" * (count >= FEWEST_FOR_ERRORS)
-        about = "fANOVA: share of the values' variance (the worst are cut); PED-ANOVA: what sets the best tenth apart"
-        heading(figure, searched, f"importance of each field for {first}, {count} trials with a value{bars}. {about}")
+        about = (
+            "fANOVA: the field's share of the variance of the values (the worst are cut); PED-ANOVA: how much the best "
+            "tenth of the trials differs in this field from the others"
+        )
+        heading(figure, searched, f"importance of each field for the {value_name(first)}, {count} trials with a value"
+                f"{bars}. {about}")  # fmt: skip
     return figure
 
 
@@ -205,7 +211,7 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
     low, high = visible_range(values, sign)
     best = best_trial(study)
     with house_style():
-        figure = Figure(figsize=(max(6.0, 1.75 * len(axes) + 2), 5.2), layout="constrained")
+        figure = Figure(figsize=(max(6.0, min(WIDEST, 1.5 * len(axes) + 2)), 5.4), layout="constrained")
         ax = figure.subplots()
         ordered = sorted(trials, key=lambda trial: sign * trial.values[0])  # the best are drawn last, on top
         lines = [
@@ -227,26 +233,26 @@ def parallel_coordinates(searched: Searched) -> Figure | None:
             ax.scatter(x, y, s=70, marker="*", color="black", zorder=4, clip_on=False)
         for at, axis in enumerate(axes.values()):
             ax.axvline(at, color="0.4", linewidth=1, zorder=1)
-            ticks = axis.choices or [f"{axis.value(u):.3g}" for u in (0.0, 0.5, 1.0)]
-            for index, text in enumerate(ticks):
-                ax.text(at + 0.03, index / max(1, len(ticks) - 1), text, fontsize=8.5, va="center",
+            for height, text in axis.ticks():
+                ax.text(at + 0.04, height, text, fontsize=8.5, va="center",
                         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}, zorder=5)  # fmt: skip
-        names = [field_label(axis.field) + "\n(log)" * axis.log for axis in axes.values()]
+        names = [field_label(axis.field) + " (log)" * axis.log for axis in axes.values()]
         ax.set_xticks(range(len(axes)), names)
-        ax.tick_params(axis="x", labelrotation=20 if len(axes) > 4 else 0)
+        if len(axes) > 4:
+            ax.set_xticks(range(len(axes)), [balanced(name, 12) for name in names])
         ax.set(xlim=(-0.15, len(axes) - 0.6), ylim=(-0.05, 1.05), yticks=[])
         ax.grid(visible=False)
         for side in ax.spines.values():
             side.set_visible(False)
         figure.colorbar(
-            colours, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max"
+            colours, ax=ax, label=value_label(searched.search.objectives[0]), extend=colour_bar_ends(values, low, high)
         )
         missing = (
             "; a line is broken where a field is not asked for"
             if any(math.isnan(y) for line in lines for _, y in line)
             else ""
         )
-        heading(figure, searched, f"one line a trial with a value, stars: the best{missing}")
+        heading(figure, searched, f"one line for each trial with a value, stars: the best{missing}")
     return figure
 
 
@@ -285,7 +291,7 @@ def contour(searched: Searched) -> Figure | None:
         best = max(range(len(trials)), key=lambda i: sign * values[i])
         ax.plot(x[best], y[best], marker="*", markersize=17, color="black", markeredgecolor="white", zorder=4)
         figure.colorbar(
-            points, ax=ax, label=value_label(searched.search.objectives[0]), extend="min" if sign > 0 else "max"
+            points, ax=ax, label=value_label(searched.search.objectives[0]), extend=colour_bar_ends(values, low, high)
         )
         between = "; colours between them: interpolated" if filled else ""
         heading(figure, searched, f"the two most important fields; points: trials, star: the best{between}")

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.plotting import DASHES, PALETTE, house_style, legend_below
+from vaestudy.plotting import DASHES, PALETTE, house_style
 from vaestudy.reporting.figures.labels import marker_box
 from vaestudy.reporting.figures.rate_distortion import add_points, draw_iso_lines
 from vaestudy.reporting.rate_distortion import FrontPoint
@@ -41,11 +41,11 @@ def rate_distortion_search(searched: Searched, runs: pd.DataFrame) -> Figure | N
         _fronts(front, found)
         _difference(left, found)
         _by_trainings(right, found)
-        legend_below(figure)
+        figure.legend(*front.get_legend_handles_labels(), loc="outside lower center", ncols=1)
         shared = ", ".join(found.fixed.values())
         bars = "; bars: 95 % intervals over seeds" if len(found.grid) > 1 else ""
-        heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at β = 1{bars}; grey "
-                "lines: equal ELBO, lower left is better")  # fmt: skip
+        heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at β = 1{bars}; steps: "
+                "the fronts; grey lines: equal ELBO, lower left is better")  # fmt: skip
         figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
         figure.set_layout_engine("none")
         points = np.concatenate([found.mean, found.first(len(found.trials))])
@@ -64,15 +64,15 @@ def _fronts(ax: Axes, found: FrontComparison) -> None:
     grid = [_point(found.grid[:, cell], levels.get("beta", math.nan)) for cell, levels in enumerate(found.cells)]
     trained = f"{cells * seeds} trainings"
     mean = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    add_points(ax, grid, GRID, f"grid: {cells} cells, {mean} ({trained})", joined=False)
+    fronts = [len(pareto_front(points)) for points in (found.mean, trials)]
+    add_points(ax, grid, GRID, f"grid: {cells} cells, {mean} ({trained}), {fronts[0]} on its front", joined=False)
     each = f"({len(found.trials) * found.seeds_per_trial} trainings)"
     search = [_point(point[None], math.nan) for point in trials]
-    add_points(ax, search, SEARCH, f"search: {len(trials)} trials {each}", joined=False)
-    for style, points, name in ((GRID, found.mean, "grid"), (SEARCH, trials, "search")):
+    add_points(ax, search, SEARCH, f"search: {len(trials)} trials {each}, {fronts[1]} on its front", joined=False)
+    for style, points in ((GRID, found.mean), (SEARCH, trials)):
         steps = pareto_front(points)
         x, y = [*steps[:, 0], ax.get_xlim()[1]], [*steps[:, 1], steps[-1, 1]]
-        ax.step(x, y, where="post", color=PALETTE[style], linestyle=DASHES[style], linewidth=2.0, zorder=2,
-                label=f"front of the {name}, {len(steps)} points")  # fmt: skip
+        ax.step(x, y, where="post", color=PALETTE[style], linestyle=DASHES[style], linewidth=2.0, zorder=2)
     for container in ax.containers:
         for part in (*container[1], *container[2]):
             part.set_alpha(0.4)  # or the bars hide the steps
@@ -100,9 +100,9 @@ def _difference(ax: Axes, found: FrontComparison) -> None:
         ax.plot(rates, attained(found.mean, rates, found.reference[1]) - mine, color="black", linewidth=1.6,
                 label="to the mean of seeds")  # fmt: skip
     ax.axhline(0, color="black", linewidth=0.8, linestyle=":")
-    ax.legend(frameon=False, fontsize=8, loc="best")
-    ax.set(xlabel="rate, nats per image", ylabel="nats per image")
-    ax.set_title("distortion: how much lower the search is", fontsize=10)
+    ax.legend(frameon=False, fontsize=8.5, loc="best")
+    ax.set(xlabel="rate, nats per image", ylabel="nats per image, above 0: the search is better")
+    ax.set_title("distortion: how much lower the search's is", fontsize=10)
 
 
 def _by_trainings(ax: Axes, found: FrontComparison) -> None:
@@ -124,7 +124,7 @@ def _by_trainings(ax: Axes, found: FrontComparison) -> None:
     drawn = [*values, *(value for _, (value, _), _, _ in shown)]
     room = 0.15 * (max(drawn) - min(drawn)) or 1.0
     ax.set(xlim=(0, None), ylim=(min(drawn) - room, max(drawn) + room))  # the interval of few seeds may be cut
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
-    ax.set(xlabel="trainings", ylabel="nats²")
+    ax.legend(frameon=False, fontsize=8.5, loc="lower right")
+    ax.set(xlabel="trainings", ylabel="nats², higher is better")
     ax.set_title("hypervolume by number of trainings", fontsize=10)
     whole_ticks(ax)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -54,14 +55,16 @@ def history(searched: Searched) -> Figure | None:
             rows = sorted({outcome_of(t) for t in unknown}, key=list(OUTCOMES).index)
             y = [float(rows.index(outcome_of(t))) for t in unknown]
             draw_outcomes(axes[-1], unknown, [t.number for t in unknown], y)
-            axes[-1].set_yticks(range(len(rows)), rows)
+            counts = Counter(outcome_of(t) for t in unknown)
+            axes[-1].set_yticks(range(len(rows)), [f"{name} ({counts[name]})" for name in rows])
             axes[-1].set_ylim(len(rows) - 0.5, -0.5)
         axes[-1].set_xlabel("trial")
         whole_ticks(axes[-1])
         best = [Line2D([], [], color="black", drawstyle="steps-post", label="best so far")] if panels == 1 else []
-        figure.legend(handles=outcome_handles(trials) + best, loc="outside lower center", ncols=4, frameon=False)
+        if handles := outcome_handles(known) + best * bool(known):
+            figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         below = "; below: trials without a final value" if unknown and known else ""
-        heading(figure, searched, f"objective by trial, one point a trial{below}")
+        heading(figure, searched, f"objective by trial, one point for each trial{below}")
     return figure
 
 
@@ -108,7 +111,7 @@ def learning_curves(searched: Searched) -> Figure | None:
             handles.append(Line2D([], [], color="black", linewidth=2.2, label=f"best, trial {best.number}"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         along = "over the seeds of each trial" if by_seed else "along training"
-        heading(figure, searched, f"objective {along}, one line a trial; the marker is where it ended")
+        heading(figure, searched, f"objective {along}, one line for each trial; the marker is at its end")
     return figure
 
 
@@ -134,7 +137,8 @@ def timeline(searched: Searched) -> Figure | None:
             row, look = workers.index(int(trial.user_attrs.get("worker") or 0)), OUTCOMES[outcome_of(trial)]
             for start, end in [(clock.minutes(begin), clock.minutes(end)) for begin, end in spans[index]]:
                 if end - start < INSTANT * clock.length:
-                    ax.plot(start, row, color=look.colour, marker=look.marker, markersize=6, zorder=3)
+                    ax.plot(start, row, color=look.colour, marker=look.marker, markersize=8, markeredgecolor="white",
+                            markeredgewidth=0.8, zorder=3)  # fmt: skip
                     instants.add(outcome_of(trial))
                     continue
                 bars.add(outcome_of(trial))
@@ -155,7 +159,8 @@ def timeline(searched: Searched) -> Figure | None:
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
         cut = "; dashed: a pause, left out" if clock.pauses else ""
-        heading(figure, searched, f"what each worker did{cut}; a marker is a trial that took no time")
+        short = "; a marker: a trial that took hardly any time" if instants else ""
+        heading(figure, searched, f"what each worker did{cut}{short}")
     return figure
 
 
@@ -237,7 +242,9 @@ def front(searched: Searched) -> Figure | None:
         ax.set_ylabel(value_label(searched.search.objectives[1]))
         ring = Line2D([], [], color="black", marker="o", markerfacecolor="none", label=f"front ({len(best)} trials)")
         figure.legend(handles=[*outcome_handles(trials), ring], loc="outside lower center", ncols=4, frameon=False)
-        heading(figure, searched, "the two objectives of each trial; no trial is better in both than one of the front")
+        heading(
+            figure, searched, "the two objectives of each trial; no trial is better in both than a trial of the front"
+        )
     return figure
 
 
