@@ -185,14 +185,7 @@ def sweep_tables(
             screens.insert(0, Screen(title="no run has finished"))
         notes += search_notes(searched) if searched else []
         return SweepTables(row, study, tidy, None, files, screens, [without_places(line) for line in notes])
-    if common_target.RELATIVE in study.tabulate:
-        name = common_target.curve_metric(tidy)
-        curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
-        tidy = common_target.with_common_target(tidy, study, curves)
-    if bound_tightness.TABLE in study.tables:
-        with noting_failure("the comparison of rankings", notes):
-            scores = {run_id: tracker.read_file(run_id, "scores.json") for run_id in bound_tightness.scored_runs(tidy)}
-            tidy = bound_tightness.with_image_scores(tidy, scores)
+    tidy = _with_recorded(tracker, tidy, study, notes)
     table = summary.summarise(tidy, study, read_image_scores(tracker, tidy, study.tabulate[:1]))
     if searched is not None:
         table = amended(tracker, searched, table, tidy)
@@ -222,6 +215,26 @@ def sweep_tables(
     notes = [without_places(line) for line in notes]
     files |= table_files("table", table, title, notes, f"{study.name} {sweep}", style)
     return SweepTables(row, study, tidy, table, files, screens, notes)
+
+
+def _with_recorded(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> pd.DataFrame:
+    """Return tidy runs with what their records hold and their metrics do not: curves, and scores of single images.
+
+    Args:
+        tracker: the store of the runs.
+        tidy: the tidy runs of a sweep.
+        study: the study; what none of its tables shows is not read.
+        notes: receives a line if the scores of single images cannot be read.
+    """
+    if common_target.RELATIVE in study.tabulate:
+        name = common_target.curve_metric(tidy)
+        curves = {run_id: tracker.curve(run_id, name) for run_id in tidy["run_id"]}
+        tidy = common_target.with_common_target(tidy, study, curves)
+    if bound_tightness.TABLE in study.tables:
+        with noting_failure("the comparison of rankings", notes):
+            scores = {run_id: tracker.read_file(run_id, "scores.json") for run_id in bound_tightness.scored_runs(tidy)}
+            tidy = bound_tightness.with_image_scores(tidy, scores)
+    return tidy
 
 
 def _gallery(tracker: Tracker, tidy: pd.DataFrame, study: Study, notes: list[str]) -> list[bytes]:
