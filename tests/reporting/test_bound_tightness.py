@@ -89,7 +89,7 @@ def image_scores(row: pd.Series) -> dict[str, list[float]]:
 def with_images() -> pd.DataFrame:
     frame = runs()
     return with_image_scores(
-        frame, {row["run_id"]: json.dumps({"by_image": image_scores(row)}).encode() for _, row in frame.iterrows()}
+        frame, {row["run_id"]: json.dumps({"ais_by_image": image_scores(row)}).encode() for _, row in frame.iterrows()}
     )
 
 
@@ -167,8 +167,8 @@ def test_a_ranking_by_looseness_is_found() -> None:
     frame = with_images()
     worse = frame["run_id"].isin(frame.query("likelihood == 'gaussian' and latent_dim == 3")["run_id"])
     for row in frame.index[worse]:
-        frame.at[row, "by_image"] = frame.at[row, "by_image"] | {"elbo": [-40.0, -40.0, -40.0, -40.5]}
-    same = [frame.at[row, "by_image"] for row in frame.index]
+        frame.at[row, "ais_by_image"] = frame.at[row, "ais_by_image"] | {"elbo": [-40.0, -40.0, -40.0, -40.5]}
+    same = [frame.at[row, "ais_by_image"] for row in frame.index]
     for scores_of_run in same:
         scores_of_run["ais"] = [scores_of_run["ais"][1]] * 4
     lines = ranking_notes(frame, study())

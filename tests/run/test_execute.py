@@ -198,7 +198,7 @@ def test_a_run_is_scored_by_annealed_importance_sampling(tiny: RunConfig) -> Non
     added = {f"test/{name}{end}" for name in names for end in ("", "_se")}
     assert added <= set(record.metrics)
     assert "test/iwae_7" not in record.metrics
-    found = json.loads(record.files["scores.json"])["by_image"]
+    found = json.loads(record.files["scores.json"])["ais_by_image"]
     assert set(found) == {"elbo", "iwae_1", "iwae_5", "iwae_7", "ais"}
     assert np.mean(found["ais"]) == pytest.approx(record.metrics["test/ais_3x2x3"])
     plain = execute.execute(tiny.with_changes(epochs=1), Path())

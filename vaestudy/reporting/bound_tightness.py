@@ -31,7 +31,7 @@ LARGEST_GAP = 1.0
 """Nats. A larger BDMC gap says that AIS is no tight estimate of log p(x)."""
 TABLE = "bound_tightness"
 """The name of the table whose notes need the scores of single images."""
-BY_IMAGE = "by_image"
+BY_IMAGE = "ais_by_image"
 """The column of the scores of single images: name -> list, of each run."""
 IMPLIED = "continuous_bernoulli_"
 Number = tuple[float, float]

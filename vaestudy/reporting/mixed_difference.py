@@ -61,16 +61,16 @@ class MixedDifference:
     """SEEDS, IMAGES or both: whose variance had a negative estimate, which was set to 0."""
 
 
-def mixed_difference(d: NDArray[np.floating]) -> MixedDifference:
+def mixed_difference(differences: NDArray[np.floating]) -> MixedDifference:
     """Return the difference of two arms.
 
     Args:
-        d: the score of one arm minus that of the other, by seed and image: [S, n], at least one of each.
+        differences: d, the score of one arm minus that of the other, by seed and image: [S, n], at least one of each.
 
     Raises:
         ValueError: d is not such a matrix, or has a value that is not finite.
     """
-    d = np.asarray(d, dtype=np.float64)
+    d: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
     if d.ndim != 2 or not d.size:
         raise ValueError(f"the differences must be [seeds, images], not {list(d.shape)}")
     if not np.isfinite(d).all():
@@ -116,4 +116,5 @@ def _difference(
 ) -> MixedDifference:
     """Return the difference whose standard error and degrees of freedom are known."""
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, df)) * error if over else math.nan
-    return MixedDifference(float(d.mean()), error, half, df, *d.shape, over, *variances, zeroed)
+    S, n = d.shape
+    return MixedDifference(float(d.mean()), error, half, df, S, n, over, *variances, zeroed)

@@ -240,7 +240,7 @@ def score_run(model: VAE, x: torch.Tensor, labels: torch.Tensor | None, data: Da
         scores = scores.joined(*class_scores(model, x, labels, get_panel(model.config, data), data.classes))
     if (config := model.config).ais_images:
         found = ais_scores(model, x, AisOptions.of_run(config), {*config.iwae, *config.ais_iwae})
-        scores = scores.joined(found.metrics, by_image={k: values.tolist() for k, values in found.by_image.items()})
+        scores = scores.joined(found.metrics, ais_by_image={k: values.tolist() for k, values in found.by_image.items()})
     return scores
 
 

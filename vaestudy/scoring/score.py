@@ -162,19 +162,19 @@ class Scores:
     """Shares of pixels: `predicted` and `observed` over the 256 grey values, `pit` over the 20 bins of F(x|z)."""
     by_image: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
     """The bounds of each image: elbo, iwae_K and bits_per_dim -> [N], float64. Their means are in `metrics`."""
-
-    by_image: dict[str, list[float]] = field(default_factory=dict)
+    ais_by_image: dict[str, list[float]] = field(default_factory=dict)
     """log p(x) by annealed importance sampling, and the bounds, of each image that it scored (`ais_scores.py`)."""
 
     def joined(
         self,
         metrics: dict[str, float],
         per_class: dict[str, dict[str, float]] | None = None,
-        by_image: dict[str, list[float]] | None = None,
+        ais_by_image: dict[str, list[float]] | None = None,
     ) -> Scores:
-        """Return these scores with further metrics: for all images, by class, and of single images."""
+        """Return these scores with further metrics: for all images, by class, and of single annealed images."""
         rows = {label: row | (per_class or {}).get(label, {}) for label, row in self.per_class.items()}
-        return replace(self, metrics=self.metrics | metrics, per_class=rows, by_image=self.by_image | (by_image or {}))
+        annealed = self.ais_by_image | (ais_by_image or {})
+        return replace(self, metrics=self.metrics | metrics, per_class=rows, ais_by_image=annealed)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but `by_image`, which is too long for text."""
