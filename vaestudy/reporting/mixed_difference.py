@@ -61,7 +61,7 @@ class MixedDifference:
     """SEEDS, IMAGES or both: whose variance had a negative estimate, which was set to 0."""
 
 
-def mixed_difference(d: NDArray[np.floating]) -> MixedDifference:
+def mixed_difference(d: NDArray[np.float64]) -> MixedDifference:
     """Return the difference of two arms.
 
     Args:
@@ -116,4 +116,5 @@ def _difference(
 ) -> MixedDifference:
     """Return the difference whose standard error and degrees of freedom are known."""
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, df)) * error if over else math.nan
-    return MixedDifference(float(d.mean()), error, half, df, *d.shape, over, *variances, zeroed)
+    S, n = d.shape
+    return MixedDifference(float(d.mean()), error, half, df, S, n, over, *variances, zeroed)

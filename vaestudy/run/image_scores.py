@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,10 @@ def identity_of(x: Tensor, pixels: str, fingerprint: str) -> ScoredImages:
 
 def pack_image_scores(images: ScoredImages, values: Mapping[str, Tensor]) -> bytes:
     """Return the file of the scores of each image, name -> [N]. The same scores give the same bytes."""
-    arrays = {name: value.cpu().numpy().astype(np.float32) for name, value in values.items()}
+    arrays: dict[str, NDArray[Any]] = {name: value.cpu().numpy().astype(np.float32) for name, value in values.items()}
     content = io.BytesIO()
-    np.savez(content, **{IDENTITY: np.array(json.dumps(asdict(images)))}, **arrays)
+    everything = {IDENTITY: np.array(json.dumps(asdict(images)))} | arrays
+    np.savez(content, **everything)  # type: ignore[arg-type]  # mypy takes an array for `allow_pickle`
     return content.getvalue()
 
 
