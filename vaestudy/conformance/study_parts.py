@@ -55,7 +55,7 @@ def own_studies() -> dict[str, Study]:
         "likelihoods and D, with annealed importance sampling": _study(
             "annealed",
             {"pixels": "dequantised", "ais_images": 100, "ais_simulated": 50, "ais_split": True},
-            {"likelihood": ("bernoulli", "gaussian"), "latent_dim": (2, 20)},
+            {"likelihood": ("continuous-bernoulli", "gaussian"), "latent_dim": (2, 20)},
         ),
         "beta and D": _study("betas", {"pixels": "dequantised", "likelihood": "gaussian"},
                              {"beta": (1.0, 0.1, 10.0), "latent_dim": (2, 20)}),
