@@ -172,7 +172,8 @@ def test_the_planes_give_the_number_of_the_table_beside_that_of_the_pairs_shown(
     assert table is not None
     medians = table.full[table.full["latent_dim"] == 2]["median"]
     for ax, median in zip(figure.axes[1:], medians, strict=True):
-        assert f"{median:.2f} of all pairs of seeds (C13)" in ax.get_title()
+        assert f"{median:.2f} for all pairs of seeds (C13)" in ax.get_title()
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes[1:]}) == 1
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_importances_name_their_estimator_and_find_the_learning_rate() -> None:
     assert "init_sigma" not in fanova.index
     assert "init_sigma" in field_figures.importances_by(some.studies[""], "PED-ANOVA", errors=False).index
     assert any(
-        text.get_text() == "not by fANOVA: not every trial was asked for init_sigma" for text in figure.axes[0].texts
+        text.get_text() == "not by fANOVA: not every trial was asked for init sigma" for text in figure.axes[0].texts
     )
 
 

@@ -231,8 +231,11 @@ def test_the_figure_shows_the_points_and_both_fronts() -> None:
     curve = next(line for line in by_trainings.lines if line.get_drawstyle() == "steps-post")
     assert curve.get_ydata()[-1] == pytest.approx(found.search(8)[0])
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "grid: 6 cells, mean of 3 seeds (18 trainings)" in labels
-    assert "search: 7 trials (8 trainings)" in labels
+    fronts = [len(pareto_front(points)) for points in (found.mean, found.first(8))]
+    assert labels == [
+        f"grid: 6 cells, mean of 3 seeds (18 trainings), {fronts[0]} on its front",
+        f"search: 7 trials (8 trainings), {fronts[1]} on its front",
+    ]
 
 
 def test_nothing_is_compared_that_differs() -> None:

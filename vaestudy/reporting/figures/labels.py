@@ -118,7 +118,7 @@ def write_beside(
     for angle in np.radians([45, -135, 0, 90, -90, 180, -45, 135]):
         offset = np.array([np.cos(angle) * (reach * scale + width / 2), np.sin(angle) * (reach * scale + height / 2)])
         where = box(here + offset, width, height)
-        if is_free(where, taken) and ax.bbox.x0 <= where.x0 and where.x1 <= ax.bbox.x1:
+        if is_free(where, taken) and ax.bbox.contains(*where.p0) and ax.bbox.contains(*where.p1):
             taken.append(where)
             ax.annotate(text, place, tuple(offset / scale), ha="center", va="center", textcoords="offset points",
                         fontsize=size, color=text_colour(colour), zorder=5, path_effects=HALO)  # fmt: skip

@@ -69,8 +69,8 @@ def importances(searched: Searched) -> Figure | None:
                     xerr=errors, error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": "0.2"}, label=name)  # fmt: skip
             for at, (field, value) in zip(y, rows["importance"].items(), strict=True):
                 if value != value:
-                    ax.text(0.005, at, f"not by {name}: not every trial was asked for {field}", va="center",
-                            fontsize=8, color="0.35")  # fmt: skip
+                    why = f"not by {name}: not every trial was asked for {field_label(field)}"
+                    ax.text(0.005, at, why, va="center", fontsize=8.5, color="0.35")
         ax.set_yticks(range(len(fields)), [field_label(field) for field in fields])
         ax.set(ylim=(len(fields) - 0.5, -0.5), xlabel="importance (of all fields together: 1)")
         ax.set_xlim(left=0)

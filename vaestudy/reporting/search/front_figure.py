@@ -101,7 +101,7 @@ def _difference(ax: Axes, found: FrontComparison) -> None:
                 label="to the mean of seeds")  # fmt: skip
     ax.axhline(0, color="black", linewidth=0.8, linestyle=":")
     ax.legend(frameon=False, fontsize=8.5, loc="best")
-    ax.set(xlabel="rate, nats per image", ylabel="nats per image, above 0: the search is better")
+    ax.set(xlabel="rate, nats per image", ylabel="nats per image,\nabove 0: the search is better")
     ax.set_title("distortion: how much lower the search's is", fontsize=10)
 
 
