@@ -23,7 +23,7 @@ NODES = 60_000
 FAR = 60.0
 """Where the integral of a density on the real line ends, on both sides."""
 OUTPUTS = (0.0, 1e-30, 0.3, 3.0, 10.0, 30.0, 88.0, 1e4)
-"""Sizes of a decoder's outputs, up to those of a decoder that diverges."""
+"""Outputs of a decoder that are tried; the largest are those of a decoder that diverges."""
 RANDOM = 300
 """Number of random pixels and outputs beside these."""
 
