@@ -25,7 +25,7 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
     finished = runs[runs["status"] == "FINISHED"]
     quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
     name, seeds = finished["tags.data.name"].iloc[0], finished["seed"].nunique()
-    return f"{study.question}\n{name}, {seeds} seeds; {description}{quick}"
+    return f"{study.question}\n{name}, {seeds} seed{'s' * (seeds != 1)}; {description}{quick}"
 
 
 def log_cost_axis(ax: Axes, left: float, most: int = MOST_TICKS) -> None:
