@@ -29,7 +29,10 @@ def data_folder() -> Path:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Return the runs of a committed file; an empty frame if there is no such file."""
+    """Return the runs of a committed file; an empty frame if there is no such file.
+
+    A fact that a run lacks is None, as in runs of the tracker: a diverged run has no fingerprint of its data.
+    """
     if not path.is_file():
         return pd.DataFrame()
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
@@ -37,8 +40,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     names = list(columns)
     metrics = [name for name in names[names.index("seed") + 1 :] if name not in FACTS] if rows else []
     numbers = {name: [float(text) if text else math.nan for text in columns[name]] for name in metrics}
+    facts = {name: [text or None for text in columns[name]] for name in names if name in FACTS}
     seeds = {"seed": list(map(int, columns.get("seed", [])))}
-    return pd.DataFrame(columns | numbers | seeds | {SOURCE: [path.name] * len(rows)})
+    return pd.DataFrame(columns | facts | numbers | seeds | {SOURCE: [path.name] * len(rows)})
 
 
 def csv_text(evidence: Evidence, needs: Sequence[Need], metrics: Iterable[str]) -> str:
