@@ -70,9 +70,12 @@ def test_a_committed_file_is_sorted_and_stable(tmp_path: Path) -> None:
 
 
 def test_a_diverged_run_is_committed_too(tmp_path: Path) -> None:
-    (tmp_path / D2.file).write_text(csv_text(evidence(diverged(D2, [0, 1])), [D2], ["train/elbo", "test/elbo"]))
-    found = collect([D2], "mnist", folder=tmp_path)
+    """It has no fingerprint of its data, neither in the tracker nor in the file, and may stand beside other runs."""
+    runs = evidence(diverged(D2, [0, 1]), rows(D10, {"test/elbo": [-1.0, -2.0]}))
+    (tmp_path / D2.file).write_text(csv_text(runs, [D2, D10], ["train/elbo", "test/elbo"]))
+    found = collect([D2, D10], "mnist", folder=tmp_path)
     assert (len(found.runs(D2)), len(found.finished(D2))) == (2, 0)
+    found.require_same_images([D2, D10])
 
 
 def test_changed_fields_are_in_a_file_of_their_own(tmp_path: Path) -> None:

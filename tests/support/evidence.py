@@ -51,9 +51,13 @@ def rows(one: Need, values: Values, dataset: str = "mnist", **changes: object) -
 
 
 def diverged(one: Need, seeds: Sequence[int], values: Mapping[str, float] | None = None) -> list[dict[str, object]]:
-    """Return runs of a need that diverged, with the metrics that were recorded before."""
+    """Return runs of a need that diverged, with the metrics that were recorded before.
+
+    As on record, they have no facts about the data.
+    """
     wide = {name: [value] * (max(seeds) + 1) for name, value in (values or {"train/elbo": -1e7}).items()}
-    found = rows(one, wide, status="FAILED", **{"tags.diverged": "True"})
+    lacking = {"tags.data.name": None, "tags.data.fingerprint": None}
+    found = rows(one, wide, status="FAILED", **{"tags.diverged": "True"} | lacking)
     return [row for row in found if row["seed"] in seeds]
 
 
