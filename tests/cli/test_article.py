@@ -22,6 +22,7 @@ from vaestudy.claims.report.markdown import BEGIN, END
 from vaestudy.cli import article_work
 from vaestudy.cli.main import main
 from vaestudy.config.run_config import RunConfig
+from vaestudy.evidence import collect
 from vaestudy.run.record import Record
 from vaestudy.runtime import addresses
 from vaestudy.sweep import worker_pool
@@ -109,13 +110,25 @@ def test_a_run_that_crashes_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert main([*QUICK, "--claims", "C14", "--retries", "0"]) == 1
 
 
-def test_the_plan_counts_and_writes_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_counts_and_writes_nothing(
+    mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(collect, "data_folder", lambda: tmp_path / "no-committed-runs")
     assert main(["article", "--plan", "--claims", "C14", "C13"]) == 0
     rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert rows["C14"][1:5] == ["undecided", "0", "0", "60"]
     assert rows["C13"][1:5] == ["undecided", "0", "0", "10"]
     assert rows["all"][1] == "70"
     assert "Minutes" in " ".join(rows["C14"])
+    assert not mlruns.exists()
+
+
+def test_the_plan_counts_the_committed_runs(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/data has all runs that the published verdicts rest on, so a fresh clone need not train to see them."""
+    assert main(["article", "--plan"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert rows["C14"][1:5] == ["holds", "0", "60", "0"]
+    assert rows["all"] == ["all", "0"]
     assert not mlruns.exists()
 
 
