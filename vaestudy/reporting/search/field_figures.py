@@ -69,7 +69,7 @@ def importances(searched: Searched) -> Figure | None:
                     xerr=errors, error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": "0.2"}, label=name)  # fmt: skip
             for at, (field, value) in zip(y, rows["importance"].items(), strict=True):
                 if value != value:
-                    why = f"not by {name}: not every trial was asked for {field_label(field)}"
+                    why = f"not by {name}: not every trial was asked for {field_label(str(field))}"
                     ax.text(0.005, at, why, va="center", fontsize=8.5, color="0.35")
         ax.set_yticks(range(len(fields)), [field_label(field) for field in fields])
         ax.set(ylim=(len(fields) - 0.5, -0.5), xlabel="importance (of all fields together: 1)")
