@@ -28,14 +28,14 @@ from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.study.declaration import Level, Study, level_text
 
 LARGEST_GAP = 1.0
-"""Nats. A larger BDMC gap says that AIS is no tight estimate of log p(x)."""
+"""Nats. If the BDMC gap is larger, AIS is not a tight estimate of log p(x)."""
 TABLE = "bound_tightness"
 """The name of the table whose notes need the scores of single images."""
 BY_IMAGE = "ais_by_image"
 """The column of the scores of single images: name -> list, of each run."""
 IMPLIED = "continuous_bernoulli_"
 Number = tuple[float, float]
-"""A mean over the images, and its standard error; both are means over seeds."""
+"""(the mean over the images, its standard error). With several seeds, each of the two is averaged over the seeds."""
 MISSING = (math.nan, math.nan)
 
 
@@ -50,11 +50,11 @@ class Tightness:
     implied: bool
     """Whether the scores are those of the density that a Bernoulli implies."""
     bits: dict[str, float]
-    """Bound or `AIS` -> bits per dimension; empty if the scores are no density or mass of dequantised pixels."""
+    """Bound or `AIS` -> bits per dimension; empty if the likelihood has no bits per dimension."""
     bits_error: float
     """The standard error of `bits[AIS]` over the images."""
     looseness: dict[str, Number]
-    """Bound -> AIS minus the bound, nats."""
+    """Name of a bound -> AIS minus this bound, in nats."""
     gap: Number
     """Upper minus lower bound on log p(x) of simulated images (BDMC), nats."""
     ess: float
@@ -166,7 +166,7 @@ def nats_per_bit(cell: pd.DataFrame) -> float:
 
 
 def scored_runs(runs: pd.DataFrame) -> list[str]:
-    """Return the ids of the finished runs that have scores of single images."""
+    """Return the ids of the finished runs that recorded a score for each image."""
     images = runs.get("params.ais_images", pd.Series("0", index=runs.index)).fillna("0")
     return [str(run_id) for run_id in runs.loc[(images != "0") & (runs["status"] == "FINISHED"), "run_id"]]
 
@@ -190,9 +190,9 @@ def scored_models(runs: pd.DataFrame, study: Study) -> list[Scored]:
     """
     if BY_IMAGE not in runs:
         return []
-    found = []
+    cells, found = runs_by_cell(runs, study), []
     for row in tightness(runs, study):
-        cell = _cell_of(runs, row)
+        cell = cells[tuple(row.levels.values())]
         likelihood = str(cell["params.likelihood"].iloc[0])
         prefix = IMPLIED if row.implied else ""
         names = [AIS, *row.looseness]
@@ -207,11 +207,3 @@ def scored_models(runs: pd.DataFrame, study: Study) -> list[Scored]:
             unit, digits = "bits/dim", 4
         found.append(Scored(row.name, row.arm, row.latent_dim, unit, digits, scores))
     return found
-
-
-def _cell_of(runs: pd.DataFrame, row: Tightness) -> pd.DataFrame:
-    """Return the finished runs of a cell."""
-    cell = runs[runs["status"] == "FINISHED"]
-    for name, level in row.levels.items():
-        cell = cell[[value == level for value in cell[name]]]
-    return cell
