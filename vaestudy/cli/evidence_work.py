@@ -52,7 +52,7 @@ class EvidenceWork(Protocol):
 
     @property
     def chosen_needs(self) -> list[Need]:
-        """Return the cells that are needed for what the user asks for."""
+        """Return the cells that the request of the user needs."""
 
     def collect(self) -> None:
         """Read again which runs are there."""

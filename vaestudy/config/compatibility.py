@@ -205,7 +205,7 @@ def _check_drops(config: CheckedFields) -> None:
 
 
 def _check_ais(config: CheckedFields) -> None:
-    """Raise if annealed importance sampling has settings, but no images, or more images than a subset leaves."""
+    """Raise if AIS has settings but no `ais_images`, or if a subset has fewer test images than `ais_images`."""
     for field, default in AIS_DEFAULTS.items():
         if not config.ais_images and (value := getattr(config, field)) != default:
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else value

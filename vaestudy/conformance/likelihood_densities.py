@@ -19,7 +19,7 @@ from vaestudy.runtime.random_streams import stream
 CHECKS = Checks()
 
 NODES = 60_000
-"""Points at which a density is summed up to its integral."""
+"""Number of points of the sum that approximates the integral of a density."""
 FAR = 60.0
 """Where the integral of a density on the real line ends, on both sides."""
 OUTPUTS = (0.0, 1e-30, 0.3, 3.0, 10.0, 30.0, 88.0, 1e4)

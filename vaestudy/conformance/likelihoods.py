@@ -143,7 +143,7 @@ class _LogProb(torch.nn.Module):
         return self.of.log_prob(x, head)
 
 
-# The checks are made in this order. A likelihood whose shapes are wrong is not looked at any further.
+# The order of the checks. If the shapes of a likelihood are wrong, the later checks are not made.
 CHECKS += likelihood_densities.CHECKS
 CHECKS += likelihood_samples.CHECKS
 

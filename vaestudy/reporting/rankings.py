@@ -26,7 +26,7 @@ AIS = "ais"
 
 @dataclass(frozen=True)
 class Scored:
-    """A model, and its scores on single images."""
+    """A model with its score on each image."""
 
     name: str
     arm: Hashable

@@ -91,7 +91,7 @@ def compare(
 
 
 def _judged(number: Published, obtained: StudentEstimate, wanted: int) -> tuple[str, str]:
-    """Return (the answer, why it is undecided) for a number from runs that are not quick, by the rule of this file."""
+    """Return (the answer, why it is undecided) by the rule of this file, for a number of runs that are not quick."""
     low, high = number.low - number.allowance, number.high + number.allowance
     if obtained.n < 2:
         return UNDECIDED, "one seed has no interval"

@@ -126,7 +126,7 @@ def _of_likelihood(
     prefix: str,
     on_images: OnImages,
 ) -> tuple[Metrics, dict[str, Tensor]]:
-    """Return (the scores of one likelihood, log p(x) and the bounds of each image of x [N, P]).
+    """Return two things for one likelihood: its scores, and the log p(x) and bounds of each image of x [N, P].
 
     Args:
         likelihood: which part of the model scores x: model -> likelihood.

@@ -234,7 +234,14 @@ def image_scores(model: VAE, x: Tensor, ks: Collection[int]) -> dict[str, Tensor
 
 
 def _image_bits(model: VAE, x: Tensor, K: int, log_px: Tensor) -> dict[str, Tensor]:
-    """Return the scores of `_bits_per_dim` for each image of dequantised x [N, P]; log_px is iwae_K, [N]."""
+    """Return for each image the scores that `_bits_per_dim` gives as means.
+
+    Args:
+        model: the model.
+        x: dequantised images, [N, P].
+        K: the number of draws.
+        log_px: iwae_K of each image, [N].
+    """
     likelihood = model.likelihood
     further: dict[str, Tensor] = {}
     nats_per_bit = x.shape[1] * math.log(2)

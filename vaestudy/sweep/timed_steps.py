@@ -95,7 +95,7 @@ def gradients_annealed(options: AisOptions) -> int:
 
 
 def bounds_annealed(config: RunConfig) -> int:
-    """Return how many gradients take about as long as the bounds that annealed importance sampling checks."""
+    """Return how many gradients take as long as the bounds that are compared with annealed importance sampling."""
     split = inference_gap.STEPS * inference_gap.SEARCH_DRAWS if config.ais_split else 0
     return config.ais_images * (sum({*config.iwae, *config.ais_iwae}) // 3 + split)
 

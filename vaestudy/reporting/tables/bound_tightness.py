@@ -102,7 +102,7 @@ def _gaps_of(row: Tightness, bounds: Sequence[str]) -> dict[str, Any]:
 
 
 def ranking_notes(runs: pd.DataFrame, study: Study) -> list[str]:
-    """Return the lines that say which rankings by the ELBO and by the largest IWAE are another way round by AIS."""
+    """Return the lines that name each pair of models whose order by the ELBO, or by the largest IWAE, AIS reverses."""
     models = scored_models(runs, study)
     if len(models) < 2:
         return ["Rankings are not compared: the scores of single images of two or more rows are not at hand."]
@@ -141,7 +141,7 @@ def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
 
 
 def _change_text(pair: Pair, loose: set[str]) -> str:
-    """Return a changed ranking as a sentence, and which of the models AIS may undervalue."""
+    """Return a sentence on a changed ranking, and one on the models whose AIS may be too low."""
     text = pair.text(bound_label(pair.bound))
     unsure = [model.name for model in (pair.first, pair.second) if model.name in loose]
     return f"{text} AIS is not tight for {' and '.join(unsure)}." if unsure else text

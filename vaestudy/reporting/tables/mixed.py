@@ -126,7 +126,7 @@ def _reading(metrics: Sequence[str]) -> str:
 
 
 def _about(full: pd.DataFrame, metric: str, study: Study) -> list[str]:
-    """Return the lines about single rows: over images alone, fewer seeds, and variances that were set to 0."""
+    """Return the lines that name rows with one seed, rows with fewer seeds, and rows with a variance set to 0."""
     name, lines = f"{metric}{SUFFIX}", []
     rows = full[full[name].notna()]
     if len(one := rows[rows[f"{name}_over"] == IMAGES]):
