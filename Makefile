@@ -8,7 +8,7 @@ STUDIES := $(subst _,-,$(basename $(notdir $(wildcard studies/*.py))))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow test-faults lint types check article reproduce tables ui dashboard bench docs
+.PHONY: help install install-docs test test-slow test-faults lint types check article reproduce tables ui dashboard bench docs
 .SUFFIXES:
 
 help:
@@ -80,6 +80,8 @@ bench: $(STAMP)
 $(DOCS_STAMP): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
+
+install-docs: $(DOCS_STAMP)
 
 docs: $(DOCS_STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
