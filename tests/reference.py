@@ -223,6 +223,19 @@ def ppca_maximum(x: Tensor, k: int) -> tuple[float, Tensor, float]:
     return maximum, eigenvalues, s2
 
 
+def ppca_log_likelihood(train: Tensor, test: Tensor, k: int) -> Tensor:
+    """Return log p(x) of each image of test [N, n] under pPCA with k latent dimensions, fitted to train [., n]: [N].
+
+    Tipping & Bishop 1999: x ~ N(mean, W W^T + s^2 I) with W W^T = U_k (Lambda_k - s^2 I) U_k^T.
+    """
+    n = train.shape[1]
+    eigenvalues, vectors = torch.linalg.eigh(torch.cov(train.T, correction=0))
+    s2 = eigenvalues[: n - k].mean()
+    U = vectors[:, n - k :]
+    covariance = U @ (eigenvalues[n - k :] - s2).diag() @ U.T + s2 * torch.eye(n, dtype=train.dtype)
+    return torch.distributions.MultivariateNormal(train.mean(0), covariance).log_prob(test)
+
+
 def article_steps(model: VAE, batches: list[tuple[Tensor, Tensor]], rate: float) -> None:
     """Train the model with the article's script, literally, on the given batches (x, eps).
 

@@ -112,5 +112,25 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 500,
         "iwae": (1, 100, 200),
     },
+    # A linear VAE with one learned scale, whose best ELBO is known in closed form (Lucas et al. 2019). Encoder and
+    # decoder are affine functions: 40 hidden units restrict neither up to D=20.
+    "linear-vae": {
+        "valid_size": 0,
+        "latent_dim": 10,
+        "hidden": (40,),
+        "activation": "identity",
+        "init": "glorot",
+        "init_sigma": 0.5,
+        "likelihood": "gaussian",
+        "likelihood_mean": "free",
+        "likelihood_scale": "learned",
+        "likelihood_sigma": 0.4,
+        "estimator": "sgvb-b",
+        "minibatch": 100,
+        "optimizer": "adam",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "epochs": 20,
+    },
 }
 """Name of a preset -> the fields that it sets; all other fields keep their defaults."""
