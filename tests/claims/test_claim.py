@@ -17,7 +17,7 @@ D2, D10, D20 = (need("latent-dims", 3, latent_dim=D) for D in (2, 10, 20))
 
 
 def part(name: str, one: object, other: object, role: str = "part", low: float = 0.5) -> Part:
-    return Part(name, f"{name}?", "the gain is {signed}", Contrast(one, other, ELBO),  # type: ignore[arg-type]
+    return Part(name, f"{name}?", "the score is {higher|lower}", Contrast(one, other, ELBO),  # type: ignore[arg-type]
                 Exceeds("nats", "As an example.", low), role)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_every_part_holds() -> None:
     assert found.verdict == "holds"
     assert found.p == max(p.decision.p_holds for p in found.parts)
     assert found.sentence == (
-        "Yes: the gain is +39.5 nats (95 %: +37.4 to +41.6); the gain is +10.0 nats (95 %: +8.9 to +11.1)."
+        "Yes: the score is 39.5 nats higher (95 %: 37.4 to 41.6); the score is 10.0 nats higher (95 %: 8.9 to 11.1)."
     )
     assert (found.deciding, found.wanted) == ((), ())
 
@@ -50,7 +50,7 @@ def test_every_part_fails() -> None:
     found = judged(TWO_STEPS, BEST, GOOD, BAD)
     assert found.verdict == "fails"
     assert found.p == max(p.decision.p_fails for p in found.parts)
-    assert found.sentence.startswith("No: the gain is -10.0 nats")
+    assert found.sentence.startswith("No: the score is 10.0 nats lower")
 
 
 def test_parts_with_different_answers() -> None:
@@ -58,8 +58,8 @@ def test_parts_with_different_answers() -> None:
     assert found.verdict == "depends"
     assert found.p == 2 * max(found.parts[0].decision.p_holds, found.parts[1].decision.p_fails)
     assert found.sentence == (
-        "It depends. It holds from 2 to 10: the gain is +49.5 nats (95 %: +47.4 to +51.6). "
-        "It does not hold from 10 to 20: the gain is -10.0 nats (95 %: -11.1 to -8.9)."
+        "It depends. It holds from 2 to 10: the score is 49.5 nats higher (95 %: 47.4 to 51.6). "
+        "It does not hold from 10 to 20: the score is 10.0 nats lower (95 %: 8.9 to 11.1)."
     )
 
 
@@ -102,7 +102,7 @@ def test_a_decisive_part_decides_against_the_others() -> None:
     found = judged(two, BAD, BEST, GOOD)
     assert found.verdict == "fails"
     assert found.p == found.parts[1].decision.p_fails
-    assert found.sentence.startswith("No: the gain is -10.0 nats (95 %: -11.1 to -8.9). It holds from 2 to 10: ")
+    assert found.sentence.startswith("No: the score is 10.0 nats lower (95 %: 8.9 to 11.1). It holds from 2 to 10: ")
     assert judged(two, BAD, GOOD, BEST).verdict == "holds"
     assert judged(two, BAD, GOOD, [-109.0, -110.9, -108.5]).verdict == "undecided"
 
@@ -115,7 +115,7 @@ def test_an_exploratory_part_decides_nothing() -> None:
 
 def test_equivalence_is_shown_and_never_assumed() -> None:
     margin = Within("nats", "", -0.5, 0.5)
-    same = claim(Part("the same", "?", "the difference is {signed}", Contrast(D20, D10, ELBO), margin))
+    same = claim(Part("the same", "?", "the bound is {higher|lower}", Contrast(D20, D10, ELBO), margin))
     close = [-110.0, -110.1, -110.05]
     assert judged(same, BAD, close, close[::-1]).verdict == "holds"
     assert judged(same, BAD, GOOD, [-110.6, -110.4, -110.0]).verdict == "undecided"  # its interval contains 0

@@ -27,7 +27,7 @@ def verdict_sentence(verdict: str, every: Sequence[PartVerdict]) -> str:
         case _:
             found = _other_answers([p for p in parts if p.decision.answer != "undecided"])
             open_parts = " ".join(f"Undecided {_named(p)}; {what_would_decide(p)}." for p in answers["undecided"])
-            return f"Undecided. {open_parts or NOT_CLEAR} {found}".strip()
+            return f"{open_parts or f'Undecided. {NOT_CLEAR}'} {found}".strip()
 
 
 def what_would_decide(part: PartVerdict) -> str:
@@ -46,7 +46,7 @@ def what_would_decide(part: PartVerdict) -> str:
 
 
 def _named(part: PartVerdict) -> str:
-    return f"{part.part.name}: {part.sentence} ({part.part.criterion.words} is asked)"
+    return f"{part.part.name}: {part.sentence} (asked: {part.asked})"
 
 
 def _joined(parts: list[PartVerdict]) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vaestudy.claims.answers import verdict_sentence
 from vaestudy.claims.part import Part, PartVerdict, counted
+from vaestudy.claims.summary import summary_sentence
 from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """Return the answer in plain English."""
+        """Return the answer in plain English, with what each part has shown."""
         return verdict_sentence(self.verdict, self.parts)
+
+    @property
+    def summary(self) -> str:
+        """Return the answer in one short sentence, without the verdict and without a full stop."""
+        return summary_sentence(self.verdict, self.parts)
 
     @property
     def deciding(self) -> tuple[PartVerdict, ...]:

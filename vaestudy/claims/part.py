@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vaestudy.claims.criterion import Criterion, Decision
 from vaestudy.claims.measures import Measure, NotMeasured
-from vaestudy.claims.wording import part_sentence
+from vaestudy.claims.wording import asked_text, part_sentence
 from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Part:
     """What sets this part apart from the others, such as "from D=10 to 20"."""
     question: str
     says: str
-    """The sentence of the answer; `{value}` stands for the estimate with its interval, `{signed}` for the same with a
-    sign."""
+    """The sentence of the answer. `{value}` stands for the estimate with its interval. `{higher|lower}`, or any two
+    words, stands for its amount with the word that fits its sign: the first one above 0, the second one below."""
     measure: Measure
     criterion: Criterion
     role: Role = "part"
@@ -68,7 +68,22 @@ class PartVerdict:
     @property
     def sentence(self) -> str:
         """Return the answer of this part in one sentence, without a full stop."""
-        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, self.decision, len(self.run_ids))
+        return self._sentence()
+
+    @property
+    def short_sentence(self) -> str:
+        """Return `sentence` with bare intervals, such as "(4.57 to 5.48)"."""
+        return self._sentence(bare=True)
+
+    @property
+    def asked(self) -> str:
+        """Return what the criterion asks, in the words of the sentence."""
+        return asked_text(self.part.criterion, self.part.says)
+
+    def _sentence(self, bare: bool = False) -> str:
+        if self.estimate is None:
+            return f"not measured: {self.decision.reason}"
+        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, len(self.run_ids), bare)
 
     @property
     def wanted(self) -> tuple[Need, ...]:

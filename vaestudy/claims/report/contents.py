@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from vaestudy.claims.criterion import number
 from vaestudy.claims.family import FamilyVerdict, where_it_matters
 from vaestudy.claims.part import PartVerdict
-from vaestudy.claims.report.texts import answer_text, how_text, p_text, short_estimate, summary_text, sure_text
+from vaestudy.claims.report.texts import (
+    answer_text,
+    how_text,
+    p_text,
+    short_estimate,
+    summary_text,
+    sure_in_full,
+    sure_text,
+)
 from vaestudy.evidence.evidence import SOURCE, TRACKED, Evidence
 from vaestudy.evidence.needs import Need, declared_study
 from vaestudy.study.declaration import level_text
@@ -88,8 +96,10 @@ class ClaimEntry:
     verdict: str
     answer: str
     summary: str
-    """The answer, shorter where the parts differ."""
+    """The answer in one short sentence, with the number that decides."""
     sure: str
+    """How sure the answer is, in few words."""
+    sure_in_full: str
     command: str
     figure: str
     """Where the figure of the study is that shows the answer."""
@@ -159,6 +169,7 @@ def _claim(found: FamilyVerdict, arms: Mapping[Need, ArmEntry], evidence: Eviden
         answer=answer_text(verdict),
         summary=summary_text(verdict),
         sure=sure_text(found),
+        sure_in_full=sure_in_full(found),
         command=f'make article ARGS="{scale}--claims {claim.id}{dataset}"',
         figure=f"The figure {picture} of the study {study} shows more (make study-{study}).",
         parts=tuple(_part(part, arms) for part in verdict.parts),
@@ -218,9 +229,10 @@ def _data_notes(evidence: Evidence, arms: Mapping[Need, ArmEntry]) -> Iterable[s
     runs = {run for arm in arms.values() for run in arm.runs}
     committed = sum(run.source != TRACKED for run in runs)
     lacking = sum(max(0, arm.seeds - len(arm.runs)) for arm in arms.values())
+    source = "all" if committed == len(runs) else f"{number(committed)} of them"
     yield (
-        f"All runs are of the data set {evidence.dataset}: {number(len(runs))} runs in {len(arms)} arms, "
-        f"{number(committed)} of them read from docs/data."
+        f"All runs are of the data set {evidence.dataset}: {number(len(runs))} runs in {len(arms)} arms, {source} read "
+        "from docs/data."
         + (f" {number(lacking)} of the runs that the claims need are missing." if lacking else "")
     )
     yield (
