@@ -45,14 +45,14 @@ def test_every_claim_computes_a_verdict(claim: Claim) -> None:
     assert 0 <= found.p <= 1
     assert [part.decision.reason for part in found.parts] == [""] * len(found.parts)
     assert all(part.run_ids and part.sentence for part in found.parts)
-    for text in (found.sentence, found.summary, *(part.asked for part in found.parts)):
+    for text in (found.summary, *(part.whole_sentence for part in found.parts)):
         assert not re.search(r"[{}]|nan|\binf\b", text)
     assert found.summary.count("(asked: ") <= 1
-    assert judged(claim, {}).sentence == found.sentence
+    assert judged(claim, {}).summary == found.summary
     nothing = claim.judge(evidence())
     assert (nothing.verdict, nothing.p) == ("undecided", 1)
     assert [part.estimate for part in nothing.parts] == [None] * len(claim.parts)
-    assert "nan" not in nothing.sentence
+    assert "nan" not in nothing.summary
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -176,7 +176,7 @@ def test_c04_fails_with_the_trade_at_equal_steps_and_rows() -> None:
     found = judged(c04.CLAIM, given)
     assert found.verdict == "fails"
     assert answers(found)[:2] == ["fails", "holds"]
-    assert found.sentence.startswith("No: after 2,750 steps of 200 rows, M=20 with ten draws ends 5.00 nats lower (")
+    assert found.summary.startswith("after 2,750 steps of 200 rows, M=20 with ten draws ends 5.00 nats lower (")
     same = given | {c04.DRAWS_ONE_EPOCH: {"test/elbo": near(-114.1, 5)}}
     assert judged(c04.CLAIM, same).verdict == "depends"
 
@@ -249,7 +249,7 @@ def test_c05_counts_what_diverged_and_what_learned_nothing() -> None:
     assert ratio.estimate.value == pytest.approx(2.09e5, rel=0.01)
     assert failing.estimate is not None
     assert (failing.estimate.value, failing.estimate.n) == (1, 10)
-    assert "0 % (95 %: 0 to 31) of the runs fail" in found.sentence
+    assert "0 % (95 %: 0 to 31) of the runs fail" in found.parts[3].sentence
 
 
 def test_c05_counts_copies_of_runs_once() -> None:
@@ -378,9 +378,9 @@ def test_c13_allows_flips_and_swaps_and_no_rotation() -> None:
     turned = judged(c13.CLAIM, {c13.ARM: layouts(rotation)})
     assert turned.verdict == "fails"
     assert [part.decision.answer for part in turned.parts][:2] == ["fails", "holds"]
-    assert turned.sentence.startswith("No: up to flips and swaps of the axes, ")
+    assert turned.summary.startswith("up to flips and swaps of the axes, ")
     few = {name: series[:3] for name, series in layouts(flip).items()}
-    assert "3 seeds show no spread" in c13.CLAIM.judge(evidence(rows(c13.ARM, few))).sentence
+    assert c13.CLAIM.judge(evidence(rows(c13.ARM, few))).parts[0].would_decide == "3 seeds show no spread"
     for part in found.parts[:2]:
         assert part.estimate is not None
         assert 0 < part.estimate.low < part.estimate.value < part.estimate.high < 1

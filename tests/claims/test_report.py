@@ -108,8 +108,8 @@ def test_all_text_is_escaped() -> None:
     report, _ = report_on(all_runs("C14"), [CLAIMS["C14"]])
     evil = "</td><script>alert('x')</script>| `a` & <b>"
     (claim,) = report.claims
-    parts = tuple(replace(part, question=evil, why=evil, estimate=evil) for part in claim.parts)
-    (bad,) = (replace(report, claims=(replace(claim, words=evil, answer=evil, summary=evil, parts=parts),)),)
+    parts = tuple(replace(part, question=evil, why=evil, estimate=evil, sentence=evil) for part in claim.parts)
+    (bad,) = (replace(report, claims=(replace(claim, words=evil, summary=evil, parts=parts),)),)
     text = web_page(bad, {"C14": Picture(b"", evil)})
     assert not Page(text).all("script")
     assert "&lt;script&gt;" in text
@@ -161,7 +161,7 @@ def test_the_correction_is_reported_for_the_claims_of_the_report_alone() -> None
 def test_a_claim_without_runs_says_so() -> None:
     report, _ = report_on(evidence(), [CLAIMS["C14"]])
     (claim,) = report.claims
-    assert (claim.verdict, claim.answer) == ("undecided", "Not measured yet: its runs are missing.")
+    assert (claim.verdict, claim.summary) == ("undecided", "Not measured yet: its runs are missing.")
     assert claim.sure == claim.sure_in_full == "runs are missing"
     assert "60 of the runs that the claims need are missing" in report.notes[0]
     assert "seed 0" not in web_page(report, pictures(report))
@@ -215,7 +215,10 @@ def test_limits_of_criteria() -> None:
     assert limits(Within("nats", "", -0.5, 0.5)) == (-0.5, 0.5)
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.01234, "0.012"), (1e-9, "< 0.001"), (0.0014, "0.001"), (0.0998, "0.10"), (0.9999, "1"), (0.5, "0.50")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.01234, "0.012"), (1e-9, "< 0.001"), (0.0014, "0.001"), (0.0998, "0.10"), (0.9999, "1"), (0.5, "0.50")],
+)
 def test_p_values(p: float, text: str) -> None:
     assert p_text(p) == text
     assert p_sentence(p) == (f"p {text}" if p < 1e-3 else f"p = {text}")

@@ -79,8 +79,8 @@ CLAIM = Claim(
         Part(
             name="the best cell of the grid, with fresh seeds",
             question="Does M=20 with ten draws, the best of 33 cells, gain less than half a nat after ten epochs?",
-            says="after the same epochs, M=20 with ten draws, the best of 33 cells, ends {higher|lower} than M=100 with "
-            "one, on seeds that did not choose it",
+            says="after the same epochs, M=20 with ten draws, the best of 33 cells, ends {higher|lower} than M=100 with"
+            " one, on seeds that did not choose it",
             measure=Contrast(BEST_OF_33, ONE, metric("test/elbo"), first_seed=CHOSE),
             criterion=NOT_HALF_A_NAT,
             role="exploratory",

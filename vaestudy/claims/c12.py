@@ -46,7 +46,7 @@ def _apart(label: int) -> Part:
     return Part(
         name=f"for {label}",
         question=f"Has {label} a larger share of its own class among its neighbours than 2, 3, 4, 5, 6, 8 and 9?",
-        says=f"{label} has {{more|fewer}} neighbours of its own class than the best of seven other classes",
+        says=f"class {label} has {{more|fewer}} neighbours of its own class than the best of seven other classes",
         measure=Mean(ARM, Quantity(tuple(f"test/class_{c}/neighbour_purity" for c in (label, *OTHERS)), purity_margin)),
         criterion=ORDER,
     )

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from vaestudy.claims.answers import verdict_sentence
 from vaestudy.claims.part import Part, PartVerdict, counted
 from vaestudy.claims.summary import summary_sentence
 from vaestudy.evidence.needs import Need
@@ -43,11 +42,6 @@ class Verdict:
     p: float
     """The p-value of the verdict; of `undecided`, the smallest that any other verdict has."""
     parts: tuple[PartVerdict, ...]
-
-    @property
-    def sentence(self) -> str:
-        """Return the answer in plain English, with what each part has shown."""
-        return verdict_sentence(self.verdict, self.parts)
 
     @property
     def summary(self) -> str:

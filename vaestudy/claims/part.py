@@ -76,6 +76,29 @@ class PartVerdict:
         return self._sentence(bare=True)
 
     @property
+    def whole_sentence(self) -> str:
+        """Return `sentence` with what was asked and, if it is undecided, what would decide it."""
+        if self.estimate is None:
+            return self.sentence
+        decides = f"; {self.would_decide}" if self.decision.answer == "undecided" else ""
+        return f"{self.sentence} (asked: {self.asked}){decides}"
+
+    @property
+    def would_decide(self) -> str:
+        """Return what would decide this part, if it is undecided."""
+        if self.estimate is None:
+            return "its runs are missing"
+        if self.estimate.n < 2:
+            return "one seed shows no spread"
+        if not self.estimate.high > self.estimate.low:
+            return f"{self.estimate.n} seeds show no spread"
+        more = self.decision.more_seeds
+        if more is None:
+            return "no feasible number of seeds would decide it at this value and spread"
+        what = "run" if self.estimate.over == "runs" else "seed"
+        return f"about {more} more {what}{'s' * (more != 1)} would decide it"
+
+    @property
     def asked(self) -> str:
         """Return what the criterion asks, in the words of the sentence."""
         return asked_text(self.part.criterion, self.part.says)

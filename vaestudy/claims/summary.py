@@ -5,7 +5,7 @@
     depends     the part that holds most clearly, and the part that fails most clearly
     undecided   the part that leaves it open: a decisive one, or the one that is farthest from an answer
 
-The other parts are counted. `answers.py` has the answer with all of them.
+The other parts are counted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _p_fails(part: PartVerdict) -> float:
 
 
 def _openness(part: PartVerdict) -> tuple[bool, float]:
-    """Return how much an undecided part leaves a claim open: decisive parts first, then by the distance to an answer."""
+    """Return how much an undecided part leaves its claim open: whether it is decisive, and how far an answer is."""
     return part.part.role == "decisive", min(_p_holds(part), _p_fails(part))
 
 

@@ -42,7 +42,7 @@ def interval_text(found: Estimate, unit: str, bare: bool = False) -> str:
 def compared_text(found: Estimate, unit: str, above: str, below: str, bare: bool = False) -> str:
     """Return an estimate without its sign, as "5.02 nats higher (95 %: 4.57 to 5.48)".
 
-    If the interval contains 0, its ends say on which side they are: "0.17 nats higher (95 %: 0.09 lower to 0.43 higher)".
+    If the interval contains 0, each end has its word: "0.17 nats higher (95 %: 0.09 lower to 0.43 higher)".
 
     Args:
         found: the estimate.

@@ -9,7 +9,6 @@ from vaestudy.claims.criterion import number
 from vaestudy.claims.family import FamilyVerdict, where_it_matters
 from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.report.texts import (
-    answer_text,
     how_text,
     p_text,
     short_estimate,
@@ -78,6 +77,8 @@ class PartEntry:
     asked: str
     why: str
     answer: str
+    sentence: str
+    """The answer in one sentence, without a full stop."""
     estimate: str
     n: str
     how: str
@@ -94,7 +95,6 @@ class ClaimEntry:
     words: str
     asked: str
     verdict: str
-    answer: str
     summary: str
     """The answer in one short sentence, with the number that decides."""
     sure: str
@@ -166,7 +166,6 @@ def _claim(found: FamilyVerdict, arms: Mapping[Need, ArmEntry], evidence: Eviden
         words=claim.words,
         asked=claim.question,
         verdict=verdict.verdict,
-        answer=answer_text(verdict),
         summary=summary_text(verdict),
         sure=sure_text(found),
         sure_in_full=sure_in_full(found),
@@ -185,6 +184,7 @@ def _part(found: PartVerdict, arms: Mapping[Need, ArmEntry]) -> PartEntry:
         asked=part.criterion.words,
         why=part.criterion.why,
         answer=decision.answer,
+        sentence=found.whole_sentence,
         estimate=short_estimate(found),
         n=f"{found.estimate.n} {found.estimate.over}" if found.estimate is not None else "0",
         how=how_text(found),
@@ -232,10 +232,10 @@ def _data_notes(evidence: Evidence, arms: Mapping[Need, ArmEntry]) -> Iterable[s
     source = "all" if committed == len(runs) else f"{number(committed)} of them"
     yield (
         f"All runs are of the data set {evidence.dataset}: {number(len(runs))} runs in {len(arms)} arms, {source} read "
-        "from docs/data."
-        + (f" {number(lacking)} of the runs that the claims need are missing." if lacking else "")
+        "from docs/data." + (f" {number(lacking)} of the runs that the claims need are missing." if lacking else "")
     )
     yield (
         "An answer holds or fails only if a one-sided test at 2.5 % shows it; all intervals are 95 % intervals over "
-        "seeds. Criteria were fixed before the data. The page of the method is docs/article.md."
+        "seeds. Criteria were fixed before the data; a part that was added later says so. The method is on the page "
+        "docs/article.md."
     )

@@ -38,8 +38,8 @@ def readme_table(report: Report) -> str:
     """Return what stands between the marks in the README: a sentence on the method, and the table of claims."""
     about = (
         "What the article says was turned into questions, each with a criterion that was fixed before the data "
-        "([how](docs/article.md)). An answer **holds** or **fails** if a one-sided test at 2.5 % shows it. It **depends** "
-        "if some parts of the claim hold and others fail, and is **undecided** otherwise. Numbers in brackets are 95 % "
+        "([how](docs/article.md)). An answer **holds** or **fails** if a one-sided test at 2.5 % shows it. It "
+        "**depends** if some parts of the claim hold and others fail, and is **undecided** otherwise. Numbers in brackets are 95 % "
         "intervals over seeds. Each name leads to all parts of the claim and their runs."
     )
     made = f"{report.notes[0]} The command `vaestudy article --offline --publish` writes this table."
@@ -59,7 +59,7 @@ def _summary(claims: Iterable[ClaimEntry], page: str) -> list[str]:
     """Return the table of all claims; the name of a claim links to its section of a page."""
     rows = [
         (f"[{c.id}]({page}#{c.anchor})", markdown_cell(c.words),
-         f"**{c.verdict}**: {markdown_cell(c.summary)}", markdown_cell(c.sure))
+         f"**{c.verdict}.** {markdown_cell(c.summary)}", markdown_cell(c.sure))
         for c in claims
     ]  # fmt: skip
     return markdown_table(("claim", "the article says", "what was found", "how sure"), rows)
@@ -72,6 +72,7 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
                                           p.estimate, p.n, p.how, p.p_holds, p.p_fails)]
         for p in claim.parts
     ]  # fmt: skip
+    said = [f"* **{p.answer}**{f' ({p.role})' if p.role else ''}: {markdown_line(p.sentence)}." for p in claim.parts]
     reasons = [f"* {markdown_line(why)}" for why in dict.fromkeys(part.why for part in claim.parts)]
     arms = "; ".join(dict.fromkeys(f"[{markdown_cell(a.name)}](#{a.anchor})" for p in claim.parts for a in p.arms))
     return [
@@ -79,13 +80,19 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
         "",
         f"## {claim.id}: {markdown_line(claim.words)}",
         "",
-        f"{markdown_line(claim.asked)} **{claim.verdict}**. {markdown_line(claim.answer)}",
+        f"{markdown_line(claim.asked)} **{claim.verdict}.** {markdown_line(claim.summary)}",
         "",
         f"How sure: {markdown_line(claim.sure_in_full)}.",
+        "",
+        "What each part has shown:",
+        "",
+        *said,
         "",
         f"![{_alternative_text(text)}]({PICTURES}/{claim.id}.png)",
         "",
         *markdown_table(PART_HEADINGS, rows),
+        "",
+        "Why these criteria:",
         "",
         *reasons,
         "",

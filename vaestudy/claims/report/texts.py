@@ -46,19 +46,11 @@ def how_text(found: PartVerdict) -> str:
     return ", ".join(parts)
 
 
-def answer_text(verdict: Verdict) -> str:
-    """Return the answer of a claim in plain English, with what each part has shown."""
-    return MISSING if _not_measured(verdict) else verdict.sentence
-
-
 def summary_text(verdict: Verdict) -> str:
     """Return the answer of a claim for a table: one short sentence with the number that decides."""
-    return MISSING if _not_measured(verdict) else f"{verdict.summary}."
-
-
-def _not_measured(verdict: Verdict) -> bool:
-    """Return whether nothing is known of a claim."""
-    return all(part.estimate is None for part in verdict.parts)
+    if all(part.estimate is None for part in verdict.parts):
+        return MISSING
+    return f"{verdict.summary[0].upper()}{verdict.summary[1:]}."
 
 
 def sure_text(found: FamilyVerdict) -> str:
@@ -92,4 +84,5 @@ def what_would_settle(verdict: Verdict) -> str:
     needed = f"about {max(more)} more {over}{'s' * (max(more) > 1)}"
     if len(more) == len(known):
         return f"{needed} would decide it"
-    return f"{needed} would decide {len(more)} of its {len(known)} open parts, no feasible number the other{'s' * (len(known) - len(more) > 1)}"
+    others = f"other{'s' * (len(known) - len(more) > 1)}"
+    return f"{needed} would decide {len(more)} of its {len(known)} open parts, no feasible number the {others}"
