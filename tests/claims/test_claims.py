@@ -216,7 +216,7 @@ def test_c01_in_single_seeds() -> None:
     found = seeds_above(given)
     assert found.estimate is not None
     assert found.part.role == "exploratory"
-    assert "after the data was seen" in found.part.question
+    assert all("after the data was seen" in text for text in (found.part.name, found.part.question, found.sentence))
     assert (found.estimate.value, found.estimate.n, found.estimate.lost) == (1, 10, 0)
     assert (found.estimate.low, found.estimate.high) == (pytest.approx(0.025**0.1), 1)
     assert found.decision.p_holds == pytest.approx(2**-10)

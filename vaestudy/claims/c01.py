@@ -34,7 +34,7 @@ def _noise(stage: str) -> Part:
     return Part(
         name=f"for the variance {STAGES[stage]}",
         question=f"Is the variance of the score function over 100 times that of B {STAGES[stage]}?",
-        says=f"{STAGES[stage]} the score function has {{value}} the variance of B in the encoder",
+        says=f"{STAGES[stage]}, the score function has {{value}} the variance of B in the encoder",
         measure=Mean(B, ratio(one, other), "log"),
         criterion=FAR,
     )
@@ -56,7 +56,8 @@ CLAIM = Claim(
         Part(
             name="the bound in single seeds, asked after the data was seen",
             question="Asked after the data was seen: does B end more than half a nat above in most seeds?",
-            says="in {value} of the seeds, B ends more than half a nat above the score function",
+            says="asked after the data was seen: in {value} of the seeds, B ends more than half a nat above the score "
+            "function",
             measure=SeedsAbove(B, PLAIN, metric("test/elbo"), HALF_A_NAT),
             criterion=Exceeds("%", "Most seeds are more than half of them.", 0.5),
             role="exploratory",

@@ -39,8 +39,8 @@ def readme_table(report: Report) -> str:
     about = (
         "What the article says was turned into questions, each with a criterion that was fixed before the data "
         "([how](docs/article.md)). An answer **holds** or **fails** if a one-sided test at 2.5 % shows it. It "
-        "**depends** if some parts of the claim hold and others fail, and is **undecided** otherwise. Numbers in brackets are 95 % "
-        "intervals over seeds. Each name leads to all parts of the claim and their runs."
+        "**depends** if some parts of the claim hold and others fail, and is **undecided** otherwise. Numbers in "
+        "brackets are 95 % intervals over seeds. Each name leads to all parts of the claim and their runs."
     )
     made = f"{report.notes[0]} The command `vaestudy article --offline --publish` writes this table."
     return "\n".join([about, "", *_summary(report.claims, "docs/claims.md"), "", markdown_line(made), ""])
