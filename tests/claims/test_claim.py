@@ -17,7 +17,7 @@ D2, D10, D20 = (need("latent-dims", 3, latent_dim=D) for D in (2, 10, 20))
 
 
 def part(name: str, one: object, other: object, role: str = "part", low: float = 0.5) -> Part:
-    return Part(name, f"{name}?", "the gain is {signed}", Contrast(one, other, ELBO),  # type: ignore[arg-type]
+    return Part(name, f"{name}?", "the score is {higher|lower}", Contrast(one, other, ELBO),  # type: ignore[arg-type]
                 Exceeds("nats", "As an example.", low), role)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -40,8 +40,9 @@ def test_every_part_holds() -> None:
     found = judged(TWO_STEPS, BAD, GOOD, BEST)
     assert found.verdict == "holds"
     assert found.p == max(p.decision.p_holds for p in found.parts)
-    assert found.sentence == (
-        "Yes: the gain is +39.5 nats (95 %: +37.4 to +41.6); the gain is +10.0 nats (95 %: +8.9 to +11.1)."
+    assert found.summary == (
+        "all 2 parts hold; the least clear: the score is 10.0 nats higher (8.9 to 11.1) "
+        "(asked: more than 0.5 nats higher)"
     )
     assert (found.deciding, found.wanted) == ((), ())
 
@@ -50,16 +51,16 @@ def test_every_part_fails() -> None:
     found = judged(TWO_STEPS, BEST, GOOD, BAD)
     assert found.verdict == "fails"
     assert found.p == max(p.decision.p_fails for p in found.parts)
-    assert found.sentence.startswith("No: the gain is -10.0 nats")
+    assert found.summary.startswith("all 2 parts fail; the clearest: the score is ")
 
 
 def test_parts_with_different_answers() -> None:
     found = judged(TWO_STEPS, BAD, BEST, GOOD)
     assert found.verdict == "depends"
     assert found.p == 2 * max(found.parts[0].decision.p_holds, found.parts[1].decision.p_fails)
-    assert found.sentence == (
-        "It depends. It holds from 2 to 10: the gain is +49.5 nats (95 %: +47.4 to +51.6). "
-        "It does not hold from 10 to 20: the gain is -10.0 nats (95 %: -11.1 to -8.9)."
+    assert found.summary == (
+        "yes in 1 of 2 parts: the score is 49.5 nats higher (47.4 to 51.6); "
+        "no in 1: the score is 10.0 nats lower (8.9 to 11.1) (asked: more than 0.5 nats higher)"
     )
 
 
@@ -72,22 +73,24 @@ def test_one_undecided_part_leaves_the_claim_undecided() -> None:
     assert more is not None
     assert more > 0
     assert {arm.seeds for arm in found.wanted} == {3 + more}
-    assert f"about {more} more seeds would decide it" in found.sentence
-    assert "It holds from 2 to 10" in found.sentence
+    assert open_part.whole_sentence.endswith(
+        f" (asked: more than 0.5 nats higher); about {more} more seeds would decide it"
+    )
+    assert found.summary.endswith("; the other part holds")
 
 
 def test_one_seed_decides_nothing() -> None:
     found = judged(TWO_STEPS, BAD[:1], GOOD[:1], BEST[:1])
     assert (found.verdict, found.p) == ("undecided", 1.0)
     assert found.wanted == ()
-    assert "one seed shows no spread" in found.sentence
+    assert found.parts[0].whole_sentence.endswith("; one seed shows no spread")
 
 
 def test_without_runs() -> None:
     found = TWO_STEPS.judge(evidence(rows(D10, {"test/elbo": GOOD})))
     assert (found.verdict, found.p) == ("undecided", 1.0)
     assert [p.estimate for p in found.parts] == [None, None]
-    assert "not measured: there is no run of latent-dims (latent_dim=2)" in found.sentence
+    assert found.parts[0].whole_sentence == "not measured: there is no run of latent-dims (latent_dim=2)"
     assert found.parts[0].run_ids  # those of the arm that is there
 
 
@@ -102,7 +105,8 @@ def test_a_decisive_part_decides_against_the_others() -> None:
     found = judged(two, BAD, BEST, GOOD)
     assert found.verdict == "fails"
     assert found.p == found.parts[1].decision.p_fails
-    assert found.sentence.startswith("No: the gain is -10.0 nats (95 %: -11.1 to -8.9). It holds from 2 to 10: ")
+    assert found.summary.startswith("the score is 10.0 nats lower (8.9 to 11.1) ")
+    assert found.summary.endswith("; the other part holds")
     assert judged(two, BAD, GOOD, BEST).verdict == "holds"
     assert judged(two, BAD, GOOD, [-109.0, -110.9, -108.5]).verdict == "undecided"
 
@@ -115,7 +119,7 @@ def test_an_exploratory_part_decides_nothing() -> None:
 
 def test_equivalence_is_shown_and_never_assumed() -> None:
     margin = Within("nats", "", -0.5, 0.5)
-    same = claim(Part("the same", "?", "the difference is {signed}", Contrast(D20, D10, ELBO), margin))
+    same = claim(Part("the same", "?", "the bound is {higher|lower}", Contrast(D20, D10, ELBO), margin))
     close = [-110.0, -110.1, -110.05]
     assert judged(same, BAD, close, close[::-1]).verdict == "holds"
     assert judged(same, BAD, GOOD, [-110.6, -110.4, -110.0]).verdict == "undecided"  # its interval contains 0
@@ -165,7 +169,7 @@ def test_more_runs_are_spread_over_the_arms() -> None:
     found = one.judge(evidence(rows(D2, {"train/elbo": [-1.0, -2.0]}), rows(D10, {"train/elbo": [-3.0, -4.0]})))
     assert found.parts[0].decision.more_seeds == 32  # 36 runs without a failure
     assert [arm.seeds for arm in found.wanted] == [18, 18]
-    assert "about 32 more runs would decide it" in found.sentence
+    assert found.parts[0].would_decide == "about 32 more runs would decide it"
 
 
 def test_the_spread_over_seeds() -> None:

@@ -108,13 +108,13 @@ def test_all_text_is_escaped() -> None:
     report, _ = report_on(all_runs("C14"), [CLAIMS["C14"]])
     evil = "</td><script>alert('x')</script>| `a` & <b>"
     (claim,) = report.claims
-    parts = tuple(replace(part, question=evil, why=evil, estimate=evil) for part in claim.parts)
-    (bad,) = (replace(report, claims=(replace(claim, words=evil, answer=evil, summary=evil, parts=parts),)),)
+    parts = tuple(replace(part, question=evil, why=evil, estimate=evil, sentence=evil) for part in claim.parts)
+    (bad,) = (replace(report, claims=(replace(claim, words=evil, summary=evil, parts=parts),)),)
     text = web_page(bad, {"C14": Picture(b"", evil)})
     assert not Page(text).all("script")
     assert "&lt;script&gt;" in text
     rows = [line for line in markdown(bad, {"C14": evil}).splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6, 9}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 9}
     assert "<script" not in re.sub(r"\\<", "", markdown(bad, {"C14": evil}))
 
 
@@ -161,8 +161,8 @@ def test_the_correction_is_reported_for_the_claims_of_the_report_alone() -> None
 def test_a_claim_without_runs_says_so() -> None:
     report, _ = report_on(evidence(), [CLAIMS["C14"]])
     (claim,) = report.claims
-    assert (claim.verdict, claim.answer) == ("undecided", "Not measured yet: its runs are missing.")
-    assert claim.sure == "undecided: runs are missing"
+    assert (claim.verdict, claim.summary) == ("undecided", "Not measured yet: its runs are missing.")
+    assert claim.sure == claim.sure_in_full == "runs are missing"
     assert "60 of the runs that the claims need are missing" in report.notes[0]
     assert "seed 0" not in web_page(report, pictures(report))
 
@@ -171,7 +171,7 @@ def test_committed_runs_have_no_link() -> None:
     report, _ = report_on(all_runs("C14", **{SOURCE: "latent-dims.csv"}), [CLAIMS["C14"]])
     assert {run.link for arm in report.arms for run in arm.runs} == {""}
     assert {arm.sources for arm in report.arms} == {("latent-dims.csv",)}
-    assert "60 runs in 6 arms, 60 of them read from docs/data." in report.notes[0]
+    assert "60 runs in 6 arms, all read from docs/data." in report.notes[0]
     text = web_page(report, pictures(report))
     assert all(run.id in text for arm in report.arms for run in arm.runs)
 
@@ -215,10 +215,13 @@ def test_limits_of_criteria() -> None:
     assert limits(Within("nats", "", -0.5, 0.5)) == (-0.5, 0.5)
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.01234, "0.012"), (1e-9, "< 0.0001"), (0.9999, "1"), (0.5, "0.5")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.01234, "0.012"), (1e-9, "< 0.001"), (0.0014, "0.001"), (0.0998, "0.10"), (0.9999, "1"), (0.5, "0.50")],
+)
 def test_p_values(p: float, text: str) -> None:
     assert p_text(p) == text
-    assert p_sentence(p) == (f"p {text}" if p < 1e-4 else f"p = {text}")
+    assert p_sentence(p) == (f"p {text}" if p < 1e-3 else f"p = {text}")
 
 
 def test_the_readme_gets_the_table_between_its_marks(report: Report) -> None:
@@ -230,6 +233,15 @@ def test_the_readme_gets_the_table_between_its_marks(report: Report) -> None:
     assert text.endswith(f"{END}\nafter\n")
     assert "former table" not in text
     assert with_table(text, table) == text
+
+
+def test_the_table_of_the_readme_is_short(report: Report) -> None:
+    """One sentence a claim, also where most claims are undecided, and nothing of it twice."""
+    for claim in report.claims:
+        assert len(claim.summary) < 320
+        assert claim.summary.count("(asked: ") <= 1
+        assert len(re.findall(r" to [\d,.-]+( \w+)?\)", claim.summary)) <= 2
+        assert "Holm" not in claim.sure or claim.verdict != "undecided"
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN + END + END, BEGIN + BEGIN + END])
@@ -248,8 +260,8 @@ def test_the_runs_behind_a_report_give_it_again(tmp_path: Path) -> None:
     assert Looks.read(tmp_path / "looks.json").counts == looks.counts
     again = collect([one for claim in CLAIMS.values() for one in claim.needs], "mnist", folder=tmp_path)
     before, after = (readme_table(report_on(each, looks=looks.counts)[0]) for each in (runs, again))
-    assert before.partition("| claim")[2] == after.partition("| claim")[2]
-    assert "386 of them read from docs/data" in after
+    assert re.findall(r"^\|.*", before, re.MULTILINE) == re.findall(r"^\|.*", after, re.MULTILINE)
+    assert "386 runs in 52 arms, all read from docs/data" in after
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

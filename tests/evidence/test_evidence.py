@@ -137,7 +137,8 @@ def test_committed_files_give_every_verdict_again(tmp_path: Path) -> None:
     after = collect(needs, "mnist", folder=tmp_path)
     for claim in CLAIMS.values():
         first, second = claim.judge(before), claim.judge(after)
-        assert (second.verdict, second.sentence) == (first.verdict, first.sentence)
+        assert (second.verdict, second.summary) == (first.verdict, first.summary)
+        assert [part.whole_sentence for part in second.parts] == [part.whole_sentence for part in first.parts]
         assert second.p == pytest.approx(first.p, rel=1e-6)
         assert {file for part in second.parts for file in part.committed} == {one.file for one in claim.needs}
     assert committed_files(CLAIMS.values(), after) == {p.name: p.read_text() for p in tmp_path.iterdir()}

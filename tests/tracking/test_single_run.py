@@ -126,8 +126,16 @@ def test_other_images_than_those_of_the_run_are_refused(tiny: vs.RunConfig, mlru
 def test_a_run_that_diverges(tiny: vs.RunConfig, mlruns: Path) -> None:
     with pytest.raises(vs.NonFiniteLoss, match=r"after epoch|the loss is") as error:
         vs.train(tiny.with_changes(learning_rate=1e6, optimizer="adam", epochs=5), quiet=True)
-    row = Tracker(addresses.tracking_uri(None)).get(str(error.value.run_id))
-    assert (row["status"], row["tags.diverged"]) == ("FAILED", "True")
+    tracker = Tracker(addresses.tracking_uri(None))
+    row = tracker.get(str(error.value.run_id))
+    assert (row["status"], row["tags.diverged"], row["tags.outcome"]) == ("FAILED", "True", "diverged")
+    run = vs.train(tiny, quiet=True)
+    about_data = {name: value for name, value in run.record.facts.items() if name.startswith("data.")}
+    assert about_data
+    assert {name: row.get(f"tags.{name}") for name in about_data} == about_data
+    assert {name for name in run.record.facts if f"tags.{name}" not in row} <= {"gradient", "image_scores"}
+    inputs = [tracker.client.get_run(one).inputs.dataset_inputs for one in (row["run_id"], run.id)]
+    assert inputs[0] == inputs[1] != []
 
 
 def test_reading_makes_no_empty_store(mlruns: Path, tmp_path: Path) -> None:

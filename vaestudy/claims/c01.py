@@ -7,14 +7,19 @@
 
 The claim is about the plain gradient. With the mean of the other draws as a baseline it is another estimator, and
 exploratory: is it equivalent to B with the same five draws?
+
+One part was added after the data was seen, says so, and is exploratory: in how many seeds B ends more than half a nat
+above. One of the ten runs of the score function ended thousands of nats below the others. It makes the interval of the
+mean difference so wide that the part on the bound is undecided, although all ten seeds say the same. A share of seeds
+is not moved by how far one of them is off.
 """
 
 from __future__ import annotations
 
 from vaestudy.claims.c02 import STAGES
 from vaestudy.claims.claim import Claim
-from vaestudy.claims.criterion import Exceeds, exceeds_half_a_nat, within_half_a_nat
-from vaestudy.claims.measures import Contrast, Mean, metric, ratio
+from vaestudy.claims.criterion import HALF_A_NAT, Exceeds, exceeds_half_a_nat, within_half_a_nat
+from vaestudy.claims.measures import Contrast, Mean, SeedsAbove, metric, ratio
 from vaestudy.claims.part import Part
 from vaestudy.evidence.needs import need
 
@@ -29,7 +34,7 @@ def _noise(stage: str) -> Part:
     return Part(
         name=f"for the variance {STAGES[stage]}",
         question=f"Is the variance of the score function over 100 times that of B {STAGES[stage]}?",
-        says=f"{STAGES[stage]} the score function has {{value}} the variance of B in the encoder",
+        says=f"{STAGES[stage]}, the score function has {{value}} the variance of B in the encoder",
         measure=Mean(B, ratio(one, other), "log"),
         criterion=FAR,
     )
@@ -44,9 +49,18 @@ CLAIM = Claim(
         Part(
             name="for the bound that is reached",
             question="Does training by B end more than half a nat above the score function?",
-            says="with one draw, the ELBO of B ends at {signed} relative to the score function",
+            says="with one draw, the ELBO of B ends {higher|lower} than that of the score function",
             measure=Contrast(B, PLAIN, metric("test/elbo")),
             criterion=exceeds_half_a_nat(),
+        ),
+        Part(
+            name="the bound in single seeds, asked after the data was seen",
+            question="Asked after the data was seen: does B end more than half a nat above in most seeds?",
+            says="asked after the data was seen: in {value} of the seeds, B ends more than half a nat above the score "
+            "function",
+            measure=SeedsAbove(B, PLAIN, metric("test/elbo"), HALF_A_NAT),
+            criterion=Exceeds("%", "Most seeds are more than half of them.", 0.5),
+            role="exploratory",
         ),
         Part(
             name="the variance with a baseline",
@@ -63,7 +77,7 @@ CLAIM = Claim(
         Part(
             name="the bound with a baseline",
             question="Does the score function with a baseline end within half a nat of B?",
-            says="with five draws and a baseline, the ELBO of B ends at {signed} relative to the score function",
+            says="with five draws and a baseline, the ELBO of B ends {higher|lower} than that of the score function",
             measure=Contrast(B5, LEAVE_ONE_OUT, metric("test/elbo")),
             criterion=within_half_a_nat(),
             role="exploratory",

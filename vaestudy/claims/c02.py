@@ -48,14 +48,14 @@ CLAIM = Claim(
         Part(
             name="for the bound that is reached",
             question="Does training by B end more than half a nat above training by A?",
-            says="trained by B the ELBO ends at {signed} relative to that of A",
+            says="trained by B, the ELBO ends {higher|lower} than trained by A",
             measure=Contrast(B, A, metric("test/elbo")),
             criterion=exceeds_half_a_nat(),
         ),
         Part(
             name="whether A and B reach the same bound",
             question="Do A and B end within half a nat of each other?",
-            says="trained by B the ELBO ends at {signed} relative to that of A",
+            says="trained by B, the ELBO ends {higher|lower} than trained by A",
             measure=Contrast(B, A, metric("test/elbo")),
             criterion=within_half_a_nat(),
             role="exploratory",
@@ -63,7 +63,7 @@ CLAIM = Claim(
         Part(
             name="the bound with fifty draws",
             question="Does training by B with fifty draws end more than half a nat above A?",
-            says="with fifty draws the ELBO of B ends at {signed} relative to that of A",
+            says="with fifty draws, the ELBO of B ends {higher|lower} than that of A",
             measure=Contrast(B50, A50, metric("test/elbo")),
             criterion=exceeds_half_a_nat(),
             role="exploratory",

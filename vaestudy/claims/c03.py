@@ -39,7 +39,7 @@ def _at_equal_images(L: int, role: Role) -> Part:
     return Part(
         name=f"at equal images seen, against {L} draws",
         question=f"Do {L} draws gain less than half a nat after ten epochs?",
-        says=f"after the same epochs {L} draws end at {{signed}} relative to one draw",
+        says=f"after the same epochs, {L} draws end {{higher|lower}} than one draw",
         measure=Contrast(MORE[L], ONE, metric("test/elbo")),
         criterion=NOT_HALF_A_NAT,
         role=role,
@@ -50,7 +50,7 @@ def _at_equal_cost(L: int, cost: str, role: Role) -> Part:
     return Part(
         name=f"at equal {COSTS[cost]}, against {L} draws",
         question=f"Do {L} draws gain less than half a nat at equal {COSTS[cost]}?",
-        says=f"after the same {COSTS[cost]} {L} draws are at {{signed}} relative to one draw",
+        says=f"after the same {COSTS[cost]}, the bound of {L} draws is {{higher|lower}} than that of one draw",
         measure=AtEqualCost(MORE[L], ONE, cost),
         criterion=NOT_HALF_A_NAT,
         role=role,
@@ -71,7 +71,7 @@ CLAIM = Claim(
         Part(
             name="M=20 against M=100",
             question="Does M=20 with one draw gain less than half a nat on M=100 after ten epochs?",
-            says="after the same epochs M=20 ends at {signed} relative to M=100, both with one draw",
+            says="after the same epochs, M=20 ends {higher|lower} than M=100, both with one draw",
             measure=Contrast(need("m-vs-l", SEEDS, minibatch=20), ONE, metric("test/elbo")),
             criterion=NOT_HALF_A_NAT,
             role="exploratory",
@@ -79,8 +79,8 @@ CLAIM = Claim(
         Part(
             name="the best cell of the grid, with fresh seeds",
             question="Does M=20 with ten draws, the best of 33 cells, gain less than half a nat after ten epochs?",
-            says="after the same epochs M=20 with ten draws, the best of 33 cells, ends at {signed} relative to M=100 "
-            "with one, on seeds that did not choose it",
+            says="after the same epochs, M=20 with ten draws, the best of 33 cells, ends {higher|lower} than M=100 with"
+            " one, on seeds that did not choose it",
             measure=Contrast(BEST_OF_33, ONE, metric("test/elbo"), first_seed=CHOSE),
             criterion=NOT_HALF_A_NAT,
             role="exploratory",

@@ -41,7 +41,7 @@ CLAIM = Claim(
         Part(
             name="at equal steps and decoder rows",
             question="Are 2,750 steps with ten draws of 20 images worth as many with one draw of 200 images?",
-            says="after 2,750 steps of 200 rows, M=20 with ten draws ends at {signed} relative to M=200 with one",
+            says="after 2,750 steps of 200 rows, M=20 with ten draws ends {higher|lower} than M=200 with one",
             measure=Contrast(DRAWS_ONE_EPOCH, IMAGES, metric("test/elbo")),
             criterion=NO_LOSS,
             role="decisive",
@@ -49,21 +49,21 @@ CLAIM = Claim(
         Part(
             name="at equal images seen, with ten times the steps",
             question="Does M=20 with ten draws lose nothing in ten epochs?",
-            says="after ten epochs, M=20 with ten draws ends at {signed} relative to M=200 with one",
+            says="after ten epochs, M=20 with ten draws ends {higher|lower} than M=200 with one",
             measure=Contrast(DRAWS, IMAGES, metric("test/elbo")),
             criterion=NO_LOSS,
         ),
         Part(
             name="at equal seconds of training",
             question="Does M=20 with ten draws lose nothing in the same time?",
-            says="after the same seconds of training, M=20 with ten draws is at {signed} relative to M=200 with one",
+            says="after the same seconds of training, M=20 with ten draws is {higher|lower} than M=200 with one",
             measure=AtEqualCost(DRAWS, IMAGES, "seconds"),
             criterion=NO_LOSS,
         ),
         Part(
             name="in the variance of the gradient",
             question="Is the gradient's variance at (20, 10) at most a quarter above that at (200, 1)?",
-            says="at the start the gradient of M=20 with ten draws has {value} the variance of M=200 with one",
+            says="at the start, the gradient of M=20 with ten draws has {value} the variance of M=200 with one",
             measure=Contrast(DRAWS, IMAGES, metric("gradient/start/all/variance"), "log"),
             criterion=Below("times", QUARTER_WHY, QUARTER),
         ),

@@ -43,14 +43,14 @@ def _parts(scale: str) -> tuple[Part, Part]:
         Part(
             name=f"for the ratio {words}",
             question=f"Is the reconstruction loss about 10^9 times the KL {words}?",
-            says=f"{words} the reconstruction loss is {{value}} the KL at the first step",
+            says=f"{words}, the reconstruction loss is {{value}} the KL at the first step",
             measure=Mean(arm, FIRST_STEP, "log"),
             criterion=A_BILLION,
         ),
         Part(
             name=f"for the training {words}",
             question=f"Do more than half of the runs fail {words}?",
-            says=f"{words} {{value}} of the runs fail",
+            says=f"{words}, {{value}} of the runs fail",
             measure=Share((arm,), NO_BETTER_THAN_BLACK),
             criterion=MOST_FAIL,
         ),
@@ -61,7 +61,7 @@ def _all_floors(scale: str) -> Part:
     return Part(
         name=f"all floors {SCALES[scale]}",
         question=f"Do more than half of the different runs fail {SCALES[scale]}, over all floors?",
-        says=f"{SCALES[scale]} {{value}} of the different runs at all floors fail",
+        says=f"{SCALES[scale]}, {{value}} of the different runs at all floors fail",
         measure=Share(tuple(ARMS[scale, floor] for floor in FLOORS), NO_BETTER_THAN_BLACK),
         criterion=MOST_FAIL,
         role="exploratory",
@@ -73,7 +73,7 @@ def _at_the_end(scale: str) -> Part:
     return Part(
         name=f"the ratio at the end {words}",
         question=f"Is the reconstruction loss about 10^9 times the KL in the last epoch, {words}?",
-        says=f"{words} the reconstruction loss is {{value}} the KL in the last epoch",
+        says=f"{words}, the reconstruction loss is {{value}} the KL in the last epoch",
         measure=Mean(ARMS[scale, FLOORS[0]], metric("train/likelihood_over_kl"), "log"),
         criterion=A_BILLION,
         role="exploratory",

@@ -21,8 +21,11 @@ from vaestudy.claims.part import Part
 from vaestudy.evidence.needs import need
 
 SEEDS = 3
-WAYS = {"clipped-gaussian": "with the mass beyond at the borders", "truncated-gaussian": "normalised on [0, 1]"}
-BORDERS = {"mass_at_0": "on level 0", "mass_near_1": "on levels 250 to 255"}
+WAYS = {
+    "clipped-gaussian": "with the mass beyond [0, 1] at the borders",
+    "truncated-gaussian": "with the density normalised on [0, 1]",
+}
+BORDERS = {"mass_at_0": "black (level 0)", "mass_near_1": "white (levels 250 to 255)"}
 
 
 def odds_ratio(drawn: float, data: float) -> float:
@@ -36,11 +39,11 @@ def odds_ratio(drawn: float, data: float) -> float:
 
 
 def _part(likelihood: str, border: str) -> Part:
-    where = f"{WAYS[likelihood]}, {BORDERS[border]}"
+    way, colour = WAYS[likelihood], BORDERS[border]
     return Part(
-        name=where,
-        question=f"Are the odds of a drawn pixel over a quarter larger than in the data, {where}?",
-        says=f"{where}, the odds of a drawn pixel are {{value}} those of the data",
+        name=f"{way}, for {colour}",
+        question=f"Are the odds of {colour} over a quarter larger in drawn pixels than in the data, {way}?",
+        says=f"{way}, the odds that a drawn pixel is {colour} are {{value}} those in the data",
         measure=Mean(
             need("likelihoods", SEEDS, likelihood=likelihood),
             Quantity((f"test/{border}", f"test/{border}_data"), odds_ratio),

@@ -36,7 +36,7 @@ def _histogram(beta: object, words: str, role: Role = "part") -> Part:
     return Part(
         name=f"by the histogram of drawn pixels{words}",
         question=f"Is the histogram of pixels drawn from the Beta{words} closer to the data's?",
-        says=f"the distance of the Bernoulli's histogram to the data's minus that of the Beta's{words} is {{signed}}",
+        says=f"the Bernoulli's histogram differs from the data's by {{more|less}} than the Beta's{words}",
         measure=Contrast(BERNOULLI, beta, HISTOGRAM),  # type: ignore[arg-type]
         criterion=CLOSER,
         role=role,
@@ -47,7 +47,7 @@ def _bits(words: str, measure: Measure, role: Role = "part") -> Part:
     return Part(
         name=f"by bits per pixel, {words}",
         question=f"Does the Beta take fewer bits per pixel than the Bernoulli, {words}?",
-        says=f"{words}, the Bernoulli's bits minus the Beta's are {{signed}}",
+        says=f"{words}, the Bernoulli takes {{more|less}} than the Beta",
         measure=measure,
         criterion=BITS,
         role=role,
@@ -70,7 +70,7 @@ CLAIM = Claim(
         Part(
             name="the intermediate grey of the Beta",
             question="Does the Beta draw more intermediate grey than the data has?",
-            says="the share of intermediate grey that the Beta draws minus that of the data is {signed}",
+            says="the share of intermediate grey that the Beta draws is {larger|smaller} than that of the data",
             measure=Mean(
                 BETA,
                 Quantity(

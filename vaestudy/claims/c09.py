@@ -31,7 +31,7 @@ def _same(other: str, D: int, guard: float, role: Role = "part") -> Part:
     return Part(
         name=f"against {words} at D={D}, {GUARDS[guard]}",
         question=f"Does a sigma of either sign end within half a nat of {words}, at D={D}, {GUARDS[guard]}?",
-        says=f"at D={D}, {GUARDS[guard]}, the ELBO with a sigma of either sign is {{signed}} relative to {words}",
+        says=f"at D={D}, {GUARDS[guard]}, the ELBO with a sigma of either sign is {{higher|lower}} than with {words}",
         measure=Contrast(_arm("raw", D, guard), _arm(other, D, guard), metric("test/elbo")),
         criterion=within_half_a_nat(),
         role=role,

@@ -92,11 +92,11 @@ def _part(margin: str, term: str, excess: bool, role: Role = "part") -> Part:
     question, says = {
         "best": (
             "Are 0, 1 and 7 the best three",
-            "the least cost of the other classes minus the largest of 0, 1 and 7 is {signed}",
+            "the worst of the classes 0, 1 and 7 is {better|worse} than the best other class",
         ),
         "poor": (
             "Are 4, 5 and 9 poorer than 2, 3, 6 and 8",
-            "the mean cost of 4, 5 and 9 minus that of 2, 3, 6 and 8 is {signed}",
+            "the classes 4, 5 and 9 are on average {worse|better} than 2, 3, 6 and 8",
         ),
     }[margin]
     return Part(

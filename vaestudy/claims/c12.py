@@ -46,7 +46,7 @@ def _apart(label: int) -> Part:
     return Part(
         name=f"for {label}",
         question=f"Has {label} a larger share of its own class among its neighbours than 2, 3, 4, 5, 6, 8 and 9?",
-        says=f"the share of {label} among its own neighbours minus the largest of the other classes is {{signed}}",
+        says=f"class {label} has {{more|fewer}} neighbours of its own class than the best of seven other classes",
         measure=Mean(ARM, Quantity(tuple(f"test/class_{c}/neighbour_purity" for c in (label, *OTHERS)), purity_margin)),
         criterion=ORDER,
     )
@@ -61,7 +61,7 @@ CLAIM = Claim(
         Part(
             name="for the overlap of 4 and 9",
             question="Is the overlap of 4 and 9 larger than that of any other pair?",
-            says="the overlap of 4 and 9 minus the largest of the other pairs is {signed}",
+            says="the overlap of 4 and 9 is {larger|smaller} than the largest of any other pair",
             measure=Mean(
                 ARM,
                 Quantity(

@@ -28,7 +28,7 @@ def _step(low: int, high: int) -> Part:
     return Part(
         name=f"from D={low} to {high}",
         question=f"Does D={high} reconstruct better than D={low}?",
-        says=f"from D={low} to {high} the reconstruction term changes by {{signed}}",
+        says=f"at D={high}, the reconstruction term is {{higher|lower}} than at D={low}",
         measure=Contrast(ARMS[high], ARMS[low], metric("test/log_likelihood")),
         criterion=GAINS,
     )
@@ -43,7 +43,7 @@ CLAIM = Claim(
         Part(
             name="the bound from D=20 to 50",
             question="Is the bound at D=50 within half a nat of that at D=20?",
-            says="from D=20 to 50 the ELBO changes by {signed}",
+            says="at D=50, the ELBO is {higher|lower} than at D=20",
             measure=Contrast(ARMS[50], ARMS[20], metric("test/elbo")),
             criterion=within_half_a_nat(),
             role="exploratory",
@@ -51,7 +51,7 @@ CLAIM = Claim(
         Part(
             name="the bound from D=10 to 20",
             question="Does the bound gain more than half a nat from D=10 to 20?",
-            says="from D=10 to 20 the ELBO changes by {signed}",
+            says="at D=20, the ELBO is {higher|lower} than at D=10",
             measure=Contrast(ARMS[20], ARMS[10], metric("test/elbo")),
             criterion=exceeds_half_a_nat(),
             role="exploratory",

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from vaestudy.claims.answers import verdict_sentence
 from vaestudy.claims.part import Part, PartVerdict, counted
+from vaestudy.claims.summary import summary_sentence
 from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Verdict:
     parts: tuple[PartVerdict, ...]
 
     @property
-    def sentence(self) -> str:
-        """Return the answer in plain English."""
-        return verdict_sentence(self.verdict, self.parts)
+    def summary(self) -> str:
+        """Return the answer in one short sentence, without the verdict and without a full stop."""
+        return summary_sentence(self.verdict, self.parts)
 
     @property
     def deciding(self) -> tuple[PartVerdict, ...]:

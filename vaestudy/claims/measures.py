@@ -6,6 +6,7 @@ A `Quantity` is a number of one run, made of its metrics. A measure says which a
     Contrast        the difference of two arms; on the log scale their ratio
     AtEqualCost     the difference of two arms in the bound on valid at an equal cost
     Share           the share of runs of which something is true, such as that they failed
+    SeedsAbove      the share of seeds in which one arm is above another by more than an amount
     Spread          the standard deviation of a quantity over seeds
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vaestudy.evidence.needs import Need
@@ -217,6 +218,35 @@ class Share(Measure):
         if not outcomes:
             raise NotMeasured(f"there is no run of {self.arms[0].name}")
         return share(sum(outcomes.values()), len(outcomes))
+
+
+@dataclass(frozen=True)
+class SeedsAbove(Measure):
+    """The share of seeds in which one arm is above another one by more than an amount, with exact limits.
+
+    A run that is far off counts as one seed, whatever its distance.
+    """
+
+    one: Need
+    other: Need
+    quantity: Quantity
+    amount: float
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        return (self.one, self.other)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.quantity.metrics
+
+    def estimate(self, evidence: Evidence) -> Estimate:
+        from vaestudy.evidence.statistics import share
+
+        (a, lost_a), (b, lost_b) = (values_of(evidence, arm, self.quantity) for arm in self.needs)
+        seeds = set(a) & set(b)
+        found = share(sum(a[seed] - b[seed] > self.amount for seed in seeds), len(seeds), "seeds")
+        return replace(found, lost=lost_a + lost_b)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vaestudy.claims.criterion import Criterion, Decision
 from vaestudy.claims.measures import Measure, NotMeasured
-from vaestudy.claims.wording import part_sentence
+from vaestudy.claims.wording import asked_text, part_sentence
 from vaestudy.evidence.needs import Need
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Part:
     """What sets this part apart from the others, such as "from D=10 to 20"."""
     question: str
     says: str
-    """The sentence of the answer; `{value}` stands for the estimate with its interval, `{signed}` for the same with a
-    sign."""
+    """The sentence of the answer. `{value}` stands for the estimate with its interval. `{higher|lower}`, or any two
+    words, stands for its amount with the word that fits its sign: the first one above 0, the second one below."""
     measure: Measure
     criterion: Criterion
     role: Role = "part"
@@ -68,7 +68,45 @@ class PartVerdict:
     @property
     def sentence(self) -> str:
         """Return the answer of this part in one sentence, without a full stop."""
-        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, self.decision, len(self.run_ids))
+        return self._sentence()
+
+    @property
+    def short_sentence(self) -> str:
+        """Return `sentence` with bare intervals, such as "(4.57 to 5.48)"."""
+        return self._sentence(bare=True)
+
+    @property
+    def whole_sentence(self) -> str:
+        """Return `sentence` with what was asked and, if it is undecided, what would decide it."""
+        if self.estimate is None:
+            return self.sentence
+        decides = f"; {self.would_decide}" if self.decision.answer == "undecided" else ""
+        return f"{self.sentence} (asked: {self.asked}){decides}"
+
+    @property
+    def would_decide(self) -> str:
+        """Return what would decide this part, if it is undecided."""
+        if self.estimate is None:
+            return "its runs are missing"
+        if self.estimate.n < 2:
+            return "one seed shows no spread"
+        if not self.estimate.high > self.estimate.low:
+            return f"{self.estimate.n} seeds show no spread"
+        more = self.decision.more_seeds
+        if more is None:
+            return "no feasible number of seeds would decide it at this value and spread"
+        what = "run" if self.estimate.over == "runs" else "seed"
+        return f"about {more} more {what}{'s' * (more != 1)} would decide it"
+
+    @property
+    def asked(self) -> str:
+        """Return what the criterion asks, in the words of the sentence."""
+        return asked_text(self.part.criterion, self.part.says)
+
+    def _sentence(self, bare: bool = False) -> str:
+        if self.estimate is None:
+            return f"not measured: {self.decision.reason}"
+        return part_sentence(self.part.says, self.part.criterion.unit, self.estimate, len(self.run_ids), bare)
 
     @property
     def wanted(self) -> tuple[Need, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vaestudy.claims.answers import what_would_decide
 from vaestudy.claims.claim import Claim, Verdict
 from vaestudy.evidence.evidence import Evidence
 from vaestudy.evidence.missing import Cost, RunCounts, cost, count_runs, missing_runs
@@ -43,6 +42,6 @@ def _more(verdict: Verdict, evidence: Evidence) -> str:
     """Return what would decide an undecided claim whose runs are all there."""
     if not verdict.deciding:
         return "its parts differ, not clearly enough"
-    texts = dict.fromkeys(f"{part.part.name}: {what_would_decide(part)}" for part in verdict.deciding)
+    texts = dict.fromkeys(f"{part.part.name}: {part.would_decide}" for part in verdict.deciding)
     runs = sum(len(entry.cells) for entry in missing_runs(verdict.wanted, evidence))
     return "; ".join(texts) + (f" ({runs} run{'s' * (runs != 1)})" if runs else "")

@@ -31,7 +31,8 @@ def data_folder() -> Path:
 def read_csv(path: Path) -> pd.DataFrame:
     """Return the runs of a committed file; an empty frame if there is no such file.
 
-    A fact that a run lacks is None, as in runs of the tracker: a diverged run has no fingerprint of its data.
+    A fact that a run lacks is None, as in runs of the tracker: runs that diverged were once recorded without the
+    fingerprint of their data.
     """
     if not path.is_file():
         return pd.DataFrame()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -34,8 +35,9 @@ from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.scoring.ais_scores import ais_scores
 from vaestudy.scoring.bounds import Metrics
 from vaestudy.scoring.class_probe import class_scores, get_panel
+from vaestudy.training import backend
 from vaestudy.training.checkpoint import CheckpointStore
-from vaestudy.training.divergence import raise_if_diverged
+from vaestudy.training.divergence import NonFiniteLoss, raise_if_diverged
 from vaestudy.training.train import OnEpoch, TrainResult, run_notices, train
 
 EVALUATION = "beta = 1, no free bits"
@@ -122,7 +124,7 @@ def execute(
 
     Raises:
         BadInput: the data set or the device is not available.
-        NonFiniteLoss: the run diverged.
+        NonFiniteLoss: the run diverged. Its `facts` and `data` are those that the run's record would have.
     """
     require_device(config.device)
     origin = origin_tags()  # before training, in which the checkout may change
@@ -135,7 +137,8 @@ def execute(
     lines = run_notices(config, data)
     for line in lines:
         report(line)
-    result = train(config, data, on_epoch, checkpoint_store)
+    with _divergence_with_facts(config, data, origin | parts, lines):
+        result = train(config, data, on_epoch, checkpoint_store)
     lines += checkpoint_store.warnings if checkpoint_store else []
     clock.append(time.perf_counter())
     epochs = len(result.history)
@@ -149,7 +152,8 @@ def execute(
     kl_per_dimension: list[float] = []
     by_image: tuple[str, ...] = ()
     if config.test_scores and not result.stopped:
-        scored, further, scores = _score_and_draw(result, config, data, clock, lines, report)
+        with _divergence_with_facts(config, data, origin | parts, lines):
+            scored, further, scores = _score_and_draw(result, config, data, clock, lines, report)
         metrics, files = scored | metrics, files | further
         kl_per_dimension, by_image = scores.kl_per_dimension, tuple(scores.by_image)
     if result.stopped:
@@ -160,13 +164,38 @@ def execute(
         | parts
         | run_tags(config, data, result.backend)
         | {"gradient": result.gradient_description, "outcome": "pruned" if result.stopped else "complete"}
-        | ({"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {})
+        | _notices_tag(lines)
         | ({"image_scores": ", ".join(by_image)} if by_image else {})
     )
     pruned_epoch = epochs if result.stopped else None
     return Record(
         config, metrics, result.history, kl_per_dimension, files, about, data_summary(data), tuple(lines), pruned_epoch
     )
+
+
+@contextmanager
+def _divergence_with_facts(
+    config: RunConfig, data: Data, origin: Mapping[str, str], lines: Sequence[str]
+) -> Iterator[None]:
+    """Give a run that diverges within the block the facts of a record: a diverged run is evidence, too.
+
+    Args:
+        config: the configuration of the run.
+        data: the data set.
+        origin: the facts about the code and the machine.
+        lines: the notices of the run.
+    """
+    try:
+        yield
+    except NonFiniteLoss as error:
+        tags = run_tags(config, data, backend.configure(config, data.shape))
+        error.facts, error.data = dict(origin) | tags | _notices_tag(lines), data_summary(data)
+        raise
+
+
+def _notices_tag(lines: Sequence[str]) -> dict[str, str]:
+    """Return the tag of a run's notices; nothing if there are none."""
+    return {"notices": "; ".join(lines)[:LONGEST_NOTICES]} if lines else {}
 
 
 def _score_and_draw(
@@ -263,12 +292,18 @@ def origin_tags() -> dict[str, str]:
     }
 
 
-def run_tags(config: RunConfig, data: Data, backend: str) -> dict[str, str]:
-    """Return what another person needs beside `origin_tags` to reproduce the bits of the results, all as text."""
+def run_tags(config: RunConfig, data: Data, set_up: str) -> dict[str, str]:
+    """Return what another person needs beside `origin_tags` to reproduce the bits of the results, all as text.
+
+    Args:
+        config: the configuration of the run.
+        data: the data set.
+        set_up: how torch was set up, as `backend.configure` describes it.
+    """
     return {
         "config.key": config.key,
         "threads": str(config.threads),
-        "backend": backend,
+        "backend": set_up,
         "likelihood": make_likelihood(config).describe(),
         "evaluation": EVALUATION,
         **{f"data.{name}": value for name, value in data_summary(data).items()},

@@ -5,10 +5,11 @@ All are plain data without torch objects, so they can be sent between processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.scoring.bounds import Metrics
+from vaestudy.training.divergence import NonFiniteLoss
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class RunFailure:
     traceback: str
     diverged: bool
     """Whether the loss became non-finite. The configuration causes this, so a retry would end in the same way."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """As of a record; empty if the run crashed."""
+    data: dict[str, str] = field(default_factory=dict)
+    """As of a record; empty if the run crashed."""
+
+    @classmethod
+    def of_divergence(cls, error: NonFiniteLoss, traceback: str) -> RunFailure:
+        """Return the outcome of a run that diverged."""
+        return cls(str(error), traceback, diverged=True, facts=error.facts or {}, data=error.data or {})
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def run_safely(config: RunConfig, root: Path, on_epoch: OnEpoch) -> Record | Run
     try:
         return execute(config, root, on_epoch, checkpoint_store=CheckpointStore(checkpoint_folder(), config.key))
     except NonFiniteLoss as error:
-        return RunFailure(str(error), traceback.format_exc(), diverged=True)
+        return RunFailure.of_divergence(error, traceback.format_exc())
     except Exception as error:
         return RunFailure(f"{type(error).__name__}: {error}", traceback.format_exc(), diverged=False)
 

@@ -283,7 +283,7 @@ class Publisher:
         return run_id
 
     def fail(self, key: str, failure: RunFailure) -> str | None:
-        """Mark a run FAILED, with the reason; return its id.
+        """Mark a run FAILED, with the reason and, if it diverged, its facts; return its id.
 
         A failure is not saved in the outbox. If the tracker is out of reach, the next run of the study runs the cell
         again.
@@ -292,8 +292,11 @@ class Publisher:
         if run_id is not None:
             try:
                 outcome = "diverged" if failure.diverged else "failed"
-                self.destination().tracker.tag(run_id, {"diverged": str(failure.diverged), "outcome": outcome})
-                self.destination().tracker.fail(run_id, failure.reason, failure.traceback)
+                tracker = self.destination().tracker
+                tracker.tag(run_id, failure.facts | {"diverged": str(failure.diverged), "outcome": outcome})
+                if failure.data:
+                    tracker.dataset(run_id, failure.data)
+                tracker.fail(run_id, failure.reason, failure.traceback)
             except TrackerUnavailable as error:
                 self._report_unavailable(error)
         return run_id

@@ -143,7 +143,7 @@ def _execute(
             raise
         except NonFiniteLoss as error:
             with deferring_interrupts():
-                error.run_id = sender.fail(config.key, RunFailure(str(error), traceback.format_exc(), diverged=True))
+                error.run_id = sender.fail(config.key, RunFailure.of_divergence(error, traceback.format_exc()))
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"

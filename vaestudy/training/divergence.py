@@ -15,6 +15,10 @@ class NonFiniteLoss(ArithmeticError):
 
     run_id: str | None = None
     """The tracked run that holds its epochs; None if it is not tracked."""
+    facts: dict[str, str] | None = None
+    """What the run's record would have as `facts`; None if it was trained without a record."""
+    data: dict[str, str] | None = None
+    """What the run's record would have as `data`; None if it was trained without a record."""
 
     def __init__(self, value: float, epoch: int, step: int, log_likelihood: float, kl: float) -> None:
         self.epoch, self.step = epoch, step

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from vaestudy.claims.criterion import number
 from vaestudy.claims.family import FamilyVerdict, where_it_matters
 from vaestudy.claims.part import PartVerdict
-from vaestudy.claims.report.texts import answer_text, how_text, p_text, short_estimate, summary_text, sure_text
+from vaestudy.claims.report.texts import (
+    how_text,
+    p_text,
+    short_estimate,
+    summary_text,
+    sure_in_full,
+    sure_text,
+)
 from vaestudy.evidence.evidence import SOURCE, TRACKED, Evidence
 from vaestudy.evidence.needs import Need, declared_study
 from vaestudy.study.declaration import level_text
@@ -70,6 +77,8 @@ class PartEntry:
     asked: str
     why: str
     answer: str
+    sentence: str
+    """The answer in one sentence, without a full stop."""
     estimate: str
     n: str
     how: str
@@ -86,10 +95,11 @@ class ClaimEntry:
     words: str
     asked: str
     verdict: str
-    answer: str
     summary: str
-    """The answer, shorter where the parts differ."""
+    """The answer in one short sentence, with the number that decides."""
     sure: str
+    """How sure the answer is, in few words."""
+    sure_in_full: str
     command: str
     figure: str
     """Where the figure of the study is that shows the answer."""
@@ -156,9 +166,9 @@ def _claim(found: FamilyVerdict, arms: Mapping[Need, ArmEntry], evidence: Eviden
         words=claim.words,
         asked=claim.question,
         verdict=verdict.verdict,
-        answer=answer_text(verdict),
         summary=summary_text(verdict),
         sure=sure_text(found),
+        sure_in_full=sure_in_full(found),
         command=f'make article ARGS="{scale}--claims {claim.id}{dataset}"',
         figure=f"The figure {picture} of the study {study} shows more (make study-{study}).",
         parts=tuple(_part(part, arms) for part in verdict.parts),
@@ -174,6 +184,7 @@ def _part(found: PartVerdict, arms: Mapping[Need, ArmEntry]) -> PartEntry:
         asked=part.criterion.words,
         why=part.criterion.why,
         answer=decision.answer,
+        sentence=found.whole_sentence,
         estimate=short_estimate(found),
         n=f"{found.estimate.n} {found.estimate.over}" if found.estimate is not None else "0",
         how=how_text(found),
@@ -218,12 +229,13 @@ def _data_notes(evidence: Evidence, arms: Mapping[Need, ArmEntry]) -> Iterable[s
     runs = {run for arm in arms.values() for run in arm.runs}
     committed = sum(run.source != TRACKED for run in runs)
     lacking = sum(max(0, arm.seeds - len(arm.runs)) for arm in arms.values())
+    source = "all" if committed == len(runs) else f"{number(committed)} of them"
     yield (
-        f"All runs are of the data set {evidence.dataset}: {number(len(runs))} runs in {len(arms)} arms, "
-        f"{number(committed)} of them read from docs/data."
-        + (f" {number(lacking)} of the runs that the claims need are missing." if lacking else "")
+        f"All runs are of the data set {evidence.dataset}: {number(len(runs))} runs in {len(arms)} arms, {source} read "
+        "from docs/data." + (f" {number(lacking)} of the runs that the claims need are missing." if lacking else "")
     )
     yield (
         "An answer holds or fails only if a one-sided test at 2.5 % shows it; all intervals are 95 % intervals over "
-        "seeds. Criteria were fixed before the data. The page of the method is docs/article.md."
+        "seeds. Criteria were fixed before the data; a part that was added later says so. The method is on the page "
+        "docs/article.md."
     )

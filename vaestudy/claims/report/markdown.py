@@ -37,11 +37,13 @@ def markdown(report: Report, texts: dict[str, str]) -> str:
 def readme_table(report: Report) -> str:
     """Return what stands between the marks in the README: a sentence on the method, and the table of claims."""
     about = (
-        "The table is computed from the committed runs (`docs/data/`) by criteria that were fixed before the data, and "
-        "written by `vaestudy article --offline --publish`. [docs/article.md](docs/article.md) says how."
+        "What the article says was turned into questions, each with a criterion that was fixed before the data "
+        "([how](docs/article.md)). An answer **holds** or **fails** if a one-sided test at 2.5 % shows it. It "
+        "**depends** if some parts of the claim hold and others fail, and is **undecided** otherwise. Numbers in "
+        "brackets are 95 % intervals over seeds. Each name leads to all parts of the claim and their runs."
     )
-    notes = [markdown_line(note) for note in report.notes[:1]]
-    return "\n".join([about, *notes, "", *_summary(report.claims, "docs/claims.md"), ""])
+    made = f"{report.notes[0]} The command `vaestudy article --offline --publish` writes this table."
+    return "\n".join([about, "", *_summary(report.claims, "docs/claims.md"), "", markdown_line(made), ""])
 
 
 def with_table(readme: str, table: str) -> str:
@@ -56,11 +58,11 @@ def with_table(readme: str, table: str) -> str:
 def _summary(claims: Iterable[ClaimEntry], page: str) -> list[str]:
     """Return the table of all claims; the name of a claim links to its section of a page."""
     rows = [
-        (f"[{c.id}]({page}#{c.anchor})", *map(markdown_cell, (c.words, c.asked)),
-         f"**{c.verdict}**: {markdown_cell(c.summary)}", markdown_cell(c.sure))
+        (f"[{c.id}]({page}#{c.anchor})", markdown_cell(c.words),
+         f"**{c.verdict}.** {markdown_cell(c.summary)}", markdown_cell(c.sure))
         for c in claims
     ]  # fmt: skip
-    return markdown_table(("claim", "the article says", "asked", "answer", "how sure"), rows)
+    return markdown_table(("claim", "the article says", "what was found", "how sure"), rows)
 
 
 def _section(claim: ClaimEntry, text: str) -> list[str]:
@@ -70,6 +72,7 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
                                           p.estimate, p.n, p.how, p.p_holds, p.p_fails)]
         for p in claim.parts
     ]  # fmt: skip
+    said = [f"* **{p.answer}**{f' ({p.role})' if p.role else ''}: {markdown_line(p.sentence)}." for p in claim.parts]
     reasons = [f"* {markdown_line(why)}" for why in dict.fromkeys(part.why for part in claim.parts)]
     arms = "; ".join(dict.fromkeys(f"[{markdown_cell(a.name)}](#{a.anchor})" for p in claim.parts for a in p.arms))
     return [
@@ -77,13 +80,19 @@ def _section(claim: ClaimEntry, text: str) -> list[str]:
         "",
         f"## {claim.id}: {markdown_line(claim.words)}",
         "",
-        f"{markdown_line(claim.asked)} **{claim.verdict}**. {markdown_line(claim.answer)}",
+        f"{markdown_line(claim.asked)} **{claim.verdict}.** {markdown_line(claim.summary)}",
         "",
-        f"How sure: {markdown_line(claim.sure)}.",
+        f"How sure: {markdown_line(claim.sure_in_full)}.",
+        "",
+        "What each part has shown:",
+        "",
+        *said,
         "",
         f"![{_alternative_text(text)}]({PICTURES}/{claim.id}.png)",
         "",
         *markdown_table(PART_HEADINGS, rows),
+        "",
+        "Why these criteria:",
         "",
         *reasons,
         "",

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from vaestudy.claims.claim import Verdict
 from vaestudy.claims.family import FamilyVerdict
-from vaestudy.claims.part import PartVerdict, counted
+from vaestudy.claims.part import PartVerdict
 from vaestudy.claims.wording import interval_text
 
-SMALLEST_P = 0.0001
+SMALLEST_P = 0.001
 """Smaller p-values are not told apart: they depend on the tails of the assumed distribution."""
 
 MISSING = "Not measured yet: its runs are missing."
-WORDS = {"undecided": "Undecided", "holds": "It holds", "fails": "It does not hold"}
-"""Answer of a part -> how a sentence on such parts begins."""
 
 
 def p_text(p: float) -> str:
-    """Return a p-value with two significant digits, such as "0.012"; "< 0.0001" if it is small."""
+    """Return a p-value with few digits, such as "0.012" or "0.37"; "< 0.001" if it is small."""
     if p < SMALLEST_P:
-        return f"< {SMALLEST_P:.4f}"
-    return f"{p:.2g}" if p < 0.995 else "1"
+        return f"< {SMALLEST_P:.3f}"
+    return f"{p:.3f}" if p < 0.0995 else f"{p:.2f}" if p < 0.995 else "1"
 
 
 def p_sentence(p: float) -> str:
-    """Return a p-value as "p = 0.012" or "p < 0.0001"."""
+    """Return a p-value as "p = 0.012" or "p < 0.001"."""
     text = p_text(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
@@ -48,37 +46,28 @@ def how_text(found: PartVerdict) -> str:
     return ", ".join(parts)
 
 
-def answer_text(verdict: Verdict) -> str:
-    """Return the answer of a claim in plain English, with what each part has shown."""
-    return MISSING if _not_measured(verdict) else verdict.sentence
-
-
 def summary_text(verdict: Verdict) -> str:
-    """Return the answer of a claim for a table: that of `answer_text`, or shorter where its parts differ."""
-    parts = counted(verdict.parts)
-    answers = {answer: [part for part in parts if part.decision.answer == answer] for answer in WORDS}
-    if _not_measured(verdict) or (sum(map(bool, answers.values())) == 1 and verdict.verdict != "undecided"):
-        return answer_text(verdict)
-    return " ".join(
-        f"{WORDS[answer]} {'; '.join(f'{part.part.name}: {short_estimate(part)}' for part in some)}."
-        for answer, some in answers.items()
-        if some
-    )
-
-
-def _not_measured(verdict: Verdict) -> bool:
-    """Return whether nothing is known of a claim."""
-    return all(part.estimate is None for part in verdict.parts)
+    """Return the answer of a claim for a table: one short sentence with the number that decides."""
+    if all(part.estimate is None for part in verdict.parts):
+        return MISSING
+    return f"{verdict.summary[0].upper()}{verdict.summary[1:]}."
 
 
 def sure_text(found: FamilyVerdict) -> str:
-    """Return how sure an answer is: its p-value, and what is left of it among all claims."""
-    verdict = found.alone
-    if verdict.verdict == "undecided":
-        return f"undecided: {what_would_settle(verdict)}"
-    family = "undecided" if found.differs else found.corrected
-    alone = f"{verdict.verdict} ({p_sentence(verdict.p)})"
-    return f"{alone}; with Holm's correction {family} ({p_sentence(found.p_corrected)})"
+    """Return how sure an answer is, for a table; Holm's correction is named where it changes the verdict."""
+    if found.alone.verdict == "undecided":
+        return what_would_settle(found.alone)
+    corrected = f"; {found.corrected} with Holm's correction" if found.differs else ""
+    return f"{p_sentence(found.alone.p)}{corrected}"
+
+
+def sure_in_full(found: FamilyVerdict) -> str:
+    """Return how sure an answer is: its p-value alone, and among all claims."""
+    if found.alone.verdict == "undecided":
+        return what_would_settle(found.alone)
+    corrected = f"{p_sentence(found.p_corrected)} with Holm's correction for all claims"
+    so = f", so it would be {found.corrected}" if found.differs else ""
+    return f"{p_sentence(found.alone.p)} for this claim alone; {corrected}{so}"
 
 
 def what_would_settle(verdict: Verdict) -> str:
@@ -95,4 +84,5 @@ def what_would_settle(verdict: Verdict) -> str:
     needed = f"about {max(more)} more {over}{'s' * (max(more) > 1)}"
     if len(more) == len(known):
         return f"{needed} would decide it"
-    return f"{needed} would decide {len(more)} of its {len(known)} open parts, no feasible number the others"
+    others = f"other{'s' * (len(known) - len(more) > 1)}"
+    return f"{needed} would decide {len(more)} of its {len(known)} open parts, no feasible number the {others}"
