@@ -231,7 +231,7 @@ def _draw_ellipses(ax: Axes, seeds: Array, classes: list[int], gap: float) -> No
         ax.add_patch(Ellipse((middle[0], middle[1]), width, height, angle=angle, facecolor="none",
                              edgecolor=style.colour, linestyle=style.dash, linewidth=1.2))  # fmt: skip
         ax.plot(*np.stack([middle, place]).T, color=style.colour, linewidth=0.9)
-        ax.text(*place, str(label), color=text_colour(style.colour), ha="center", va="center", fontsize=11,
+        ax.text(place[0], place[1], str(label), color=text_colour(style.colour), ha="center", va="center", fontsize=11,
                 weight="bold", bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": style.colour,
                                      "alpha": 0.9})  # fmt: skip
     _plane(ax)
