@@ -176,6 +176,34 @@ def test_the_planes_give_the_number_of_the_table_beside_that_of_the_pairs_shown(
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes[1:]}) == 1
 
 
+def test_ellipses_and_numerals_of_the_planes_are_in_their_panels() -> None:
+    """The numerals of the classes do not cover each other, however close the classes are."""
+    frame = runs()
+    for column in ("mu_1", "mu_2"):
+        frame[f"test/class_3/{column}"] = frame[f"test/class_8/{column}"]
+    figure = STUDY_FIGURES.load("class_planes")(frame, study())
+    assert figure is not None
+    figure.draw_without_rendering()
+    for ax in figure.axes[1:]:
+        for patch in ax.patches:
+            ends = ax.transData.inverted().transform(patch.get_transform().transform_path(patch.get_path()).vertices)
+            assert (ends > [ax.get_xlim()[0], ax.get_ylim()[0]]).all()
+            assert (ends < [ax.get_xlim()[1], ax.get_ylim()[1]]).all()
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert len(boxes) == 10
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_headings_and_labels_of_the_neighbours_are_in_the_picture() -> None:
+    figure = STUDY_FIGURES.load("class_neighbours")(runs(), study())
+    assert figure is not None
+    figure.draw_without_rendering()
+    (heading,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+    for ax in figure.axes:
+        assert ax.xaxis.label.get_window_extent().y0 >= 0
+        assert not ax.title.get_window_extent().overlaps(heading.get_window_extent())
+
+
 @pytest.mark.slow
 def test_the_whole_way(mlruns: Path) -> None:
     assert study_main(study(base=study().base.with_changes(subset=200)), ["--workers", "0"]) == 0

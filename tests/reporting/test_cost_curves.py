@@ -243,6 +243,8 @@ def test_a_bound_far_below_the_rest_is_a_number_at_the_panels_foot() -> None:
     assert figure is not None
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.texts if "▾" in text.get_text()] == ["score-function\n-300 ▾"]
+    (note,) = [text for text in ax.texts if "▾" in text.get_text()]
+    assert note.get_window_extent().x0 >= ax.bbox.x0  # at the least L, and not over the axis
     assert {"sgvb-b", "stl", "score-function"} <= {text.get_text() for text in ax.texts}  # at the ends of the lines
     assert ax.get_ylim()[0] > -120
     drawn = {lines.get_label(): lines[0].get_ydata().tolist() for lines in ax.containers}

@@ -18,7 +18,8 @@ from vaestudy.reporting.figures.arms import arms
 from vaestudy.reporting.figures.axis_texts import field_label, levels_label, unit_label
 from vaestudy.reporting.figures.bound import bound_and_parts
 from vaestudy.reporting.figures.intervals import draw_means, value_limits
-from vaestudy.reporting.figures.labels import apart
+from vaestudy.reporting.figures.labels import apart, pushed_apart
+from vaestudy.reporting.figures.style import figure_title
 from vaestudy.study.declaration import Study
 
 METRICS = ("test/elbo", "test/iwae_100", "test/kl", "test/active_units")
@@ -136,6 +137,30 @@ def test_places_are_apart() -> None:
     assert apart([1.0, 1.0], 0.1, 0.0, 1.0) == pytest.approx([0.9, 1.0])
     assert apart([0.0, 0.0, 0.0], 0.1, 0.0, 1.0) == pytest.approx([0.0, 0.1, 0.2])
     assert apart([], 0.1, 0.0, 1.0) == []
+
+
+def test_places_in_a_plane_are_pushed_apart() -> None:
+    """Two that are too close move by the same amount along their line, also if they coincide; one with room stays."""
+    found = pushed_apart(np.array([[0.0, 0.0], [0.6, 0.0], [5.0, 5.0]]), 1.0)
+    assert found == pytest.approx(np.array([[-0.2, 0.0], [0.8, 0.0], [5.0, 5.0]]), abs=0.005)
+    many = pushed_apart(np.zeros((10, 2)), 1.0)
+    far = np.linalg.norm(many[:, None] - many[None], axis=-1)[~np.eye(10, dtype=bool)]
+    assert far.min() > 0.98
+    assert np.abs(many).max() < 3
+    assert pushed_apart(np.zeros((1, 2)), 1.0) == pytest.approx(np.zeros((1, 2)), abs=0.0011)
+
+
+def test_the_heading_gives_the_seeds_of_a_cell_and_not_of_the_study() -> None:
+    """Cells may have different numbers of seeds. The seed of a failed run is counted, that of a running one is not."""
+    runs, study = made({"latent_dim": (2, 10)}, seeds=3)
+    assert "toy, 3 seeds; dots" in figure_title(runs, study, "dots")
+    fewer = runs[(runs["latent_dim"] == 2) | (runs["seed"] == 0)]
+    assert "toy, 1 to 3 seeds; dots" in figure_title(fewer, study, "dots")
+    assert "toy, 1 seed; dots" in figure_title(fewer[fewer["seed"] == 0], study, "dots")
+    runs.loc[(runs["latent_dim"] == 10) & (runs["seed"] > 0), "status"] = "FAILED"
+    assert "toy, 3 seeds; dots" in figure_title(runs, study, "dots")
+    runs["status"] = runs["status"].replace("FAILED", "RUNNING")
+    assert "toy, 1 to 3 seeds; dots" in figure_title(runs, study, "dots")
 
 
 def test_no_bar_runs_off_a_logarithmic_axis() -> None:

@@ -18,6 +18,7 @@ from matplotlib.patches import Ellipse
 
 from vaestudy.plotting import INK, PALE, WIDEST, balanced, house_style, legend_below, look, set_heading, text_colour
 from vaestudy.reporting.figures.axis_texts import cell_label
+from vaestudy.reporting.figures.labels import pushed_apart
 from vaestudy.reporting.figures.style import figure_title
 from vaestudy.reporting.grouping import metric_interval, runs_by_cell
 from vaestudy.reporting.procrustes import ALIGNMENTS, Array, distance, standardised
@@ -26,6 +27,10 @@ from vaestudy.scoring.class_probe import CONFIDENT, NEIGHBOURS
 from vaestudy.study.declaration import Study
 
 MOST_CELLS = 4
+DEVIATIONS = 2.0
+"""Half the axes of an ellipse of `class_planes`, in standard deviations over seeds."""
+NUMERAL_ROOM = 0.085
+"""The least distance of two numerals on ellipses, as a part of the panel's width."""
 BY_CLASS = {
     "recognised_reconstruction": ("Reconstructions that read as their class", "share of images, higher is better"),
     "relative_error": ("What reconstructions miss", "|x - E[x|z]|² / |x|², lower is better"),
@@ -116,7 +121,7 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
     with house_style():
         columns = min(2, len(cells))
         lines = -(-len(cells) // columns)
-        figure = Figure(figsize=(0.8 + 5.3 * columns, 0.8 + 5.4 * lines), layout="constrained")
+        figure = Figure(figsize=(0.8 + 5.3 * columns, 0.8 + 5.6 * lines), layout="constrained")
         axes = figure.subplots(lines, columns, squeeze=False).flatten()
         for ax in axes[len(cells) :]:
             ax.remove()
@@ -132,7 +137,6 @@ def class_neighbours(runs: pd.DataFrame, study: Study) -> Figure | None:
                 cmap="Blues",
                 vmin=0,
                 vmax=100,
-                square=True,
                 cbar=False,
                 xticklabels=classes,
                 yticklabels=classes,
@@ -150,74 +154,92 @@ def class_planes(runs: pd.DataFrame, study: Study) -> Figure | None:
     The numbers in the titles are medians over the pairs that are drawn, those with the first seed. The table
     `same_plane` and claim C13 take the median over all pairs of seeds; the titles give both.
     """
-    layouts = next(
-        (found for cell in runs_by_cell(runs, study).values() if len(found := class_layouts(cell)) > 1), None
-    )
-    if layouts is None:
+    with_layouts = ((cell, class_layouts(cell)) for cell in runs_by_cell(runs, study).values())
+    cell, layouts = next(((cell, found) for cell, found in with_layouts if len(found) > 1), (None, {}))
+    if cell is None:
         return None
     (first, *others), classes = list(layouts.values()), scored_classes(runs)
     with house_style():
-        figure = Figure(figsize=(WIDEST, 5.4), layout="constrained")
+        figure = Figure(figsize=(WIDEST, 5.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(ALIGNMENTS))
-        _draw_layouts(axes[0], list(layouts.values()), classes)
+        _draw_numerals(axes[0], list(layouts.values()), classes)
         axes[0].set(title="As trained", xlabel="z1", ylabel="z2")
+        seeds: list[Array] = []
         for ax, (name, move) in zip(axes[1:], ALIGNMENTS.items(), strict=True):
             shown = np.median([distance(first, layout, move) for layout in others])
             every = np.median([distance(a, b, move) for a, b in itertools.combinations(layouts.values(), 2)])
             cross = [standardised(layout).T @ standardised(first) for layout in layouts.values()]
             moved = [standardised(layout) @ move(c) for layout, c in zip(layouts.values(), cross, strict=True)]
-            _draw_layouts(ax, moved, classes, together=True)
-            numbers = f"{shown:.2f} for the {len(others)} pairs shown,\n{every:.2f} for all pairs of seeds (C13)"
-            title = f"Moved to the first seed's by {name}\nshare unexplained, median:\n{numbers}"
-            ax.set_title(title, fontsize=10)
+            seeds.append(np.stack(moved))
+            title = (
+                f"Moved to the first seed's by {name};\nmedian of the share unexplained: {shown:.2f} for the\n"
+                f"{len(others)} pairs shown, {every:.2f} for all pairs of seeds (C13)"
+            )
+            ax.set_title(title, fontsize=9.5)
             ax.set(xticks=[], yticks=[], xlabel="z1, standardised", ylabel="z2, standardised")
-        reach = max(ax.get_xlim()[1] for ax in axes[1:])
-        for ax in axes[1:]:
-            ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        low, high = _square(seeds)
+        for ax, mine in zip(axes[1:], seeds, strict=True):
+            _draw_ellipses(ax, mine, classes, gap=NUMERAL_ROOM * float(high[0] - low[0]))
+            ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         description = "marks: a class's mean in one seed's latent plane; ellipses: two standard deviations over seeds"
-        set_heading(figure, figure_title(runs, study, description))
+        set_heading(figure, figure_title(cell, study, description))
     return figure
 
 
-def _draw_layouts(ax: Axes, layouts: list[Array], classes: list[int], together: bool = False) -> None:
-    """Draw the class means of each seed, in the colours of their classes.
+def _square(panels: list[Array]) -> tuple[Array, Array]:
+    """Return the lowest and the highest corner [2] of the least square in which all points and ellipses are.
+
+    Args:
+        panels: the class means [seeds, C, 2] of each panel.
+    """
+    points = np.concatenate([seeds.reshape(-1, 2) for seeds in panels])
+    for sign in (-1, 1):  # an ellipse reaches along each axis as far as the deviations along this axis
+        ends = [seeds.mean(0) + sign * DEVIATIONS * seeds.std(0, ddof=1) for seeds in panels]
+        points = np.concatenate([points, *ends])
+    middle, half = (points.max(0) + points.min(0)) / 2, 0.53 * np.ptp(points, axis=0).max()
+    return middle - half, middle + half
+
+
+def _draw_numerals(ax: Axes, layouts: list[Array], classes: list[int]) -> None:
+    """Draw the class means [C, 2] of each seed as numerals, in the colours of their classes."""
+    shown = np.stack(layouts)
+    for index, label in enumerate(classes):
+        for a, b in shown[:, index]:
+            ax.text(a, b, str(label), color=text_colour(look(index).colour), ha="center", va="center", fontsize=12,
+                    weight="bold")  # fmt: skip
+    reach = 1.12 * np.abs(shown).max()
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    _plane(ax)
+
+
+def _draw_ellipses(ax: Axes, seeds: Array, classes: list[int], gap: float) -> None:
+    """Draw the class means of layouts that lie upon each other, with an ellipse and one numeral for each class.
 
     Args:
         ax: the panel.
-        layouts: the class means [C, 2] of each seed.
+        seeds: the class means [seeds, C, 2].
         classes: the classes.
-        together: whether the layouts lie upon each other: then a seed's mean is a dot, and the class's numeral is
-            written once, in an ellipse of two standard deviations over the seeds. Else each mean is a numeral.
+        gap: the least distance of two numerals, which are beside the middles of their classes if those are closer.
     """
-    shown = np.stack(layouts)  # [seeds, C, 2]
-    for index, label in enumerate(classes):
-        style, points = look(index), shown[:, index]
-        if not together:
-            for a, b in points:
-                ax.text(
-                    a,
-                    b,
-                    str(label),
-                    color=text_colour(style.colour),
-                    ha="center",
-                    va="center",
-                    fontsize=12,
-                    weight="bold",
-                )
-            continue
+    middles = seeds.mean(0)
+    for index, (label, middle, place) in enumerate(zip(classes, middles, pushed_apart(middles, gap), strict=True)):
+        style, points = look(index), seeds[:, index]
         ax.plot(*points.T, style.marker, color=style.colour, markersize=6, alpha=0.75, markeredgewidth=0)
-        middle = points.mean(0)
         sizes, axes = np.linalg.eigh(np.cov(points.T))
-        width, height = 4 * np.sqrt(np.maximum(sizes, 0))
+        width, height = 2 * DEVIATIONS * np.sqrt(np.maximum(sizes, 0))
         angle = float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0])))
         ax.add_patch(Ellipse((middle[0], middle[1]), width, height, angle=angle, facecolor="none",
                              edgecolor=style.colour, linestyle=style.dash, linewidth=1.2))  # fmt: skip
-        ax.text(middle[0], middle[1], str(label),
-                color=text_colour(style.colour), ha="center", va="center", fontsize=12, weight="bold",
-                bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": style.colour,
-                      "alpha": 0.85})  # fmt: skip
-    reach = 1.12 * np.abs(shown).max()
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        ax.plot(*np.stack([middle, place]).T, color=style.colour, linewidth=0.9)
+        ax.text(place[0], place[1], str(label), color=text_colour(style.colour), ha="center", va="center", fontsize=11,
+                weight="bold", bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": style.colour,
+                                     "alpha": 0.9})  # fmt: skip
+    _plane(ax)
+
+
+def _plane(ax: Axes) -> None:
+    """Give a panel the same scale along both axes, and lines through its origin."""
+    ax.set_aspect("equal")
     ax.grid(visible=False)
     for line in (ax.axhline, ax.axvline):
         line(0, color=PALE, linewidth=0.8, zorder=0)

@@ -310,6 +310,6 @@ def step_size(runs: pd.DataFrame, study: Study) -> Figure | None:
             ends.append(End(places[-1], means[-1], LR_SCALINGS[str(rule)].description, style.colour))
         ax.set_ylabel("test ELBO, nats per image, higher is better")
         description = f"L={study.baseline['samples']}; at the lines: the step size; 95 % intervals over seeds"
-        set_heading(figure, figure_title(runs, study, description))
+        set_heading(figure, figure_title(mine, study, description))
         label_ends(figure, {ax: ends})
     return figure

@@ -66,7 +66,7 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
     A bound far below the others is written as a number at the bottom of the panel. The axis can then show the
     differences between the others.
     """
-    cells = finished.groupby(["estimator", "samples"])[metric]
+    cells, levels = finished.groupby(["estimator", "samples"])[metric], sorted(finished["samples"].unique())
     found = {key: interval(values.dropna()) for key, values in cells if values.notna().any()}
     low, median, high = np.quantile([mean for mean, _ in found.values()], (0.25, 0.5, 0.75))
     is_bound = metric.removeprefix("test/").startswith(BOUNDS)
@@ -91,8 +91,9 @@ def _lines(ax: Axes, finished: pd.DataFrame, names: list[Level], metric: str, lo
             cut |= draw_means(ax, places, means, halves, style, str(name), joined=True)
             ends.append(End(places[-1], means[-1], str(name), style.colour))
         for L in (L for estimator, L in left_out if estimator == name):
+            side = {levels[0]: "left", levels[-1]: "right"}.get(L, "center")  # the text stays inside the panel
             ax.annotate(f"{name}\n{found[name, L][0]:.0f} ▾", (L, 0.01), xycoords=("data", "axes fraction"),
-                        color=text_colour(style.colour), ha="center", va="bottom", fontsize=8.5)  # fmt: skip
+                        color=text_colour(style.colour), ha=side, va="bottom", fontsize=8.5)  # fmt: skip
     return ends, cut
 
 
@@ -115,7 +116,7 @@ def variance_law(runs: pd.DataFrame, study: Study) -> Figure | None:
         axes[0].set_ylabel("trace over all parameters, for one image,\nlower is better")
         legend_below(figure)
         description = "the minibatch gradient's variance is (Var_x + Var_eps) / M; 95 % intervals over seeds"
-        set_heading(figure, figure_title(runs, study, description))
+        set_heading(figure, figure_title(pd.concat(cells.values()), study, description))
     return figure
 
 

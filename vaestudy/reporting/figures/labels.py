@@ -26,6 +26,8 @@ GAP, REACH = 12.0, 14.0
 """Points from one label to the next, and from the panel to the labels."""
 HALO = [patheffects.withStroke(linewidth=2.0, foreground="white")]
 """The white edge of letters that are written over lines."""
+MOST_ROUNDS, GOLDEN_ANGLE = 200, np.pi * (3 - np.sqrt(5))
+"""The rounds in which places are pushed apart, and the angle between the directions of their first small moves."""
 MOVED = 3.0
 """Points by which a label is moved from its line before a thin line leads to it."""
 
@@ -94,6 +96,27 @@ def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[
     for rank, (index, start) in enumerate(zip(order, starts, strict=True)):
         found[index] = start + rank * gap
     return found
+
+
+def pushed_apart(wanted: Array, gap: float) -> Array:
+    """Return places [N, 2] near the wanted ones [N, 2], at least about `gap` apart; those with room stay.
+
+    In each round, each place moves by half of what its distances to others lack, on average over those that are too
+    close. It ends when all have room, to a hundredth of the gap, or after MOST_ROUNDS rounds.
+    """
+    angles = np.arange(len(wanted)) * GOLDEN_ANGLE
+    rays = np.stack([np.cos(angles), np.sin(angles)], -1)
+    places = wanted + gap / 1000 * rays  # else those that coincide would have no direction to move in
+    for _ in range(MOST_ROUNDS):
+        away = places[:, None] - places[None]  # [N, N, 2], from the second to the first
+        far = np.linalg.norm(away, axis=-1)
+        np.fill_diagonal(far, np.inf)
+        lack = np.maximum(gap - far, 0)
+        if lack.max(initial=0.0) < gap / 100:
+            break
+        moves = (lack / far / 2)[..., None] * away
+        places = places + moves.sum(1) / np.maximum((lack > 0).sum(1), 1)[:, None]
+    return places
 
 
 def write_beside(

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from vaestudy.reporting.figures.axis_texts import field_label
+from vaestudy.reporting.runs_frame import runs_by_levels
 from vaestudy.study.declaration import Study, level_text
 
 MOST_TICKS = 7
@@ -21,11 +22,24 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
     """Return the heading of a figure: the question, the data set, the number of seeds and a description.
 
     The heading of a quick sweep says that it is not a result.
+
+    Args:
+        runs: the runs that the figure shows.
+        study: their study.
+        description: what the marks and lines are.
     """
     finished = runs[runs["status"] == "FINISHED"]
     quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
-    name, seeds = finished["tags.data.name"].iloc[0], finished["seed"].nunique()
-    return f"{study.question}\n{name}, {seeds} seed{'s' * (seeds != 1)}; {description}{quick}"
+    name = finished["tags.data.name"].iloc[0]
+    return f"{study.question}\n{name}, {_seeds_text(runs, study)}; {description}{quick}"
+
+
+def _seeds_text(runs: pd.DataFrame, study: Study) -> str:
+    """Return how many seeds the cells have, such as «3 to 10 seeds». The seeds of failed runs are counted, too."""
+    ended = runs[runs["status"].isin(("FINISHED", "FAILED"))]
+    counts = [cell["seed"].nunique() for cell in runs_by_levels(ended, list(study.factors)).values()]
+    least, most = min(counts), max(counts)
+    return f"{least} to {most} seeds" if least < most else f"{most} seed{'s' * (most != 1)}"
 
 
 def log_cost_axis(ax: Axes, left: float, most: int = MOST_TICKS) -> None:
