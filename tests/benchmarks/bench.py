@@ -34,6 +34,7 @@ from torch import Tensor, optim
 
 from tests.benchmarks import floors
 from tests.benchmarks.timing import Row, Spread, alternate, ratios, seconds
+from vaestudy.config.image_shape import DIGIT
 from vaestudy.config.registry import DATASETS, LIKELIHOODS, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
@@ -90,7 +91,7 @@ class Stepper:
 
     def __init__(self, config: RunConfig, scale: Scale, steps: int) -> None:
         self.config, self.steps = config, steps
-        backend.configure(config)
+        backend.configure(config, DIGIT)
         images = datasets.load_splits(config, scale.root).train.images
         self.images = images[: steps * config.minibatch]
         self.steps = -(-len(self.images) // config.minibatch)
@@ -100,7 +101,7 @@ class Stepper:
         self._epoch = 0
 
     def __call__(self) -> None:
-        backend.configure(self.config)
+        backend.configure(self.config, DIGIT)
         self._epoch += 1
         train._train_epoch(self.model, self.gradient, self.images, self.optimizer, self._epoch)
 
@@ -209,7 +210,7 @@ def score_rows(scale: Scale) -> Iterator[Row]:
     switch, library = faster_library(floors.draws_products(config, 10_000))
 
     def score() -> None:
-        backend.configure(config)
+        backend.configure(config, DIGIT)
         bounds.importance_weighted(model, x, scale.draws)
 
     def floor() -> None:
@@ -246,7 +247,7 @@ def annealing_rows(scale: Scale) -> Iterator[Row]:
     gradients = transitions * options.ais_leapfrog + 2  # each pass begins with one
 
     def annealing() -> None:
-        backend.configure(config)
+        backend.configure(config, DIGIT)
         ais.annealed(model, x, options)
 
     def floor() -> None:
@@ -269,7 +270,7 @@ def peak_memory(dataset: str, root: Path, draws: int) -> float:
     """Return the peak resident memory of this process in GiB (Linux), after scoring 200 test images."""
     scale = Scale(dataset, root)
     config = configuration(scale)
-    backend.configure(config)
+    backend.configure(config, DIGIT)
     x = execute.scored_images(config, datasets.load_splits(config, root))[0]
     bounds.importance_weighted(vae.VAE(config), x[:200], draws)
     return _memory("VmHWM") / 2**20
@@ -401,7 +402,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"other programs are running (load {load:.1f}): ratios of several threads will be off", file=sys.stderr)
     images = "full MNIST" if dataset == "mnist" else "mnist-5k (full MNIST is not at hand)"
     print(f"{datetime.date.today():%d %B %Y}; {hardware['cpu']}, {cores()} cores; torch {torch.__version__}; {images}; "
-          f"backend: {backend.configure(configuration(scale))}; load at the start {load:.1f}\n")  # fmt: skip
+          f"backend: {backend.configure(configuration(scale), DIGIT)}; load at the start {load:.1f}\n")  # fmt: skip
     print("| what | measured: median [quartiles] | wanted | |\n| --- | --- | --- | --- |", flush=True)
     for name in options.only.split(","):
         for row in ROWS[name](scale):

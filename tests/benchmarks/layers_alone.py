@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vaestudy.config.image_shape import DIGIT
 from vaestudy.config.registry import ARCHITECTURES, OPTIMIZERS
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data import datasets
@@ -29,7 +30,7 @@ ROUNDS = 15
 
 def step_and_layers(config: RunConfig) -> tuple[Callable[[], None], Callable[[], None], VAE]:
     """Return functions that compute a training step and the layers of that step alone, and the model that they use."""
-    backend.configure(config)
+    backend.configure(config, DIGIT)
     model = VAE(config)
     optimizer, gradient = OPTIMIZERS.load(config.optimizer)(model, config, 60_000), make_gradient(model, 0)
     x = torch.rand(config.minibatch, model.shape.pixels)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.studies import by_likelihood, searching, toy
-from vaestudy.cli.main import main
+from vaestudy.cli.main import COMMANDS, main
 from vaestudy.cli.study import study_main
 from vaestudy.config.field_groups import GROUPS, meaningless_for
 from vaestudy.config.presets import PRESETS
@@ -34,6 +34,13 @@ def help_of(capsys: pytest.CaptureFixture[str], command: Any, *arguments: str) -
         main(list(arguments)) if command is None else study_main(command, list(arguments))
     assert ended.value.code == 0
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"run"}))
+def test_help_of_each_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of(capsys, None, command, "--help")
+    assert shown.startswith(f"usage: vaestudy {command}")
+    assert "%%" not in shown  # the texts are written for argparse, which reads % in some of them
 
 
 def shown_flags(short: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vaestudy.cli.main import main
 from vaestudy.runtime.project import repository
 
 
@@ -63,3 +65,26 @@ def test_a_new_project(installed: Path, tmp_path: Path) -> None:
     nowhere = vaestudy(installed, tmp_path, "--project=nowhere", "studies")
     assert nowhere.returncode == 2
     assert "`vaestudy new nowhere`" in nowhere.stderr
+
+
+def test_a_project_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty folder may be read-only. A patched `write_bytes` stands for it, as root may write everywhere."""
+
+    def refuse(path: Path, content: bytes) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert main(["new", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"vaestudy: the project cannot be written to {tmp_path}")
+    assert line.endswith("Permission denied")
+
+
+def test_a_file_in_place_of_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for folder, message in (("file", "is a file; choose a new folder"), ("file/demo", "cannot be")):
+        assert main(["new", str(tmp_path / folder)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line

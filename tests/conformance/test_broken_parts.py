@@ -15,15 +15,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn, optim
 
-from tests.support.parts import failures
+from tests.support.parts import failures, outcomes
 from vaestudy.config.image_shape import ImageShape
 from vaestudy.config.run_config import RunConfig
+from vaestudy.conformance.check import Status
 from vaestudy.data import pixels
 from vaestudy.data.sources import Split
 from vaestudy.errors import BadInput
 from vaestudy.model.architectures.mlp import MLP, Dense
 from vaestudy.model.likelihoods.base import Likelihood
-from vaestudy.model.sigma import Sigma, Softplus
+from vaestudy.model.sigma import Bounded, Sigma, Softplus
 from vaestudy.model.terms import Terms
 from vaestudy.reporting.tables.summary import Table
 from vaestudy.run.figures import FigureInputs
@@ -298,3 +299,10 @@ def test_it_fails_the_check_of_what_is_wrong(
     assert set(found) == set(expected), found
     for name, words in expected.items():
         assert words in found[name]
+
+
+def test_a_sigma_that_is_never_one() -> None:
+    """The check of the gradient where sigma is 1 says that it was not made."""
+    found = {outcome.check.name: outcome for outcome in outcomes("sigma", Bounded, bounds=(0.001, 0.9))}
+    outcome = found["gradient_at_the_start"]
+    assert (outcome.status, outcome.found) == (Status.LEFT_OUT, "sigma is never 1: its bounds are 0.001 and 0.9")

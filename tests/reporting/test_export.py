@@ -168,6 +168,19 @@ def test_a_figure_draws_the_panels_that_it_has(factors: str, metrics: list[str],
     assert all(to_png(figure) for figure in figures.values())
 
 
+def test_noise_that_was_measured_beside_the_baseline_alone() -> None:
+    """The table of estimators has the cells at the baseline's levels. Without noise there, there is no table."""
+    factors: dict[str, tuple[Any, ...]] = {"latent_dim": (2, 10), "samples": (1, 5)}
+    study = changed(factors=factors, baseline={"latent_dim": 2, "samples": 1}, tabulate=("test/elbo",))
+    head = "gradient/end/sgvb-b"
+    metrics = ["value/var_eps", "encoder/var_eps", "all/var_x", "all/var_eps", "encoder/snr_draws"]
+    frame = tidy(factors, [f"{head}/{metric}" for metric in metrics], 1.0, "FINISHED")
+    table = STUDY_TABLES.load("noise")
+    assert len(table(frame, study).full) == 2
+    frame.loc[frame["latent_dim"] == 2, [f"{head}/{metric}" for metric in metrics]] = math.nan
+    assert table(frame, study) is None
+
+
 def test_a_folder_of_tables_that_cannot_be_written(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The runs are done and recorded; one line says what is missing, in the study and in `tables`."""
     mlruns.mkdir()

@@ -67,11 +67,11 @@ def test_the_lines_of_a_table() -> None:
     scope = "(3 pairs: two arms of one D, or two D of one arm; paired over 40 images)"
     assert lines[0].startswith("The ranking of a, D=2 and b, D=2 changes: by ELBO a, D=2 is better by 0.5000")
     assert lines[0].endswith("AIS is not tight for b, D=2.")
-    assert lines[1:] == [f"1 rankings by ELBO change by AIS beyond their 95 % intervals {scope}."]
+    assert lines[1:] == [f"1 ranking by ELBO changes by AIS beyond its 95 % intervals {scope}."]
     none = ranking_lines(pairs([a, c], ("elbo",)), set())
-    assert none == [f"No ranking by ELBO changes by AIS beyond its interval {scope.replace('3', '1', 1)}."]
+    assert none == [f"No ranking by ELBO changes by AIS beyond its interval {scope.replace('3 pairs', '1 pair')}."]
     within = ranking_lines(pairs([a, model("d", 2, 0.9, 2.1, noise=5)], ("elbo",)), set())
-    assert within[1:] == ["1 rankings turn round, but not beyond their intervals."]
+    assert within[1:] == ["1 ranking is reversed, but not beyond the intervals."]
     assert ranking_lines([], set()) == ["No two rows may be ranked: none share D or the arm, and the unit."]
 
 

@@ -69,6 +69,22 @@ class TestDesign:
         with pytest.raises(BadInput, match="did you mean 'latent-dims'"):
             discovery.find_study(repository() / "studies", "latent-dim")
 
+    def test_a_file_with_a_mistake_does_not_hide_the_others(self, tmp_path: Path) -> None:
+        contents = {
+            "sound": b'"""Is it sound?"""',
+            "unfinished": b'"""Is it?"""\ndef (',
+            "latin": b'"""\xff?"""',
+            "null": b"\0",
+        }
+        for name, content in contents.items():
+            (tmp_path / f"{name}.py").write_bytes(content)
+        (tmp_path / "folder.py").mkdir()
+        found = {study.name: study.question for study in discovery.study_files(tmp_path)}
+        assert set(found) == set(contents)
+        assert found["sound"] == "Is it sound?"
+        assert found["unfinished"] == "cannot be read: line 2: invalid syntax"
+        assert all(found[name].startswith("cannot be read: ") for name in ("latin", "null"))
+
 
 def test_a_likelihood_is_crossed_with_its_own_options_alone() -> None:
     study = by_likelihood()

@@ -20,6 +20,8 @@ ROW = {
     "started": "2026-11-28 02:00",
     "test/elbo": -110.5,
     "valid_size": None,
+    "id": "00123",
+    "revision": "12345e6",
 }
 
 
@@ -52,6 +54,9 @@ ROW = {
         ("latent_dim=10 or latent_dim=2 and latent_dim=3", True),
         ("(latent_dim=10 or latent_dim=2) and latent_dim=3", False),
         ("not (latent_dim=2 or status=FAILED)", True),
+        ("id=00123", True),  # a text of digits is no number
+        ("id=123", False),
+        ("revision in (12345e6, 1)", True),
     ],
 )
 def test_what_a_condition_means(text: str, expected: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vaestudy.config.image_shape import DIGIT
 from vaestudy.config.run_config import RunConfig
 from vaestudy.data.datasets import load_splits
 from vaestudy.scoring import bounds
@@ -22,7 +23,7 @@ def restore() -> None:
 
 
 def test_products_are_float32_exact_after_it(tiny: RunConfig) -> None:
-    description = backend.configure(tiny.with_changes(hidden=(256,)))
+    description = backend.configure(tiny.with_changes(hidden=(256,)), DIGIT)
     assert "default" in description or "oneDNN" in description
     for rows, a, b in ((1, 784, 256), (37, 784, 256), (1000, 256, 784), (50, 4, 256)):
         assert backend._error.__wrapped__(rows, a, b, 1) < backend.FLOAT32_ERROR
@@ -33,13 +34,13 @@ def test_a_processor_that_rounds_is_left_alone(tiny: RunConfig, monkeypatch: pyt
     monkeypatch.setattr(backend, "_error", lambda *shape: 3e-3)
     if not backend._switch(backend.DEFAULT):
         pytest.skip("this torch has no such switch")
-    assert "relative error would be 3.0e-03" in backend.configure(tiny)
+    assert "relative error would be 3.0e-03" in backend.configure(tiny, DIGIT)
     assert torch.backends.mkldnn.matmul.fp32_precision == backend.DEFAULT
 
 
 def test_other_processors_keep_the_default(tiny: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_is_amd", lambda: False)
-    assert backend.configure(tiny) == "torch's default in float32"
+    assert backend.configure(tiny, DIGIT) == "torch's default in float32"
 
 
 def test_bfloat16_would_be_noticed() -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vaestudy.cli.comparison import show_comparison, show_divergence
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data import datasets
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.model.vae import VAE
 from vaestudy.reporting import export
@@ -35,6 +34,7 @@ from vaestudy.tracking.destination import Destination
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
 from vaestudy.tracking.prepared_view import sweep_link
 from vaestudy.tracking.repetition import Repetition, prepare_repetition
+from vaestudy.tracking.run_data import images_of_run
 from vaestudy.tracking.single_run import train_tracked
 from vaestudy.training import backend
 from vaestudy.training.divergence import NonFiniteLoss
@@ -157,10 +157,7 @@ def score_again(
     config = model.config
     execute.require_device(config.device)
     backend.configure(config, model.shape)
-    datasets.verify(config, root)
-    data = datasets.load_splits(config, root)
-    if data.fingerprint != recorded.get("tags.data.fingerprint"):
-        raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
+    data = images_of_run(run_id, config, recorded.get("tags.data.fingerprint"), root)
     x, labels = execute.scored_images(config, data)
     found: Metrics = {}
     if iwae is not None or ais is None:

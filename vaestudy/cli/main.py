@@ -261,8 +261,8 @@ def studies_command(arguments: list[str]) -> int:
 def run_command(arguments: list[str]) -> int:
     """run a study of this project; its flags follow the name"""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: vaestudy run STUDY [FLAGS]\n\nRun a study. `vaestudy studies` lists the studies, ")
-        print("`vaestudy run STUDY --help` the flags of one.")
+        print("usage: vaestudy run STUDY [FLAGS]\n\nRun a study. `vaestudy studies` lists the studies.")
+        print("`vaestudy run STUDY --help` lists the flags of one.")
         return 0
     file = discovery.find_study(project.studies_folder(), arguments[0]).path
     project.choose_project(str(project.project()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vaestudy.cli.flags import Parser
 from vaestudy.errors import BadInput
+from vaestudy.runtime.files import write_files
 
 TEMPLATE = "vaestudy.cli", "template"
 """The package and the folder in it that has the files of a new project."""
@@ -23,19 +24,16 @@ def new_command(arguments: list[str]) -> int:
     require_new(folder)
     package, template = TEMPLATE
     files = _contents(resources.files(package) / template)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(folder, files, "the project")
     print(f"wrote {folder}: {', '.join(sorted(files))}\nNow: cd {folder} && vaestudy run first-study --quick")
     return 0
 
 
 def require_new(folder: Path) -> None:
-    """Raise unless a project can be written to a folder.
+    """Raise unless a folder is empty or missing.
 
     Raises:
-        BadInput: it has files, or it cannot be made.
+        BadInput: it has files, it is a file, or it cannot be read.
     """
     try:
         if folder.is_dir():
@@ -43,9 +41,8 @@ def require_new(folder: Path) -> None:
                 raise BadInput(f"{folder}: the folder is not empty; choose a new one")
         elif folder.exists():
             raise BadInput(f"{folder}: is a file; choose a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from None
+        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from None
 
 
 def _contents(folder: Traversable, above: str = "") -> dict[str, bytes]:

@@ -26,7 +26,7 @@ def tables_command(arguments: list[str]) -> int:
     parser = Parser(
         "vaestudy tables",
         "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs. With --against: print and write a table of "
-        "differences between cells of a study, each with its 95 % interval over seeds.".replace("%", "%%"),
+        "differences between cells of a study, each with its 95 % interval over seeds.",
     )
     parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
     group = parser.add_argument_group("differences")

@@ -16,7 +16,13 @@ from vaestudy.runtime.console import consoles, print_uncut
 from vaestudy.runtime.files import write_files
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study
-from vaestudy.study.difference_request import DifferenceRequest, chosen_sweep, levels_shown, require_recorded
+from vaestudy.study.difference_request import (
+    DifferenceRequest,
+    chosen_sweep,
+    levels_shown,
+    no_factors,
+    require_recorded,
+)
 from vaestudy.tracking.destination import study_experiments
 from vaestudy.tracking.mlflow_tracker import Tracker
 
@@ -74,7 +80,7 @@ def show_differences(
     if not len(children):
         raise BadInput(f"study {name}, sweep {sweep}: no run is on record")
     if not study.factors:
-        raise BadInput(f"--against: study {name} has no factors; its own table has the difference of its two rows")
+        raise BadInput(no_factors(name))
     tidy = runs_frame.tidy_runs(children, study)
     require_recorded(request, recorded_names(tidy, study))
     scores = read_image_scores(tracker, tidy, shown_metrics(tidy, study, request))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaestudy.config.registry import SIGMAS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.conformance.check import Checks, Part, Violation, require
+from vaestudy.conformance.check import Checks, DoesNotApply, Part, Violation, require
 from vaestudy.conformance.gradients import require_gradient
 from vaestudy.model.sigma import Sigma, make_sigma
 from vaestudy.model.vae import VAE
@@ -118,7 +118,7 @@ def gradient_at_the_start(part: Part) -> None:
     """The gradient where sigma is 1 is that on both sides: training starts there, and two pieces may meet."""
     made = make_sigma(part.name)
     if not made.bounds[0] < 1 < made.bounds[1]:
-        return
+        raise DoesNotApply(f"sigma is never 1: its bounds are {made.bounds[0]:g} and {made.bounds[1]:g}")
     slopes = []
     for value in (-1e-7, 0.0, 1e-7):
         output = torch.tensor([value + made.inverse(1.0)], dtype=torch.float64, requires_grad=True)

@@ -184,11 +184,18 @@ def resolve(config: RunConfig, root: Path) -> tuple[RunConfig, str | None]:
     resolved = config.with_changes(
         dataset=name,
         data_digest=_checked_digest(name, root, config.data_digest) if entry.by_content else "",
-        valid_size=entry.valid_size if config.valid_size is None else config.valid_size,
-        epochs=entry.epochs if config.epochs is None else config.epochs,
+        **sizes_of(entry, config),
     )
     _check_sizes(resolved)
     return resolved, note
+
+
+def sizes_of(entry: DatasetSpec, config: RunConfig) -> dict[str, int]:
+    """Return `valid_size` and `epochs` of a configuration; where it leaves them open, those of the data set."""
+    return {
+        "valid_size": entry.valid_size if config.valid_size is None else config.valid_size,
+        "epochs": entry.epochs if config.epochs is None else config.epochs,
+    }
 
 
 def _checked_digest(name: str, root: Path, expected: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaestudy.config.registry import DATASETS
 from vaestudy.config.run_config import RunConfig
-from vaestudy.data.datasets import resolve
+from vaestudy.data.datasets import resolve, sizes_of
 
 
 def resolve_on_disk(config: RunConfig, root: Path) -> tuple[RunConfig, str | None, bool]:
@@ -24,9 +24,5 @@ def resolve_on_disk(config: RunConfig, root: Path) -> tuple[RunConfig, str | Non
     if config.dataset == "auto":
         note = f"MNIST is not under {root}: a run would try to download it; this plan is for mnist-5k"
         return resolve(config.with_changes(dataset="mnist-5k"), root)[0], note, True
-    entry = DATASETS[wanted]
-    resolved = config.with_changes(
-        valid_size=entry.valid_size if config.valid_size is None else config.valid_size,
-        epochs=entry.epochs if config.epochs is None else config.epochs,
-    )
+    resolved = config.with_changes(**sizes_of(DATASETS[wanted], config))
     return resolved, f"dataset {wanted} is not under {root}: a run downloads it first", False

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,9 +34,17 @@ TABLE = "bound_tightness"
 BY_IMAGE = "ais_by_image"
 """The column of the scores of single images: name -> list, of each run."""
 IMPLIED = "continuous_bernoulli_"
-Number = tuple[float, float]
-"""(the mean over the images, its standard error). With several seeds, each of the two is averaged over the seeds."""
-MISSING = (math.nan, math.nan)
+
+
+class Number(NamedTuple):
+    """A score over the test images. With several seeds, each of the two is averaged over the seeds."""
+
+    mean: float
+    error: float
+    """The standard error of the mean over the images."""
+
+
+MISSING = Number(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Tightness:
     @property
     def is_loose(self) -> bool:
         """Return whether AIS itself is not tight, by its gap."""
-        return self.gap[0] > LARGEST_GAP
+        return self.gap.mean > LARGEST_GAP
 
     @property
     def name(self) -> str:
@@ -122,28 +130,26 @@ def _of_cell(levels: dict[str, Level], cell: pd.DataFrame, study: Study, prefix:
 
     def number(name: str) -> Number:
         columns = (f"test/{name}", f"test/{name}_se")
-        mean, error = (float(cell[column].mean()) if column in cell else math.nan for column in columns)
-        return mean, error
+        return Number(*(float(cell[column].mean()) if column in cell else math.nan for column in columns))
 
     columns = {bound: f"test/{prefix}looseness_{bound}_{label}" for bound in _bounds_of_run(cell)}
     bounds = [bound for bound, column in columns.items() if column in cell and cell[column].notna().any()]
     looseness = {bound: number(f"{prefix}looseness_{bound}_{label}") for bound in bounds}
-    bits, error = number(f"bits_per_dim_ais_{label}")
-    ranked = bool(bits == bits) and (bool(prefix) or LIKELIHOODS[likelihood].family != "bernoulli")
-    nats = nats_per_bit(cell)
-    in_bits = {bound: bits + mean / nats for bound, (mean, _) in looseness.items()} | {AIS: bits} if ranked else {}
+    bits = number(f"bits_per_dim_ais_{label}")
+    ranked = not math.isnan(bits.mean) and (bool(prefix) or LIKELIHOODS[likelihood].family != "bernoulli")
+    in_bits = {bound: bits.mean + loose.mean / nats_per_bit(cell) for bound, loose in looseness.items()}
     simulated = _label(cell, "ais_simulated")
     return Tightness(
         levels=levels,
         arm=_arm(levels, likelihood, study) + (", as the density it implies" if prefix else ""),
         latent_dim=int(cell["params.latent_dim"].iloc[0]),
         implied=bool(prefix),
-        bits=in_bits,
-        bits_error=error,
+        bits=in_bits | {AIS: bits.mean} if ranked else {},
+        bits_error=bits.error,
         looseness=looseness,
         gap=number(f"{prefix}bdmc_gap_{simulated}") if simulated else MISSING,
-        ess=number(f"{prefix}ess_ais_{label}")[0],
-        acceptance=number(f"{prefix}acceptance_ais_{label}")[0],
+        ess=number(f"{prefix}ess_ais_{label}").mean,
+        acceptance=number(f"{prefix}acceptance_ais_{label}").mean,
         approximation=MISSING if prefix else number(f"approximation_gap_{label}"),
         amortisation=MISSING if prefix else number(f"amortisation_gap_{label}"),
     )

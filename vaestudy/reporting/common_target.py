@@ -11,8 +11,8 @@ the levels of this group. The baseline is declared before any run. The best arm 
 it is then compared with.
 
 A run that never comes to the target has no number of epochs: it takes more than were trained. So has a run that failed.
-Where an arm has such a run, the table says how many there are and gives no mean, as a mean over the other runs would
-flatter the arm.
+Where an arm has such a run, the table says how many there are and gives no mean, as a mean over the other runs alone
+would be too small.
 
 The bound is the ELBO of the validation split, or of the train images if no run has a validation split.
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from vaestudy.reporting.search.searched import read_searched
 from vaestudy.reporting.sweep_page import PREVIEW, description, first_figure, preview, sweep_metrics, sweep_tags
 from vaestudy.reporting.table_files import table_files
 from vaestudy.reporting.tables import summary
+from vaestudy.runtime.files import write_files
 from vaestudy.runtime.paths import mlruns, slug
 from vaestudy.study.declaration import Study
 from vaestudy.tracking.destination import study_experiments
@@ -132,9 +132,11 @@ def export(
         BadInput: the folder of the tables cannot be written to.
     """
     made = sweep_tables(tracker, experiment, parent, style, papers)
-    study, sweep, quick, table, notes = made.study, made.sweep, made.quick, made.table, made.notes
-    files = made.files
-    folder = _write_and_attach(tracker, parent, files, study, sweep, quick) if files else _folder(study, sweep)
+    study, files, table, notes = made.study, made.files, made.table, made.notes
+    folder = _folder(made)
+    if files:
+        folder = _write(made)
+        tracker.files(parent, {path: content for path, content in files.items() if not for_papers(path)})
     if table is not None:
         totals = sweep_metrics(made.tidy, table, study)
         tracker.metrics(parent, {k: v for k, v in totals.items() if made.row.get(f"metrics.{k}") != v})
@@ -143,7 +145,7 @@ def export(
         tracker.dataset(parent, {part: first[f"tags.data.{part}"] for part in DATA})
         if (drawn := first_figure(study, files)) is not None:
             tracker.files(parent, {PREVIEW: preview(files[drawn])})
-        text = description(study, table, notes, quick, parent, files)
+        text = description(study, table, notes, made.quick, parent, files)
         tracker.tag(parent, sweep_tags(table, study) | {DESCRIPTION: text})
     return Exported(folder, made.screens, notes, table)
 
@@ -271,46 +273,26 @@ def _runs_csv(tidy: pd.DataFrame, study: Study) -> str:
     return tidy[[c for c in facts if c in tidy] + sorted(metrics)].to_csv(index=False)
 
 
-def _folder(study: Study, sweep: str) -> Path:
+def _folder(made: SweepTables) -> Path:
     """Return the folder of a sweep's files."""
-    return mlruns() / "tables" / study.name / slug(sweep)
+    return mlruns() / "tables" / made.study.name / slug(made.sweep)
 
 
-def _write(files: dict[str, bytes], study: Study, sweep: str, quick: bool) -> Path:
-    """Write a sweep's files to its own folder and copy them to the study's folder; return the folder to show.
+def _write(made: SweepTables) -> Path:
+    """Write a sweep's files to its own folder and to the study's folder; return the folder to show.
 
-    The files of a quick sweep are not copied if the study already has a result that is not quick.
-    """
-    folder = _folder(study, sweep)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        target = folder / Path(name).name
-        scratch = target.with_suffix(target.suffix + ".part")
-        scratch.write_bytes(content)
-        scratch.replace(target)
-    results = [path for path in folder.parent.iterdir() if path.is_dir() and not path.name.startswith("quick-")]
-    if quick and results:
-        return folder
-    for name in files:
-        shutil.copyfile(folder / Path(name).name, folder.parent / Path(name).name)
-    return folder.parent
-
-
-def _write_and_attach(
-    tracker: Tracker, parent: str, files: dict[str, bytes], study: Study, sweep: str, quick: bool
-) -> Path:
-    """Write a sweep's files and attach them to its sweep run; return the folder to show.
+    The study's folder does not get those of a quick sweep if the study already has a result that is not quick.
 
     Raises:
-        BadInput: the folder of the tables cannot be written to.
+        BadInput: a folder cannot be written to.
     """
-    try:
-        folder = _write(files, study, sweep, quick)
-    except OSError as error:
-        place = error.filename or mlruns() / "tables"
-        raise BadInput(f"tables cannot be written to {place}: {error.strerror}") from None
-    tracker.files(parent, {path: content for path, content in files.items() if not for_papers(path)})
-    return folder
+    folder, named = _folder(made), {Path(name).name: content for name, content in made.files.items()}
+    write_files(folder, named, "tables")
+    results = [path for path in folder.parent.iterdir() if path.is_dir() and not path.name.startswith("quick-")]
+    if made.quick and results:
+        return folder
+    write_files(folder.parent, named, "tables")
+    return folder.parent
 
 
 def _series(tracker: Tracker, parent: str, study: Study, table: summary.Table) -> None:

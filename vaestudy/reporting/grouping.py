@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from vaestudy.reporting.runs_frame import interval, level_rank, runs_by_levels
-from vaestudy.study.declaration import Level, Study, level_text
+from vaestudy.study.declaration import Level, Study
 
 
 def runs_by_level(runs: pd.DataFrame, study: Study, factor: str) -> dict[Any, pd.DataFrame]:
@@ -49,15 +49,6 @@ def runs_by_cell(
     groups = runs_by_levels(finished, names)
     ordered = sorted(groups, key=lambda key: [level_rank(v, n, study) for v, n in zip(key, names, strict=True)])
     return {key: groups[key] for key in ordered}
-
-
-def runs_by_cell_name(runs: pd.DataFrame, study: Study, names: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
-    """Return the groups of `runs_by_cell` under readable keys such as «latent_dim=2, sigma=raw»."""
-    names = list(study.factors if names is None else names)
-    cells = runs_by_cell(runs, study, names)
-    return {
-        ", ".join(f"{n}={level_text(v)}" for n, v in zip(names, levels, strict=True)): c for levels, c in cells.items()
-    }
 
 
 def metric_interval(cell: pd.DataFrame, column: str) -> tuple[float, float]:

@@ -19,8 +19,9 @@ A negative estimate is set to 0. The squared standard error is then a sum of mea
 divided by S n, and has the degrees of freedom of Satterthwaite (1946). With one seed, var_s cannot be estimated: the
 difference is over images alone, and says so.
 
-The interval is approximate. Of 95 % it covers (simulated, 50 to 10,000 images, all shares of the three variances) 92 %
-or more with three seeds and 94 % or more with five. With two seeds it may cover as little as 87 %.
+The interval is approximate. In simulations with 50 to 10,000 images and all shares of the three variances, an interval
+of 95 % covers delta in 92 % of cases or more with three seeds, and in 94 % or more with five. With two seeds it may
+cover it in as few as 87 %.
 """
 
 from __future__ import annotations

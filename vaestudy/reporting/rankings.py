@@ -1,4 +1,4 @@
-"""Which rankings by a bound are another way round by annealed importance sampling (AIS).
+"""Which rankings by a bound are reversed by annealed importance sampling (AIS).
 
 A bound ranks two models by log p(x) minus its own looseness. Where the looseness differs between the models, the
 ranking by the bound may be that of the looseness. All models score the same images, so differences are taken image by
@@ -67,12 +67,12 @@ class Pair:
 
     @property
     def turns(self) -> bool:
-        """Return whether the order of the means is another way round."""
+        """Return whether the means have the opposite order by AIS."""
         return self.by_bound.mean * self.by_ais.mean < 0
 
     @property
     def changes(self) -> bool:
-        """Return whether the order is another way round beyond both intervals."""
+        """Return whether the order is the opposite one, and neither interval contains 0."""
         return self.turns and self.by_bound.is_clear and self.by_ais.is_clear
 
     def text(self, label: str) -> str:

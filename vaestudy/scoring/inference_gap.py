@@ -8,7 +8,7 @@ Gaussian with a diagonal covariance for one image,
 
 q* is found by Adam from the encoder's q(z|x), image by image. The gradient is that through z alone («sticking the
 landing», Roeder et al. 2017): it has no noise where q is the posterior. Both ELBOs are scored afterwards, with noise
-of their own, the same for q* and q: so the search does not flatter q*.
+of their own, the same for q* and q. So q* gains nothing from having been fitted to the noise of its search.
 
 Shapes: N images, M images of a block, L draws, D latent dimensions, P pixels.
 """

@@ -75,7 +75,7 @@ def require_recorded(request: DifferenceRequest, recorded: RecordedCells) -> Non
         BadInput: a factor, a level, a cell or a metric is not on record, or no other cell is left to compare.
     """
     if not recorded.factors:
-        raise BadInput(f"--against: study {recorded.study} has no factors; its own table has the difference of its two")
+        raise BadInput(no_factors(recorded.study))
     if not recorded.cells:
         raise BadInput(f"--against: study {recorded.study} has no finished run in this sweep")
     for flag, levels in (("--against", request.against), *(("--cells", cell) for cell in request.cells)):
@@ -88,6 +88,11 @@ def require_recorded(request: DifferenceRequest, recorded: RecordedCells) -> Non
     others = [cell for cell in recorded.cells if not has_levels(cell, request.against)]
     if not any(not request.cells or any(has_levels(cell, wanted) for wanted in request.cells) for cell in others):
         raise BadInput(f"--against {levels_shown(request.against)}: no other cell is left to compare with it")
+
+
+def no_factors(study: str) -> str:
+    """Return the message for a study without factors, whose cells therefore have no levels to be named by."""
+    return f"--against: study {study} has no factors; its own table has the difference of its two rows"
 
 
 def _require_cell(flag: str, levels: Named, recorded: RecordedCells) -> None:

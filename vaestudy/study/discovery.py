@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaestudy.errors import BadInput, unknown_name
+from vaestudy.errors import BadInput, reason_of, unknown_name
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,25 @@ class StudyFile:
 def study_files(folder: Path) -> list[StudyFile]:
     """Return the studies of a folder, sorted by file name."""
     found = []
-    for path in sorted(folder.glob("[a-z]*.py")):
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    for path in sorted(path for path in folder.glob("[a-z]*.py") if path.is_file()):
+        doc = _docstring(path)
         minutes = re.search(r"^Minutes:\s*(.+)$", doc, re.MULTILINE)
         name = path.stem.replace("_", "-")
         found.append(StudyFile(name, path, (doc.splitlines() or ["?"])[0], minutes[1] if minutes else "?"))
     return found
+
+
+def _docstring(path: Path) -> str:
+    """Return the docstring of a file; of a file that Python cannot parse, the reason.
+
+    A file with a mistake must not keep the user from the other studies. Python names the mistake when the file is run.
+    """
+    try:
+        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    except SyntaxError as error:
+        return f"cannot be read: line {error.lineno}: {error.msg}" if error.lineno else f"cannot be read: {error.msg}"
+    except (OSError, ValueError) as error:  # ValueError: the file has a null byte
+        return f"cannot be read: {reason_of(error)}"
 
 
 def find_study(folder: Path, name: str) -> StudyFile:

@@ -145,6 +145,11 @@ class _Token:
         """Return the value that the token stands for."""
         if self.kind == "number":
             return int(self.text) if re.fullmatch("[-+]?[0-9]{1,30}", self.text) else float(self.text)
+        return self.written
+
+    @property
+    def written(self) -> str:
+        """Return the token as text, without quotes. The id 0012 is another one than the id 12."""
         return self.text[1:-1] if self.kind == "quoted" else self.text
 
 
@@ -259,7 +264,9 @@ class _Parser:
             raise BadInput(f"--where {self.text}: {column} is {_a(kind)}, and {token.text!r} is not")
         if kind == "number":
             return token.value
-        return token.text == "true" if kind == "true or false" else str(token.value)
+        if kind == "true or false":
+            return token.text == "true"
+        return token.written if column in FACTS else str(token.value)
 
 
 def _a(kind: str) -> str:

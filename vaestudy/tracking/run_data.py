@@ -87,11 +87,26 @@ def data(
         shown, config, fingerprint = str(run.id), run.config, run.record.data["fingerprint"]
     else:
         shown, config, fingerprint = _recorded(run, tracking_uri)
+    return _shaped(images_of_run(shown, config, fingerprint, root))
+
+
+def images_of_run(run_id: str, config: RunConfig, fingerprint: str | None, root: Path) -> datasets.Data:
+    """Return the data set of a run, cut as the run had it.
+
+    Args:
+        run_id: the run, for the message.
+        config: its configuration.
+        fingerprint: the fingerprint of its data set; None if the run has none on record.
+        root: the folder of the data sets.
+
+    Raises:
+        BadInput: the images are not there, or they are not those of the run.
+    """
     datasets.verify(config, root)
     found = datasets.load_splits(config, root)
     if found.fingerprint != fingerprint:
-        raise BadInput(f"run {shown} was made from other images than {config.dataset} under {root} holds")
-    return _shaped(found)
+        raise BadInput(f"run {run_id} was made from other images than {config.dataset} under {root} holds")
+    return found
 
 
 def _recorded(run: str, tracking_uri: str | None) -> tuple[str, RunConfig, str | None]:

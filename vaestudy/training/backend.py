@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaestudy.config.image_shape import DIGIT, ImageShape
+from vaestudy.config.image_shape import ImageShape
 from vaestudy.config.registry import ARCHITECTURES
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.likelihoods.base import make_likelihood
@@ -45,7 +45,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
 KEPT_BYTES = 256 * 2**20
 
 
-def configure(config: RunConfig, shape: ImageShape = DIGIT) -> str:
+def configure(config: RunConfig, shape: ImageShape) -> str:
     """Set up torch for a run on images of a shape; return a description of the choice for the run's record."""
     torch.set_num_threads(config.threads)
     keep_freed_memory()

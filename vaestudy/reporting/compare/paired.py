@@ -22,14 +22,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vaestudy.data import datasets
-from vaestudy.errors import BadInput
 from vaestudy.reporting.compare.sides import Side
 from vaestudy.reporting.runs_frame import Incomparable, interval, require_comparable
 from vaestudy.run import execute, weights
 from vaestudy.scoring.bounds import mean_and_error
 from vaestudy.scoring.score import image_scores
 from vaestudy.tracking.mlflow_tracker import Tracker
+from vaestudy.tracking.run_data import images_of_run
 from vaestudy.training import backend
 
 MOST_DRAWS = 100
@@ -211,16 +210,16 @@ def _draws(runs: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def _images_of(tracker: Tracker, run: dict[str, Any], root: Path, ks: Sequence[int]) -> Images:
-    """Return the scores of each test image by a tracked run."""
+    """Return the scores of each test image by a tracked run.
+
+    Raises:
+        BadInput: its weights cannot be read, or its images are not there.
+    """
     model = weights.unpack_weights(tracker.read_file(run["id"], "weights.safetensors"))
     config = model.config
     execute.require_device(config.device)
-    backend.configure(config)
-    datasets.find_dataset(config.dataset, root)
-    data = datasets.load_splits(config, root)
-    if data.fingerprint != run.get("fingerprint"):
-        raise BadInput(f"run {run['id']} was made from other images than {config.dataset} under {root} holds")
-    x, _ = execute.scored_images(config, data)
+    backend.configure(config, model.shape)
+    x, _ = execute.scored_images(config, images_of_run(run["id"], config, run.get("fingerprint"), root))
     return {name: values.cpu() for name, values in image_scores(model, x, ks).items()}
 
 

@@ -49,7 +49,7 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = factor_columns(full, study)
     for bound in bounds[:-1]:
         shown[bound_label(bound)] = [f"{row.bits[bound]:.4f}" for row in rows]
-    shown["AIS"] = [_text((row.bits[AIS], row.bits_error), 4) for row in rows]
+    shown["AIS"] = [_text(Number(row.bits[AIS], row.bits_error), 4) for row in rows]
     shown["ESS"] = [f"{row.ess:.1f}" for row in rows]
     shown["accepted"] = [f"{row.acceptance:.2f}" if row.acceptance == row.acceptance else "" for row in rows]
     shown["BDMC gap, nats"] = _gap_texts(rows)
@@ -105,11 +105,11 @@ def ranking_notes(runs: pd.DataFrame, study: Study) -> list[str]:
     """Return the lines that name each pair of models whose order by the ELBO, or by the largest IWAE, AIS reverses."""
     models = scored_models(runs, study)
     if len(models) < 2:
-        return ["Rankings are not compared: the scores of single images of two or more rows are not at hand."]
-    bounds = bounds_of(tightness(runs, study))
+        return ["Rankings are not compared: fewer than two rows have recorded scores of single images."]
+    rows = tightness(runs, study)
+    bounds = bounds_of(rows)
     compared = [bound for bound in ("elbo", bounds[-1] if bounds else "elbo") if bound in bounds]
-    loose = {row.name for row in tightness(runs, study) if row.is_loose}
-    return ranking_lines(pairs(models, dict.fromkeys(compared)), loose)
+    return ranking_lines(pairs(models, dict.fromkeys(compared)), {row.name for row in rows if row.is_loose})
 
 
 def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
@@ -125,18 +125,19 @@ def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
     changed = [pair for pair in found if pair.changes]
     within = sum(pair.turns for pair in found) - len(changed)
     count = len({(pair.first.name, pair.second.name) for pair in found})
-    scope = (
-        f"{count} pairs: two arms of one D, or two D of one arm; paired over {len(found[0].first.scores[AIS])} images"
-    )
+    images = len(found[0].first.scores[AIS])
+    scope = f"{count} pair{'s' * (count != 1)}: two arms of one D, or two D of one arm; paired over {images} images"
     lines = [_change_text(pair, loose) for pair in changed[:MOST_NAMED]]
     if len(changed) > MOST_NAMED:
         lines.append(f"... and {len(changed) - MOST_NAMED} more rankings change beyond their intervals.")
     if not changed:
         lines.append(f"No ranking by {labels} changes by AIS beyond its interval ({scope}).")
     else:
-        lines.append(f"{len(changed)} rankings by {labels} change by AIS beyond their 95 % intervals ({scope}).")
+        one = len(changed) == 1
+        count_text = f"1 ranking by {labels} changes" if one else f"{len(changed)} rankings by {labels} change"
+        lines.append(f"{count_text} by AIS beyond {'its' if one else 'their'} 95 % intervals ({scope}).")
     if within:
-        lines.append(f"{within} rankings turn round, but not beyond their intervals.")
+        lines.append(f"{within} ranking{' is' if within == 1 else 's are'} reversed, but not beyond the intervals.")
     return lines
 
 
@@ -149,7 +150,7 @@ def _change_text(pair: Pair, loose: set[str]) -> str:
 
 def _gap_notes(rows: Sequence[Tightness]) -> list[str]:
     """Return the lines about the error of AIS itself."""
-    if all(math.isnan(row.gap[0]) for row in rows):
+    if all(math.isnan(row.gap.mean) for row in rows):
         return ["The error of AIS itself was not measured (--ais-simulated 0)."]
     lines = [
         "BDMC gap: upper minus lower bound on log p(x) of images that the model draws: at least the error of AIS there."
@@ -178,12 +179,12 @@ def _settings(runs: pd.DataFrame) -> str:
 
 def _pair(name: str, number: Number) -> dict[str, Any]:
     """Return the columns of a number and its standard error."""
-    return {name: number[0], f"{name}_se": number[1]}
+    return {name: number.mean, f"{name}_se": number.error}
 
 
 def _text(number: Number, digits: int = 2) -> str:
     """Return "mean ± standard error"; empty where there is none."""
-    mean, error = number
-    if mean != mean:
+    if math.isnan(number.mean):
         return ""
-    return f"{mean:.{digits}f} ± {error:.{digits}f}" if error == error else f"{mean:.{digits}f}"
+    mean = f"{number.mean:.{digits}f}"
+    return mean if math.isnan(number.error) else f"{mean} ± {number.error:.{digits}f}"

@@ -39,6 +39,8 @@ def noise(runs: pd.DataFrame, study: Study) -> Table | None:
                 for metric in measured:
                     row[metric], row[f"{metric}_ci95"] = interval(cell[f"{head}/{metric}"].dropna())
                 rows.append(row)
+    if not rows:  # the estimators were measured in other cells than those of the baseline's levels
+        return None
     full = pd.DataFrame(rows)
     columns = {
         "value: Var_eps": "value/var_eps",

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from vaestudy.reporting.image_scores import RecordedScores, image_differences, is_by_image
-from vaestudy.reporting.mixed_difference import BOTH, IMAGES, mixed_difference
+from vaestudy.reporting.mixed_difference import BOTH, IMAGES, SEEDS, mixed_difference
 from vaestudy.reporting.runs_frame import Incomparable
 from vaestudy.reporting.tables.ess import cell_text
 from vaestudy.reporting.tables.formats import format_of, interval_texts, label
@@ -138,7 +138,7 @@ def _about(full: pd.DataFrame, metric: str, study: Study) -> list[str]:
             f"{heading(metric)} uses {shown} seeds in {_rows(fewer, len(rows), study)}: those of which both runs have "
             "per-image scores."
         )
-    for effect in ("seeds", IMAGES):
+    for effect in (SEEDS, IMAGES):
         if len(zero := rows[[effect in str(text).split(", ") for text in rows[f"{name}_zeroed"]]]):
             lines.append(
                 f"{heading(metric)}: the estimated variance over {effect} is negative and set to 0 in "
