@@ -246,6 +246,8 @@ def test_the_test_of_a_minimal_effect_keeps_its_level() -> None:
 def test_powers_of_shares_and_spreads() -> None:
     none = statistics.share(0, 5)
     assert [none.power_below(0.5, n) for n in (5, 6)] == [0, 1]  # 0.5^6 is below 0.025
+    assert [none.power_below(0.5, n, ALPHA / 3) for n in (6, 7)] == [0, 1]  # 0.5^7 is below 0.025 / 3
+    assert [none.power_outside(0.5, 0.9, n) for n in (6, 7)] == [0, 1]  # 2 0.5^7 is below 0.025
     rng, N = np.random.default_rng(9), 4_000
     half = statistics.share(5, 10)
     rejected = [statistics.share(int(k), 20).p_below(0.8) <= ALPHA for k in rng.binomial(20, 0.5, N)]

@@ -3,7 +3,7 @@
 The measures were fixed with the claim: the reconstruction term and the bound, by class. Between classes, though, nats
 of a Bernoulli on grey pixels have different floors: the entropy of a class's grey levels, which no decoder can beat
 (`claims/grey_entropy.py`). A class with many grey pixels would look poor with a perfect decoder. So the criterion uses
-the excess, the cost above the floor: floor - term. This was decided before any excess was looked at. The raw terms are
+the excess, the cost above the floor: -term - floor. This was decided before any excess was looked at. The raw terms are
 exploratory and reported beside it.
 
 * «0, 1 and 7 are the best»: in a run, the least excess of the other seven classes minus the largest of these three. It

@@ -63,8 +63,8 @@ class Criterion:
         """Return the p-value against «it does not fail»."""
         raise NotImplementedError
 
-    def power(self, found: Estimate, n: int) -> float:
-        """Return the chance that n seeds decide, one way or the other, at the value and the spread that were seen."""
+    def power(self, found: Estimate, n: int, alpha: float) -> float:
+        """Return the chance that n seeds decide at the level alpha, if value and spread are those that were seen."""
         raise NotImplementedError
 
     def decide(self, found: Estimate, alpha: float | None = None) -> Decision:
@@ -79,17 +79,17 @@ class Criterion:
         level = ALPHA if alpha is None else alpha
         holds, fails = self.p_holds(found), self.p_fails(found)
         answer: Answer = "holds" if holds <= level else "fails" if fails <= level else "undecided"
-        return Decision(answer, holds, fails, 0 if answer != "undecided" else self._more_seeds(found))
+        return Decision(answer, holds, fails, 0 if answer != "undecided" else self._more_seeds(found, level))
 
-    def _more_seeds(self, found: Estimate) -> int | None:
+    def _more_seeds(self, found: Estimate, alpha: float) -> int | None:
         """Return how many more seeds would decide, see `Decision.more_seeds`."""
         if found.n < 2 or not found.high > found.low:
             return None
         candidates = range(found.n + 1, MOST_SEEDS + 1)
         if found.rises:
-            first = bisect.bisect_left(candidates, POWER, key=lambda n: self.power(found, n))
+            first = bisect.bisect_left(candidates, POWER, key=lambda n: self.power(found, n, alpha))
             return candidates[first] - found.n if first < len(candidates) else None
-        return next((n - found.n for n in candidates if self.power(found, n) >= POWER), None)
+        return next((n - found.n for n in candidates if self.power(found, n, alpha) >= POWER), None)
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Exceeds(_OneSided):
     def p_fails(self, found: Estimate) -> float:
         return found.p_below(self.threshold)
 
-    def power(self, found: Estimate, n: int) -> float:
-        return max(found.power_above(self.threshold, n), found.power_below(self.threshold, n))
+    def power(self, found: Estimate, n: int, alpha: float) -> float:
+        return max(found.power_above(self.threshold, n, alpha), found.power_below(self.threshold, n, alpha))
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ class Below(_OneSided):
     def p_fails(self, found: Estimate) -> float:
         return found.p_above(self.threshold)
 
-    def power(self, found: Estimate, n: int) -> float:
-        return max(found.power_above(self.threshold, n), found.power_below(self.threshold, n))
+    def power(self, found: Estimate, n: int, alpha: float) -> float:
+        return max(found.power_above(self.threshold, n, alpha), found.power_below(self.threshold, n, alpha))
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,9 @@ class Within(Criterion):
     def p_fails(self, found: Estimate) -> float:
         return found.p_outside(self.low, self.high)
 
-    def power(self, found: Estimate, n: int) -> float:
-        return max(found.power_within(self.low, self.high, n), found.power_outside(self.low, self.high, n))
+    def power(self, found: Estimate, n: int, alpha: float) -> float:
+        inside = found.power_within(self.low, self.high, n, alpha)
+        return max(inside, found.power_outside(self.low, self.high, n, alpha))
 
 
 def number(value: float, unit: str = "") -> str:

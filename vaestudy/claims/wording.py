@@ -141,8 +141,3 @@ def _beyond(limit: float, unit: str, above: str, below: str) -> str:
         return above
     amount = number(abs(limit), unit)
     return f"more than {amount} {above}" if limit > 0 else f"less than {amount} {below}"
-
-
-def criterion_sentence(criterion: Criterion) -> str:
-    """Return what a criterion asks, with its reason."""
-    return f"It holds if the value is shown to be {criterion.words}. {criterion.why}"

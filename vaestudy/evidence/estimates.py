@@ -6,7 +6,8 @@ There are three kinds, by what varies:
     ShareEstimate     a share of runs, such as failures: the exact binomial distribution (Clopper & Pearson 1934)
     SpreadEstimate    a standard deviation over seeds: the chi-squared distribution
 
-All tests are one-sided at ALPHA. So a test rejects exactly if the 95 % interval excludes the threshold, and a verdict
+All tests are one-sided at ALPHA. So a test against one threshold rejects exactly if the 95 % interval excludes it, and
+`p_within` and `p_outside` are at most ALPHA only if the interval lies inside or outside of the two limits. A verdict
 never contradicts the interval that is printed beside it. A p-value of 1 means that there is no evidence at all, for
 example because one seed shows no spread.
 
@@ -96,21 +97,24 @@ class Estimate:
         """Return the p-value against «the true value is between low and high»."""
         return min(1.0, 2 * min(self.p_above(high), self.p_below(low)))
 
-    def power_above(self, threshold: float, n: int) -> float:
-        """Return the chance that `p_above` is at most ALPHA with n seeds."""
+    def power_above(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
+        """Return the chance that `p_above` is at most alpha with n seeds."""
         raise NotImplementedError
 
-    def power_below(self, threshold: float, n: int) -> float:
-        """Return the chance that `p_below` is at most ALPHA with n seeds."""
+    def power_below(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
+        """Return the chance that `p_below` is at most alpha with n seeds."""
         raise NotImplementedError
 
-    def power_within(self, low: float, high: float, n: int) -> float:
-        """Return the chance that `p_within` is at most ALPHA with n seeds, or a lower limit of this chance."""
-        return max(0.0, self.power_above(low, n) + self.power_below(high, n) - 1)
+    def power_within(self, low: float, high: float, n: int, alpha: float = ALPHA) -> float:
+        """Return the chance that `p_within` is at most alpha with n seeds, or a lower limit of this chance."""
+        return max(0.0, self.power_above(low, n, alpha) + self.power_below(high, n, alpha) - 1)
 
-    def power_outside(self, low: float, high: float, n: int) -> float:
-        """Return the chance that `p_outside` is at most ALPHA with n seeds, or a lower limit of this chance."""
-        return max(self.power_above(high, n), self.power_below(low, n))
+    def power_outside(self, low: float, high: float, n: int, alpha: float = ALPHA) -> float:
+        """Return the chance that `p_outside` is at most alpha with n seeds, or a lower limit of this chance.
+
+        `p_outside` doubles the smaller p-value, so each test has half of alpha.
+        """
+        return max(self.power_above(high, n, alpha / 2), self.power_below(low, n, alpha / 2))
 
 
 @dataclass(frozen=True)
@@ -155,17 +159,21 @@ class StudentEstimate(Estimate):
         """Return (standard error, degrees of freedom) with n seeds at the spread that was seen."""
         return self.error * math.sqrt(self.n / n), self.df * (n - 1) / (self.n - 1)
 
-    def power_above(self, threshold: float, n: int) -> float:
+    def power_above(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
         error, df = self._with(n)
         shift = (self.centre - SCALES[self.scale].to(threshold)) / error if error else math.inf
-        return _power(shift, df)
+        return _power(shift, df, alpha)
 
-    def power_below(self, threshold: float, n: int) -> float:
+    def power_below(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
         error, df = self._with(n)
         shift = (SCALES[self.scale].to(threshold) - self.centre) / error if error else math.inf
-        return _power(shift, df)
+        return _power(shift, df, alpha)
 
-    def power_within(self, low: float, high: float, n: int) -> float:
+    def power_outside(self, low: float, high: float, n: int, alpha: float = ALPHA) -> float:
+        """Return about the chance that `p_outside` is at most alpha with n seeds: its farther tail is left out."""
+        return max(self.power_above(high, n, alpha), self.power_below(low, n, alpha))
+
+    def power_within(self, low: float, high: float, n: int, alpha: float = ALPHA) -> float:
         """Return the power of the two one-sided tests: an integral over the standard deviation that n seeds show.
 
         Given a standard error s, both tests reject if the mean lies between low + t s and high - t s.
@@ -173,19 +181,19 @@ class StudentEstimate(Estimate):
         error, df = self._with(n)
         to = SCALES[self.scale].to
         seen = error * np.sqrt(stats.chi2.ppf((np.arange(GRID) + 0.5) / GRID, df) / df)
-        reach = stats.t.ppf(1 - ALPHA, df) * seen
+        reach = stats.t.ppf(1 - alpha, df) * seen
         lowest, highest = to(low) + reach, to(high) - reach
         chance = stats.norm.cdf((highest - self.centre) / error) - stats.norm.cdf((lowest - self.centre) / error)
         return float(np.clip(chance, 0, None).mean())
 
 
-def _power(shift: float, df: float) -> float:
+def _power(shift: float, df: float, alpha: float) -> float:
     """Return the power of the one-sided t test at a shift of so many standard errors: the noncentral t."""
     if not math.isfinite(shift):
         return float(shift > 0)
-    found = float(stats.nct.sf(stats.t.ppf(1 - ALPHA, df), df, shift))
+    found = float(stats.nct.sf(stats.t.ppf(1 - alpha, df), df, shift))
     # Far in its tails scipy's noncentral t is nan; the normal distribution is exact enough there.
-    return found if found == found else float(stats.norm.sf(stats.t.ppf(1 - ALPHA, df) - shift))
+    return found if found == found else float(stats.norm.sf(stats.t.ppf(1 - alpha, df) - shift))
 
 
 @dataclass(frozen=True)
@@ -201,14 +209,14 @@ class ShareEstimate(Estimate):
     def p_below(self, threshold: float) -> float:
         return float(stats.binom.cdf(self.count, self.n, threshold)) if self.n else 1.0
 
-    def power_above(self, threshold: float, n: int) -> float:
+    def power_above(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
         counts = np.arange(n + 1)
-        rejects = stats.binom.sf(counts - 1, n, threshold) <= ALPHA
+        rejects = stats.binom.sf(counts - 1, n, threshold) <= alpha
         return float(stats.binom.pmf(counts, n, self.value)[rejects].sum())
 
-    def power_below(self, threshold: float, n: int) -> float:
+    def power_below(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
         counts = np.arange(n + 1)
-        rejects = stats.binom.cdf(counts, n, threshold) <= ALPHA
+        rejects = stats.binom.cdf(counts, n, threshold) <= alpha
         return float(stats.binom.pmf(counts, n, self.value)[rejects].sum())
 
 
@@ -227,10 +235,10 @@ class SpreadEstimate(Estimate):
         ratio = self._ratio(threshold)
         return float(stats.chi2.cdf(ratio, self.n - 1)) if ratio == ratio else 1.0
 
-    def power_above(self, threshold: float, n: int) -> float:
-        limit = stats.chi2.ppf(1 - ALPHA, n - 1) * (threshold / self.value) ** 2 if self.value else math.inf
+    def power_above(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
+        limit = stats.chi2.ppf(1 - alpha, n - 1) * (threshold / self.value) ** 2 if self.value else math.inf
         return float(stats.chi2.sf(limit, n - 1))
 
-    def power_below(self, threshold: float, n: int) -> float:
-        limit = stats.chi2.ppf(ALPHA, n - 1) * (threshold / self.value) ** 2 if self.value else math.inf
+    def power_below(self, threshold: float, n: int, alpha: float = ALPHA) -> float:
+        limit = stats.chi2.ppf(alpha, n - 1) * (threshold / self.value) ** 2 if self.value else math.inf
         return float(stats.chi2.cdf(limit, n - 1))
