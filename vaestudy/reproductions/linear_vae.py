@@ -37,5 +37,5 @@ PROTOCOL = Protocol(
     question="Does a linear VAE that is trained on MNIST reach the closed-form maximum of probabilistic PCA?",
     numbers=tuple(_number(D) for D in EXACT),
     seeds=5,
-    differs="nothing: the value is exact",
+    differs="nothing: the value is exact; one run at D=10 was seen before the allowance was fixed",
 )
