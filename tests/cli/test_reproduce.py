@@ -96,7 +96,10 @@ def test_a_crash_is_reported_and_no_value(monkeypatch: pytest.MonkeyPatch, mlrun
     assert "| not run |" in (mlruns / "reproduce" / "mnist-5k-quick" / "reproduce.md").read_text()
 
 
-def test_the_plan_counts_and_writes_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_counts_and_writes_nothing(
+    mlruns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaestudy.evidence.committed.repository", lambda: tmp_path)  # no run is committed
     assert main(["reproduce", "--plan", "--workers", "2"]) == 0
     rows = lines_of(capsys.readouterr().out)
     assert rows["aevb"][1:4] == ["0", "0", "24"]
