@@ -146,6 +146,7 @@ def test_offline_runs_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) 
     assert not mlruns.exists()
 
 
+@pytest.mark.slow
 def test_further_looks_add_seeds_up_to_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gains are small against the spread: more seeds are added twice at most, and all of them are tracked once."""
     done = executing(monkeypatch, by_dimension(gain=3.0, spread=2.0))
@@ -208,6 +209,7 @@ def test_publishing_writes_runs_report_and_readme(
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
+@pytest.mark.slow
 def test_a_look_that_was_interrupted_is_finished_before_the_next(monkeypatch: pytest.MonkeyPatch, mlruns: Path) -> None:
     """Killed in a further look, the command goes on with the seeds that were written down, and judges only then."""
     uninterrupted = by_dimension(gain=3.0, spread=2.0)

@@ -301,6 +301,7 @@ def test_the_estimators_are_compared_at_the_baseline_of_a_further_factor() -> No
     assert drawn_points(wide) == drawn_points(gradient_noise.estimator_panels(frame, declared))
 
 
+@pytest.mark.slow
 def test_a_study_of_m_and_l_end_to_end(mlruns: Path) -> None:
     toy = study(factors={"minibatch": (20, 60), "samples": (1, 3), "lr_scaling": ("none", "linear")},
                 leave_out=({"lr_scaling": "linear", "samples": 3}, {"lr_scaling": "linear", "minibatch": 60}),

@@ -28,6 +28,7 @@ from vaestudy.tracking.mlflow_tracker import Tracker
 ROOT = project.repository()
 
 
+@pytest.mark.slow
 def test_quick_study_file_end_to_end(mlruns: Path) -> None:
     """Run a study file in a process of its own, as a user does, and read its table from the files that it wrote."""
     command = [sys.executable, str(ROOT / "studies" / "latent_dims.py"), "--quick", "--dataset", "mnist-5k"]
@@ -81,6 +82,7 @@ def test_resume_runs_what_is_missing_and_repeats_nothing(mlruns: Path, capsys: p
     assert "6 runs, 4 done" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers(mlruns: Path) -> None:
     assert study_main(toy(), ["--workers", "2"]) == 0
     assert run_study(toy(), "--fresh") == 0

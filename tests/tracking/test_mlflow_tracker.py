@@ -28,6 +28,7 @@ print(run)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("take", [shutil.move, shutil.copytree], ids=["moved", "copied"])
 def test_a_folder_that_was_moved_or_copied(take: Callable[[Path, Path], object], tmp_path: Path) -> None:
     """MLflow stores absolute addresses: files are read from the new folder, and nothing is written to the old one."""
