@@ -16,7 +16,7 @@ from vaestudy.claims.part import PartVerdict, counted
 
 
 def summary_sentence(verdict: str, every: Sequence[PartVerdict]) -> str:
-    """Return the answer of a claim in one short sentence, without its verdict and without a full stop."""
+    """Return the answer of a claim in one short sentence. The verdict and the full stop are left out."""
     parts = counted(every)
     holds, fails, still_open = (
         [part for part in parts if part.decision.answer == answer] for answer in ("holds", "fails", "undecided")

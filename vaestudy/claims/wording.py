@@ -22,7 +22,7 @@ HUGE = 1e7
 WIDE = 10
 """If the ends of an interval on the log scale have a larger ratio, its numbers have decimals of their own."""
 WORDS = re.compile(r"\{(\w+)\|(\w+)\}")
-"""The place of an amount in a sentence, with the words for an amount above 0 and below 0."""
+"""Where a sentence has an amount: the word that follows an amount above 0, and that for an amount below 0."""
 
 
 def interval_text(found: Estimate, unit: str, bare: bool = False) -> str:
@@ -76,7 +76,7 @@ def _brackets(ends: str, bare: bool) -> str:
 
 
 def _texts(found: Estimate, unit: str) -> tuple[str, str, str]:
-    """Return the value and the ends of an interval as text, rounded as this file says."""
+    """Return the value and the ends of an interval as text, rounded by the rule at the top of this file."""
     value, low, high = (factor_of(unit) * v for v in (found.value, found.low, found.high))
     if found.scale == "log" and 0 < low * WIDE < high:
         a, b, c = (_rounded(v, 1 - _magnitude(v)) for v in (value, low, high))
@@ -96,7 +96,7 @@ def _magnitude(v: float) -> int:
 
 
 def _rounded(v: float, decimals: int) -> str:
-    """Return a number with so many decimals; below 0 they are zeros before the point."""
+    """Return a number with this number of decimals; with -2, it is rounded to hundreds."""
     if abs(v) >= HUGE:
         return number(v)
     shown = min(decimals, MOST_DECIMALS)
@@ -120,7 +120,7 @@ def part_sentence(says: str, unit: str, found: Estimate, runs: int, bare: bool =
 
 
 def asked_text(criterion: Criterion, says: str) -> str:
-    """Return what a criterion asks in the words of a sentence, such as "more than 0.5 nats higher"."""
+    """Return what a criterion asks, with the words of the sentence `says`, such as "more than 0.5 nats higher"."""
     words = WORDS.search(says)
     if words is None:
         return criterion.words

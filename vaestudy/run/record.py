@@ -44,9 +44,9 @@ class RunFailure:
     diverged: bool
     """Whether the loss became non-finite. The configuration causes this, so a retry would end in the same way."""
     facts: dict[str, str] = field(default_factory=dict)
-    """As of a record; empty if the run crashed."""
+    """What a record of the run would have under this name; empty if the run crashed."""
     data: dict[str, str] = field(default_factory=dict)
-    """As of a record; empty if the run crashed."""
+    """What a record of the run would have under this name; empty if the run crashed."""
 
     @classmethod
     def of_divergence(cls, error: NonFiniteLoss, traceback: str) -> RunFailure:

@@ -37,7 +37,7 @@ def study_files(folder: Path) -> list[StudyFile]:
 
 
 def _docstring(path: Path) -> str:
-    """Return the docstring of a file; of a file that Python cannot parse, the reason.
+    """Return the docstring of a file, or the reason why Python cannot parse the file.
 
     A file with a mistake must not keep the user from the other studies. Python names the mistake when the file is run.
     """

@@ -91,7 +91,7 @@ def data(
 
 
 def images_of_run(run_id: str, config: RunConfig, fingerprint: str | None, root: Path) -> datasets.Data:
-    """Return the data set of a run, cut as the run had it.
+    """Return the data set of a run, split into train, valid and test images as in the run.
 
     Args:
         run_id: the run, for the message.

@@ -213,7 +213,7 @@ def _draw_numerals(ax: Axes, layouts: list[Array], classes: list[int]) -> None:
 
 
 def _draw_ellipses(ax: Axes, seeds: Array, classes: list[int], gap: float) -> None:
-    """Draw the class means of layouts that lie upon each other, with an ellipse and one numeral for each class.
+    """Draw the class means of layouts on top of each other, with an ellipse and one numeral for each class.
 
     Args:
         ax: the panel.
