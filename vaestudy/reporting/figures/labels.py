@@ -27,7 +27,7 @@ GAP, REACH = 12.0, 14.0
 HALO = [patheffects.withStroke(linewidth=2.0, foreground="white")]
 """The white edge of letters that are written over lines."""
 MOST_ROUNDS, GOLDEN_ANGLE = 200, np.pi * (3 - np.sqrt(5))
-"""The most rounds in which labels are pushed apart; the angle between the directions of their first moves, in radians."""
+"""The most rounds in which labels are pushed apart; the angle, in radians, between the directions of first moves."""
 MOVED = 3.0
 """Points by which a label is moved from its line before a thin line leads to it."""
 
