@@ -34,12 +34,16 @@ help:
 
 install: $(STAMP)
 
+# pip would compile every file of every package, most of which nothing imports; Python compiles what it imports, unless
+# it is told to write no compiled files.
+PIP := -m pip install --quiet --disable-pip-version-check $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile) --constraint constraints.txt
+
 # Remade only when what is to be installed changes.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, $(PYTHON) is {v.major}.{v.minor}; try make PYTHON=python3.11")'
 	@echo "installing into $(VENV); torch is large, so this takes a few minutes" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python $(PIP) --editable '.[dev]'
 	@touch $@
 
 study-%:
@@ -78,7 +82,7 @@ bench: $(STAMP)
 
 # The packages of the site are installed at its first build only, as nothing else needs them.
 $(DOCS_STAMP): $(STAMP)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@$(BIN)/python $(PIP) --editable '.[docs]'
 	@touch $@
 
 install-docs: $(DOCS_STAMP)

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -32,7 +31,32 @@ WIDEST = 11.4
 """Inches. In a figure that is no wider, letters of 8.5 points are legible at a width of 800 pixels."""
 CONTRAST = 4.5
 """The least contrast of a coloured text with white (WCAG 2.2, level AA)."""
+GRID: Any = {
+    "axes.axisbelow": True,
+    "axes.facecolor": "white",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.bottom": True,
+    "axes.spines.left": True,
+    "axes.spines.right": True,
+    "axes.spines.top": True,
+    "figure.facecolor": "white",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
+    "grid.linestyle": "-",
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    "text.color": INK,
+    "xtick.direction": "out",
+    "xtick.top": False,
+    "ytick.direction": "out",
+    "ytick.right": False,
+}
+"""Seaborn's style "whitegrid". It is written here because seaborn imports scipy.stats, which takes a second, and each
+worker process of a study imports this module."""
 STYLE: Any = {
+    **GRID,
     "xtick.bottom": True,
     "ytick.left": True,
     "axes.edgecolor": "0.7",
@@ -88,7 +112,7 @@ def _luminance(rgb: NDArray[np.float64]) -> float:
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with the letters and the grid of all pictures."""
-    with sns.axes_style("whitegrid"), mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE):
         yield
 
 

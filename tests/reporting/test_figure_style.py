@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.evidence.needs import declared_study
-from vaestudy.plotting import PALETTE, balanced, figure_files, house_style, look, text_colour
+from vaestudy.plotting import GRID, INK, PALETTE, STYLE, balanced, figure_files, house_style, look, text_colour
 from vaestudy.reporting.figures.arms import arms
 from vaestudy.reporting.figures.axis_texts import field_label, levels_label, unit_label
 from vaestudy.reporting.figures.bound import bound_and_parts
@@ -232,3 +234,14 @@ def test_texts_of_axes() -> None:
     assert unit_label("my/own") == ""
     assert unit_label("gradient/end/value/var_eps", ";") == "nats², for one image;lower is better"
     assert unit_label("gradient/end/encoder/snr_draws") == "ratio, for one image, higher is better"
+
+
+def test_the_grid_is_that_of_seaborn() -> None:
+    with sns.axes_style("whitegrid"), mpl.rc_context(STYLE):
+        wanted = dict(mpl.rcParams)
+    with house_style():
+        drawn = dict(mpl.rcParams)
+    assert {name for name in wanted if drawn[name] != wanted[name]} <= {"image.cmap"}  # no figure uses the default
+    seaborn = {name: INK if value == ".15" else value for name, value in sns.axes_style("whitegrid").items()}
+    assert {name: seaborn[name] for name in GRID} == GRID
+    assert seaborn.keys() - STYLE.keys() == {"image.cmap"}
