@@ -48,6 +48,17 @@ def copied_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(tracker, "make_database", lambda path: shutil.copy(empty, path))
 
 
+@pytest.fixture
+def empty_store(empty_database: Path, mlruns: Path) -> Path:
+    """Return the folder for the records of one test, with MLflow's empty database.
+
+    It is for tests that start processes, each of which would spend seconds on making the database.
+    """
+    mlruns.mkdir()
+    shutil.copy(empty_database, mlruns / "mlflow.db")
+    return mlruns
+
+
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the records of `support.tracked_store`, which take seconds to make. Change nothing in it."""

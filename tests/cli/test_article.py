@@ -258,13 +258,13 @@ def test_every_claim_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_quick_article_end_to_end(mlruns: Path) -> None:
+def test_a_quick_article_end_to_end(empty_store: Path) -> None:
     """Run the command as a user does, with worker processes and real training: C6 rests on two arms."""
     command = [sys.executable, "-m", "vaestudy", "article", "--quick", "--claims", "C6"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "4 runs are missing: likelihoods" in done.stderr
-    page = mlruns / "article" / "mnist-5k-quick" / "claims.html"
+    page = empty_store / "article" / "mnist-5k-quick" / "claims.html"
     before = page.read_bytes()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

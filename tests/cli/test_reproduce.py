@@ -195,13 +195,13 @@ def test_every_protocol_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_quick_reproduction_end_to_end(mlruns: Path) -> None:
+def test_a_quick_reproduction_end_to_end(empty_store: Path) -> None:
     """Run the command as a user does, with worker processes and real training."""
     command = [sys.executable, "-m", "vaestudy", "reproduce", "--quick", "--protocols", "altosaar", "pytorch-examples"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "4 runs are missing: reproduce-pytorch-examples, reproduce-altosaar" in done.stderr
-    file = mlruns / "reproduce" / "mnist-5k-quick" / "reproduce.md"
+    file = empty_store / "reproduce" / "mnist-5k-quick" / "reproduce.md"
     text = file.read_text()
     assert text.count("| a look |") == sum(len(PROTOCOLS[name].numbers) for name in ("altosaar", "pytorch-examples"))
     again = subprocess.run(command, capture_output=True, text=True, check=False)

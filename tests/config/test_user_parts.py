@@ -84,12 +84,12 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
 
 
-def test_a_part_in_parts_py_trains_and_is_recorded(project: Path, mlruns: Path) -> None:
+def test_a_part_in_parts_py_trains_and_is_recorded(project: Path, empty_store: Path) -> None:
     (project / "parts.py").write_text(PARTS)
     done = vaestudy(project, "train", "--likelihood", "inverted", *TINY, "--json")
     assert done.returncode == 0, done.stderr
     run_id = json.loads(done.stdout.splitlines()[-1])["run_id"]
-    tracker = Tracker(f"sqlite:///{mlruns / 'mlflow.db'}")
+    tracker = Tracker(f"sqlite:///{empty_store / 'mlflow.db'}")
     assert json.loads(tracker.get(run_id)["tags.parts"]) == {"parts.py": hashlib.sha256(PARTS.encode()).hexdigest()}
     assert tracker.read_file(run_id, "parts/parts.py").decode() == PARTS
     again = vaestudy(project, "evaluate", run_id, "--iwae", "2")
@@ -101,7 +101,7 @@ def test_a_part_in_parts_py_trains_and_is_recorded(project: Path, mlruns: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["studies/own.py", "own.py"])
-def test_the_workers_know_a_part_in_a_studys_file(project: Path, mlruns: Path, place: str) -> None:
+def test_the_workers_know_a_part_in_a_studys_file(project: Path, empty_store: Path, place: str) -> None:
     (project / place).write_text(PARTS + STUDY)
     done = run([sys.executable, place, "--workers", "2"], project)
     assert done.returncode == 0, done.stderr
@@ -130,7 +130,7 @@ def test_a_file_of_parts_that_cannot_be_used(project: Path, text: str, line: str
     assert vaestudy(project, "train", "--latent-dim", "0").returncode == 2  # what names no such part imports no file
 
 
-def test_what_names_no_own_part_imports_no_file_of_the_user(project: Path) -> None:
+def test_what_names_no_own_part_imports_no_file_of_the_user(project: Path, empty_store: Path) -> None:
     (project / "parts.py").write_text(PARTS + "\nraise RuntimeError\n")
     done = vaestudy(project, "train", *TINY, "--likelihood", "bernoulli")
     assert done.returncode == 0, done.stderr

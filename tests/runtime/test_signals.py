@@ -62,8 +62,8 @@ def start(folder: Path, home: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
-    process = start(tmp_path, mlruns)
+def test_once(number: signal.Signals, tmp_path: Path, empty_store: Path) -> None:
+    process = start(tmp_path, empty_store)
     try:
         began = time.monotonic()
         os.killpg(process.pid, number)  # like a terminal: to the driver and all processes that it started
@@ -74,7 +74,7 @@ def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert took < 30  # two to ten seconds on two cores that other tests use, too
-    finished, complete, running, _ = numbers(mlruns)
+    finished, complete, running, _ = numbers(empty_store)
     assert f"stopped: {len(finished)} of {CELLS} runs are done, {CELLS - len(finished)} are left" in err
     assert "faults.py --workers 2\n" in err.split("to go on from here:")[1]
     assert running == 0
@@ -82,8 +82,8 @@ def test_once(number: signal.Signals, tmp_path: Path, mlruns: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None:
-    process = start(tmp_path, mlruns)
+def test_twice_then_the_same_command_again(tmp_path: Path, empty_store: Path) -> None:
+    process = start(tmp_path, empty_store)
     try:
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
@@ -99,7 +99,7 @@ def test_twice_then_the_same_command_again(tmp_path: Path, mlruns: Path) -> None
     command = [sys.executable, str(tmp_path / "faults.py"), "--workers", "2"]
     again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert again.returncode == 0, again.stderr
-    finished, complete, running, _ = numbers(mlruns)
+    finished, complete, running, _ = numbers(empty_store)
     assert set(finished.values()) == set(complete.values()) == {1}
     assert len(finished) == len(complete) == CELLS
     assert running == 0
@@ -211,8 +211,8 @@ def test_a_destructor_in_a_study(
 
 
 @pytest.mark.slow
-def test_workers_leave_the_answer_to_the_driver(tmp_path: Path, mlruns: Path) -> None:
-    process = start(tmp_path, mlruns)
+def test_workers_leave_the_answer_to_the_driver(tmp_path: Path, empty_store: Path) -> None:
+    process = start(tmp_path, empty_store)
     try:
         for worker in children(process.pid):
             os.kill(worker, signal.SIGINT)
@@ -221,5 +221,5 @@ def test_workers_leave_the_answer_to_the_driver(tmp_path: Path, mlruns: Path) ->
         end(process)
     assert process.returncode == 0, err
     assert "crashed" not in err
-    finished, _, _, _ = numbers(mlruns)
+    finished, _, _, _ = numbers(empty_store)
     assert len(finished) == CELLS

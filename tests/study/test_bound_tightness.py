@@ -73,19 +73,20 @@ def test_a_likelihood_without_gradient_is_one_line(
 
 
 @pytest.mark.slow
-def test_a_whole_quick_run(tmp_path: Path) -> None:
+def test_a_whole_quick_run(empty_store: Path) -> None:
     """The command ends with the three tables and the picture, marked as a look."""
-    env = os.environ | {"PYTHONPATH": str(repository()), "VAESTUDY_MLRUNS": str(tmp_path / "mlruns")}
-    some = ["--likelihood", "beta", "truncated-gaussian", "--likelihood-scale", "per-pixel", "--latent-dim", "2"]
+    env = os.environ | {"PYTHONPATH": str(repository())}
+    some = ["--likelihood", "clipped-gaussian", "truncated-gaussian", "--likelihood-scale", "per-pixel"]
+    some += ["--latent-dim", "2", "--ais-images", "10"]
     command = [sys.executable, str(FILE), "--quick", "--dataset", "mnist-5k", "--seeds", "1", "--workers", "0", *some]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    folder = tmp_path / "mlruns" / "tables" / "bound-tightness"
+    folder = empty_store / "tables" / "bound-tightness"
     for name in ("table.md", "bound_tightness.md", "bound_gaps.md"):
         text = (folder / name).read_text(encoding="utf-8")
         assert "QUICK LOOK, NOT A RESULT" in text, name
     text = (folder / "bound_tightness.md").read_text(encoding="utf-8")
-    assert "first 20 test images (50 temperatures, 4 chains)" in text
+    assert "first 10 test images (50 temperatures, 4 chains)" in text
     assert "anking" in text
-    assert "paired over 20 images" in text
+    assert "paired over 10 images" in text
     assert (folder / "bound_tightness.png").stat().st_size > 10_000
     assert "2 runs, 0 done" in done.stdout + done.stderr

@@ -115,7 +115,7 @@ from tests.support.studies import toy
 
 
 @pytest.mark.slow
-def test_a_script_with_worker_processes(tmp_path: Path, mlruns: Path) -> None:
+def test_a_script_with_worker_processes(tmp_path: Path, empty_store: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard='if __name__ == "__main__": '))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

@@ -82,7 +82,7 @@ def command(folder: Path, name: str, database: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Path) -> None:
+def test_two_drivers_and_four_workers(database: str, tmp_path: Path, empty_store: Path) -> None:
     drivers = [
         subprocess.Popen(command(tmp_path, name, database), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for name in ("one", "two")
@@ -100,7 +100,7 @@ def test_two_drivers_and_four_workers(database: str, tmp_path: Path, mlruns: Pat
         assert Counter(t.state.name for t in trials) == {"COMPLETE": 4}
     again = subprocess.run(command(tmp_path, "one", database), capture_output=True, text=True, check=False)
     assert "4 runs, 4 done" in again.stderr
-    assert not list(mlruns.glob("optuna/*"))
+    assert not list(empty_store.glob("optuna/*"))
 
 
 def test_the_second_driver_is_told_who_the_first_is(database: str) -> None:

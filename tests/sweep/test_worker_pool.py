@@ -84,9 +84,9 @@ def under_way(folder: Path, mlruns: Path, name: str, address: str) -> subprocess
 
 
 @pytest.mark.slow
-def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, empty_store: Path) -> None:
     with standing(tmp_path) as (address, _, workers):
-        driver = under_way(tmp_path, mlruns, "standing", address)
+        driver = under_way(tmp_path, empty_store, "standing", address)
         end(workers[0])
         _, err = driver.communicate(timeout=300)
         assert driver.returncode == 0, err
@@ -97,9 +97,9 @@ def test_a_worker_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, mlruns: Path) -> None:
+def test_the_scheduler_of_a_standing_cluster_dies(tmp_path: Path, empty_store: Path) -> None:
     with standing(tmp_path) as (address, scheduler, _):
-        driver = under_way(tmp_path, mlruns, "gone", address)
+        driver = under_way(tmp_path, empty_store, "gone", address)
         end(scheduler)
         _, err = driver.communicate(timeout=60)
     assert driver.returncode == 1
@@ -124,7 +124,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes its certificate with openssl")
-def test_a_cluster_behind_tls(tmp_path: Path, mlruns: Path) -> None:
+def test_a_cluster_behind_tls(tmp_path: Path, empty_store: Path) -> None:
     cert, key = certificate(tmp_path)
     (tmp_path / "stranger").mkdir()
     stranger, its_key = certificate(tmp_path / "stranger")
