@@ -156,6 +156,14 @@ def legend_below(figure: Figure) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6)
 
 
+def fix_layout(figure: Figure) -> None:
+    """Give the panels their final places and sizes, which the places of labels depend on. Nothing moves them later."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def to_png(figure: Figure, dots: int = 150) -> bytes:
     """Return the figure as a PNG file of this many dots per inch."""
     return _file(figure, "png", dpi=dots)

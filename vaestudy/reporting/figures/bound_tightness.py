@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
 
-from vaestudy.plotting import GREY, INK, PALE, house_style, look, set_heading
+from vaestudy.plotting import GREY, INK, PALE, fix_layout, house_style, look, set_heading
 from vaestudy.reporting.bound_tightness import LARGEST_GAP, Tightness, bound_label, bounds_of, tightness
 from vaestudy.reporting.figures.labels import apart
 from vaestudy.reporting.figures.style import figure_title
@@ -60,8 +60,7 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Figure | None:
             figure_title(runs, study, "the same test images; bars: 95 % intervals over them" + f"; {mark}" * hollow),
             f"linear from -{LINEAR:g} to {LINEAR:g} nat, logarithmic beyond; numbers at the right: bits/dim by AIS",
         )
-        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
-        figure.set_layout_engine("none")
+        fix_layout(figure)
         for ax, D in zip(panels, Ds, strict=True):
             first = next(row for row in rows if row.latent_dim == D)
             _label_points(ax, arms.index(first.arm), points_of(first, bounds))

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from vaestudy.config.registry import LR_SCALINGS
-from vaestudy.plotting import PALE, WIDEST, Look, house_style, legend_below, look, set_heading
+from vaestudy.plotting import PALE, WIDEST, Look, fix_layout, house_style, legend_below, look, set_heading
 from vaestudy.reporting import cost_curves
 from vaestudy.reporting.figures.axis_texts import cell_label
 from vaestudy.reporting.figures.intervals import draw_means, value_limits
@@ -150,8 +150,7 @@ def bound_against_cost(runs: pd.DataFrame, study: Study) -> Figure | None:
             axes[row][0].set_ylabel("validation ELBO, nats per image,\nhigher is better")
         description = "means over seeds; seconds are medians; grey: the best of all cells for at most this cost"
         set_heading(figure, figure_title(runs, study, description))
-        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
-        figure.set_layout_engine("none")
+        fix_layout(figure)
         for row, mine in zip(axes, curves.values(), strict=True):
             for ax, M in zip(row, Ms, strict=True):
                 _name_curves(ax, {L: mine[M, L] for L in Ls if (M, L) in mine}, looks, top - NATS_SHOWN)
@@ -229,8 +228,7 @@ def pareto_front(runs: pd.DataFrame, study: Study) -> Figure | None:
             log_cost_axis(ax, _first_shown(costs, values, top))
         axes[0].set_ylabel("validation ELBO, nats per image, higher is better")
         set_heading(figure, figure_title(runs, study, "grey: every cell; marks: the best of them, means over seeds"))
-        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
-        figure.set_layout_engine("none")
+        fix_layout(figure)
         low = top - NATS_SHOWN
         written = [
             _name_stretches(ax, front, names, looks, low) for ax, front in zip(axes, fronts.values(), strict=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from vaestudy.plotting import text_colour
+from vaestudy.plotting import fix_layout, text_colour
 
 Array = NDArray[np.float64]
 MOST_ENDS = 8
@@ -58,8 +58,7 @@ def label_ends(figure: Figure, panels: Mapping[Axes, Sequence[End]]) -> None:
              for end in ends]
         for ax, ends in panels.items()
     }  # fmt: skip
-    figure.draw_without_rendering()  # the panels have their size now
-    figure.set_layout_engine("none")
+    fix_layout(figure)
     for ax, ends in panels.items():
         points = 72 / figure.dpi * ax.bbox.height, 72 / figure.dpi * ax.bbox.width
         places = ax.transAxes.inverted().transform([pixels(ax, end.x, end.y) for end in ends] or [np.zeros(2)])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from vaestudy.plotting import GREY, PALE, WIDEST, house_style, legend_below, look, set_heading
+from vaestudy.plotting import GREY, PALE, WIDEST, fix_layout, house_style, legend_below, look, set_heading
 from vaestudy.reporting.figures.axis_texts import field_label
 from vaestudy.reporting.figures.labels import box, is_free, marker_box, pixels, write_beside
 from vaestudy.reporting.figures.style import figure_title
@@ -60,8 +60,7 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
         description = "numbers at the points: β; bars: 95 % intervals over seeds"
         scored = "scored at β = 1; grey lines: equal ELBO, lower left is better"
         set_heading(figure, figure_title(runs, study, description), scored)
-        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
-        figure.set_layout_engine("none")
+        fix_layout(figure)
         for ax, curves in zip(axes[0], panels.values(), strict=True):
             _write_labels(ax, [(p, Ds.index(D)) for D, points in curves.items() for p in points])
     return figure

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.plotting import DASHES, PALETTE, house_style
+from vaestudy.plotting import DASHES, PALETTE, fix_layout, house_style
 from vaestudy.reporting.figures.labels import marker_box
 from vaestudy.reporting.figures.rate_distortion import add_points, draw_iso_lines
 from vaestudy.reporting.rate_distortion import FrontPoint
@@ -46,8 +46,7 @@ def rate_distortion_search(searched: Searched, runs: pd.DataFrame) -> Figure | N
         bars = "; bars: 95 % intervals over seeds" if len(found.grid) > 1 else ""
         heading(figure, searched, f"{shared or 'all cells'}; scored on the validation images at β = 1{bars}; steps: "
                 "the fronts; grey lines: equal ELBO, lower left is better")  # fmt: skip
-        figure.draw_without_rendering()  # the panels have their size now, which the places of labels depend on
-        figure.set_layout_engine("none")
+        fix_layout(figure)
         points = np.concatenate([found.mean, found.first(len(found.trials))])
         draw_iso_lines(front, [marker_box(front, x, y) for x, y in points])
     return figure
