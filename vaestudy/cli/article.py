@@ -52,7 +52,7 @@ class ArticleFlags(EvidenceFlags):
 
 def article_command(arguments: list[str]) -> int:
     """judge the claims of the article, and write the report"""
-    about = "Train the runs that the article's claims need and that are missing, judge the claims, and write the report."
+    about = "Train the missing runs of the article's claims, judge the claims, and write the report."
     parser = Parser("vaestudy article", about)
     add_fields(parser, ArticleFlags, "the article", switches=True)
     add_location_flags(parser, "data_dir", "tracking_uri")

@@ -14,8 +14,8 @@ def check_command(arguments: list[str]) -> int:
     """check that a part of your own does what every part of its kind must do"""
     parser = Parser(
         "vaestudy check",
-        "Check that parts of your own do what every part of their kind must do. The package's parts pass the same checks. "
-        f"The kinds are: {', '.join(KINDS)}.",
+        "Check that parts of your own do what every part of their kind must do. The parts of vaestudy pass the same "
+        f"checks. The kinds are: {', '.join(KINDS)}.",
     )
     parser.add_argument(
         "parts", nargs="*", metavar="PART",

@@ -45,7 +45,7 @@ class ReproduceFlags(EvidenceFlags):
 
 def reproduce_command(arguments: list[str]) -> int:
     """run published protocols, and compare the results with the published numbers"""
-    about = "Train the runs of published protocols that are missing, and compare the results with the published numbers."
+    about = "Train the missing runs of published protocols, and compare the results with the published numbers."
     parser = Parser("vaestudy reproduce", about)
     add_fields(parser, ReproduceFlags, "published protocols", switches=True)
     add_location_flags(parser, "data_dir", "tracking_uri")

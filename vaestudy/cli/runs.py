@@ -26,7 +26,7 @@ def runs_command(arguments: list[str]) -> int:
     """list tracked runs, the newest last"""
     parser = Parser("vaestudy runs", "List tracked runs, the newest last.")
     parser.add_argument(
-        "study", nargs="?", metavar="STUDY", help="List the runs of this study only; `train` has the single runs [default: all]"
+        "study", nargs="?", metavar="STUDY", help="List the runs of this study only; train: single runs [default: all]"
     )
     parser.add_argument("--where", metavar="CONDITION", help=WHERE_HELP.replace("%", "%%"))
     parser.add_argument("--columns", nargs="+", metavar="NAME", help="Show these columns, named as in --where")

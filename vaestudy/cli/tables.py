@@ -45,9 +45,7 @@ def tables_command(arguments: list[str]) -> int:
     group.add_argument("--sweep", metavar="NAME", help="Use this sweep [default: the newest that is not --quick]")
     group = parser.add_argument_group("LaTeX")
     group.add_argument("--siunitx", action="store_true", help="Put numbers into columns S of the package siunitx")
-    group.add_argument(
-        "--bookkeeping", action="store_true", help="Always show the columns seeds, failed and s/run"
-    )
+    group.add_argument("--bookkeeping", action="store_true", help="Always show the columns seeds, failed and s/run")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     request = _request(values)

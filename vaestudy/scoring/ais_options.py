@@ -34,8 +34,8 @@ class AisOptions(BaseModel):
     ais_simulated: CountOrZero = 100
     """Number of simulated images on which the error of the method itself is measured; 0 leaves this out."""
     ais_split: bool = False
-    """Split log p(x) - ELBO into two gaps: log p(x) minus the ELBO with the best q of each image, and this ELBO minus the
-    one with the encoder's q."""
+    """Split log p(x) - ELBO into two gaps: log p(x) minus the ELBO with the best q of each image, and this ELBO minus
+    the one with the encoder's q."""
     ais_workers: Threads | None = None
     """Number of threads; it changes no result [default: the cores]."""
 
