@@ -13,15 +13,15 @@ ARGS ?=
 
 help:
 	@echo "make study-NAME [ARGS=\"--quick ...\"]   run a study; a rerun finishes what is missing"
-	@echo "make article [ARGS=\"--plan ...\"]        judge the article's claims: run what they lack, write the report; --plan lists it"
-	@echo "make reproduce [ARGS=\"--plan ...\"]      run published protocols, and compare with what was published"
-	@echo "make tables                            export the tables of all studies again from the recorded runs"
+	@echo "make article [ARGS=\"--plan ...\"]        judge the article's claims, after missing runs are trained, and write the report; --plan lists these"
+	@echo "make reproduce [ARGS=\"--plan ...\"]      run published protocols, and compare the results with the published numbers"
+	@echo "make tables                            write the tables of all studies again from the recorded runs"
 	@echo "make ui                                serve MLflow's pages of the recorded runs"
 	@echo "make dashboard [ARGS=STUDY]            serve Optuna's pages of the trials of a study"
 	@echo "make test                              the tests, without the slow ones"
 	@echo "make test-slow                         the slow tests: studies of several processes that are killed, cut off and stopped"
-	@echo "make test-faults                       kills at each operation on a result, kills of searched studies, 200 kills of a running study, then a count"
-	@echo "make bench                             times of steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
+	@echo "make test-faults                       kill processes at each operation on a result, searched studies, and a running study 200 times; count its cells"
+	@echo "make bench                             measure steps, runs and sweeps against a plain loop and a lower limit; 7 minutes"
 	@echo "make docs                              the documentation as a site, in build/site/; a broken link is an error"
 	@echo "make check                             lint, types and all tests"
 	@echo

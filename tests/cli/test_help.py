@@ -202,7 +202,7 @@ def test_the_help_of_a_study_of_a_project(tmp_path: Path) -> None:
     file = tmp_path / "studies" / "mine.py"
     file.write_text(MINE)
     short, full = (answer(file, flag).stdout for flag in ("--help", "--help-all"))
-    assert "usage: studies/mine.py [FLAGS]" in short
+    assert "usage: vaestudy run mine [FLAGS]" in short
     assert "--activation bent" in short
     assert "--minibatch 30" in short
     assert "One of: relu, tanh, identity, bent [default: bent]" in " ".join(full.split())

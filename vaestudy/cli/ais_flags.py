@@ -11,7 +11,7 @@ from vaestudy.scoring.ais_options import AisOptions
 
 AIS_HELP = (
     "Add log p(x) by annealed importance sampling from the prior, how far the bounds are below it, and the error of "
-    "the method itself on simulated images"
+    "annealed importance sampling itself on simulated images"
 )
 
 

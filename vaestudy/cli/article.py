@@ -40,18 +40,20 @@ class ArticleFlags(EvidenceFlags):
     )
     """The claims to run and to report. Holm's correction is for all claims in any case."""
     until_decided: bool = False
-    """Add seeds to the claims that are undecided, as the plan says, and judge them again: three looks at most."""
+    """Train the further seeds that would decide the undecided claims, and judge again; a claim is judged three times at
+    most."""
     most_seeds: Count = 30
     """With --until-decided: the largest number of seeds of an arm."""
     publish: bool = False
     """Write the report to docs/, its runs to docs/data/ and the table of claims to README.md."""
     out: Annotated[str, Field(json_schema_extra={"metavar": "FOLDER"})] = ""
-    """Folder of the report [default: mlruns/article/ and the data set]."""
+    """Folder of the report [default: mlruns/article/DATASET]."""
 
 
 def article_command(arguments: list[str]) -> int:
     """judge the claims of the article, and write the report"""
-    parser = Parser("vaestudy article", "Run what the article's claims need and lack, judge them, write the report.")
+    about = "Train the missing runs of the article's claims, judge the claims, and write the report."
+    parser = Parser("vaestudy article", about)
     add_fields(parser, ArticleFlags, "the article", switches=True)
     add_location_flags(parser, "data_dir", "tracking_uri")
     values = split_lists(parser.parse(arguments))

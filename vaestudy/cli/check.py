@@ -14,12 +14,12 @@ def check_command(arguments: list[str]) -> int:
     """check that a part of your own does what every part of its kind must do"""
     parser = Parser(
         "vaestudy check",
-        "Check that parts do what every part of their kind must do, by the checks that the package's own parts pass. "
-        f"The kinds are: {', '.join(KINDS)}.",
+        "Check that parts of your own do what every part of their kind must do. The parts of vaestudy pass the same "
+        f"checks. The kinds are: {', '.join(KINDS)}.",
     )
     parser.add_argument(
         "parts", nargs="*", metavar="PART",
-        help="NAME, or KIND:NAME where parts of several kinds have the name [default: all parts of your own]",
+        help="NAME, or KIND:NAME if parts of several kinds have this name [default: all parts of your own]",
     )  # fmt: skip
     parser.add_argument(
         "--traceback", action="store_true", help="Show the traceback where a part's code raises an error"

@@ -21,7 +21,7 @@ DESCRIPTION = (
 RUN_HELP = (
     "A run's id or its first digits; or a cell of a study, e.g. latent-dims:latent_dim=10 (levels joined by commas; "
     "all seeds that the cells have in common; seed=0 takes one). latent-dims/SWEEP:latent_dim=10 names the sweep "
-    "[default: the newest that is not --quick]. tune:best and tune:base are what a search compares"
+    "[default: the newest that is not --quick]. tune:best and tune:base are the configurations that a search compares"
 )
 
 

@@ -19,8 +19,8 @@ def export_command(arguments: list[str]) -> int:
     """pack a study's tables, figures and configurations into a folder or a zip"""
     parser = Parser(
         "vaestudy export",
-        "Pack a study's tables, figures, configurations and revisions into a folder or a zip that stands alone. "
-        "manifest.json in it has the SHA-256 of each file, README.md and index.html say what is what.",
+        "Pack a study's tables, figures, configurations and revisions into a folder or a zip. "
+        "manifest.json in it has the SHA-256 of each file; README.md and index.html describe the files.",
     )
     parser.add_argument("study", metavar="STUDY", help="The study")
     parser.add_argument("--to", required=True, metavar="PATH", help="A new or empty folder, or a new file NAME.zip")

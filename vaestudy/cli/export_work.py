@@ -34,7 +34,7 @@ def export_study(uri: str, study: str, sweep: str | None, target: Path) -> int:
     else:
         write_folder(target, files)
     size = sum(map(len, files.values()))
-    out.print(f"wrote {target}: {len(files)} files, {size / 1e6:.1f} MB; README.md says what is what")
+    out.print(f"wrote {target}: {len(files)} files, {size / 1e6:.1f} MB; README.md describes them")
     return 0
 
 

@@ -44,8 +44,9 @@ class ReproduceFlags(EvidenceFlags):
 
 
 def reproduce_command(arguments: list[str]) -> int:
-    """run published protocols, and compare what they give with what was published"""
-    parser = Parser("vaestudy reproduce", "Run what published protocols lack, and compare it with what was published.")
+    """run published protocols, and compare the results with the published numbers"""
+    about = "Train the missing runs of published protocols, and compare the results with the published numbers."
+    parser = Parser("vaestudy reproduce", about)
     add_fields(parser, ReproduceFlags, "published protocols", switches=True)
     add_location_flags(parser, "data_dir", "tracking_uri")
     values = split_lists(parser.parse(arguments))

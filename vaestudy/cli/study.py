@@ -129,7 +129,7 @@ def _one_value(study: Study) -> Callable[[str, Sequence[str]], str]:
 
 def _parser(study: Study) -> Parser:
     """Return the parser of a study's flags: levels of the factors, fields of the base, options of the sweep, places."""
-    parser = Parser(f"studies/{study.name.replace('-', '_')}.py", study.doc, study.question)
+    parser = Parser(f"vaestudy run {study.name}", study.doc, study.question)
     parser.answer_second_values(_one_value(study))
     for name in study.factors:
         _add_levels_flag(parser, study, name)

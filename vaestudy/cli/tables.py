@@ -22,32 +22,30 @@ WITH_AGAINST = ("cells", "columns", "sweep")
 
 
 def tables_command(arguments: list[str]) -> int:
-    """export the tables of every study again, or a table of differences"""
+    """write the tables of every study again, or a table of differences"""
     parser = Parser(
         "vaestudy tables",
-        "Export tables (CSV, Markdown, LaTeX, HTML) from the tracked runs. With --against: print and write a table of "
+        "Write tables (CSV, Markdown, LaTeX, HTML) from the tracked runs. With --against: print and write a table of "
         "differences between cells of a study, each with its 95 % interval over seeds.",
     )
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="Export the tables of this study only [default: all]")
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="Write the tables of this study only [default: all]")
     group = parser.add_argument_group("differences")
     group.add_argument(
         "--against",
         metavar="LEVELS",
-        help="Subtract the cell with these levels: latent_dim=10, or latent_dim=10,sigma=raw. Factors that are not "
-        "named have the levels of each row",
+        help="Subtract the cell with these levels: latent_dim=10, or latent_dim=10,sigma=raw. A factor that is not "
+        "named keeps the level of each row",
     )
     group.add_argument(
-        "--cells", nargs="+", metavar="LEVELS", help="Only rows with these levels [default: all]; one row is a pair"
+        "--cells", nargs="+", metavar="LEVELS", help="Show only the rows with these levels [default: all rows]"
     )
     group.add_argument(
-        "--columns", nargs="+", metavar="METRIC", help="Metrics: elbo, test/iwae_100 [default: those of the study]"
+        "--columns", nargs="+", metavar="METRIC", help="Show these metrics: elbo, test/iwae_100 [default: the study's]"
     )
-    group.add_argument("--sweep", metavar="NAME", help="This sweep [default: the newest that is not --quick]")
+    group.add_argument("--sweep", metavar="NAME", help="Use this sweep [default: the newest that is not --quick]")
     group = parser.add_argument_group("LaTeX")
     group.add_argument("--siunitx", action="store_true", help="Put numbers into columns S of the package siunitx")
-    group.add_argument(
-        "--bookkeeping", action="store_true", help="Keep the columns seeds, failed and s/run in any case"
-    )
+    group.add_argument("--bookkeeping", action="store_true", help="Always show the columns seeds, failed and s/run")
     add_location_flags(parser, "tracking_uri")
     values = parser.parse(arguments)
     request = _request(values)

@@ -175,11 +175,12 @@ class RunConfig(BaseModel):
     """How the step size grows with M: not at all, with the square root of M / 100, or with M / 100."""
     schedule: Annotated[str, AfterValidator(Choice.of(SCHEDULES))] = "constant"
     """How the step size changes over the epochs. constant: not at all. cosine: it falls to 0 along half a cosine. iwae:
-    in eight stages of 3^i parts, i = 0 to 7, with the factor 10^(-i/7). drops: at the epochs of lr_drops."""
+    in eight stages, i = 0 to 7; stage i takes 3^i parts of the epochs and has the factor 10^(-i/7). drops: at the
+    epochs of lr_drops."""
     lr_drops: tuple[Count, ...] = ()
-    """Of the schedule drops: numbers of epochs after which the step size is multiplied by lr_drop_factor."""
+    """Numbers of epochs after which the step size is multiplied by lr_drop_factor, with the schedule drops only."""
     lr_drop_factor: Fraction = compatibility.DROP_FACTOR
-    """Of the schedule drops: what each drop multiplies the step size by."""
+    """The factor by which each drop multiplies the step size, with the schedule drops only."""
     epochs: Count | None = None
     """Number of passes over the train images [default: 10, or 75 of mnist-5k, for updates of the same order; of own
     data 300,000 over the number of train images, but 10 to 200]."""
@@ -197,17 +198,18 @@ class RunConfig(BaseModel):
     """At the end, compute also the scores that need labels: neighbours in latent space, and how a small classifier
     classifies the model's pictures."""
     ais_images: CountOrZero = compatibility.AIS_DEFAULTS["ais_images"]
-    """At the end, compute log p(x) of so many test images, from the first, by annealed importance sampling, and how far
-    the bounds are below it on the same images (docs/ais.md). 0 computes nothing."""
+    """Number of test images, from the first, for which annealed importance sampling computes log p(x) and how far the
+    bounds are below it, at the end (docs/ais.md). 0 computes nothing."""
     ais_temperatures: Temperatures = compatibility.AIS_DEFAULTS["ais_temperatures"]
-    """Of annealed importance sampling: number of temperatures from the prior to p(z|x), both ends included."""
+    """Number of temperatures of annealed importance sampling, from the prior to p(z|x), both ends included."""
     ais_chains: Chains = compatibility.AIS_DEFAULTS["ais_chains"]
-    """Of annealed importance sampling: number of chains for each image."""
+    """Number of chains of annealed importance sampling for each image."""
     ais_simulated: CountOrZero = compatibility.AIS_DEFAULTS["ais_simulated"]
     """Number of simulated images on which the error of annealed importance sampling itself is measured; 0 leaves this
     out."""
     ais_split: bool = compatibility.AIS_DEFAULTS["ais_split"]
-    """Split log p(x) - ELBO of these images into the part of the family of q and the part of the encoder."""
+    """Split log p(x) - ELBO of these images into two gaps: log p(x) minus the ELBO with the best q of each image, and
+    this ELBO minus the one with the encoder's q."""
     ais_iwae: Counts = compatibility.AIS_DEFAULTS["ais_iwae"]
     """Numbers K of the importance-weighted bounds that are compared with annealed importance sampling, besides those of
     iwae. They are scored on these images only."""

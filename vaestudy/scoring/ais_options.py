@@ -26,7 +26,7 @@ class AisOptions(BaseModel):
     ais_chains: Chains = 10
     """Number of chains for each image."""
     ais_images: Count = 1_000
-    """Number of test images, from the first; all of them if there are fewer."""
+    """Number of test images, from the first. If there are fewer, all are used."""
     ais_schedule: Schedule = "sigmoid"
     """How the temperatures are spaced."""
     ais_leapfrog: Leapfrog = 10
@@ -34,8 +34,8 @@ class AisOptions(BaseModel):
     ais_simulated: CountOrZero = 100
     """Number of simulated images on which the error of the method itself is measured; 0 leaves this out."""
     ais_split: bool = False
-    """Split log p(x) - ELBO into the part of the family of q and the part of the encoder, with the best q of each
-    image."""
+    """Split log p(x) - ELBO into two gaps: log p(x) minus the ELBO with the best q of each image, and this ELBO minus
+    the one with the encoder's q."""
     ais_workers: Threads | None = None
     """Number of threads; it changes no result [default: the cores]."""
 
