@@ -6,6 +6,7 @@ Runs are not trained: their metrics are formulas of the configuration.
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -248,6 +249,14 @@ def test_runs_of_two_data_sets_are_refused(
     assert capsys.readouterr().err.splitlines()[-1] == (
         "vaestudy: the runs that are there give no verdict: one claim cannot rest on different data sets: f0, f1"
     )
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["article", "--offline", "--out", str(tmp_path / "new" / "folder")]) == 2
+    assert f"{tmp_path} cannot be written to" in capsys.readouterr().err
 
 
 def test_every_claim_is_offered(capsys: pytest.CaptureFixture[str]) -> None:

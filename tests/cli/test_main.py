@@ -142,6 +142,7 @@ BAD = {
     "article --until-decided --most-seeds 0": ["--most-seeds 0", "1 or more"],
     "article --workers x": ["--workers x", "a whole number"],
     "article --out /dev/null/x": ["/dev/null is no folder"],
+    f"article --out {'x' * 300}": ["cannot be used (File name too long)"],
     "article --qick": ["'--qick'", "did you mean '--quick'"],
     "article --data-dir /no/such/folder": ["/no/such/folder", "no such directory"],
     "article --tracking-uri file:///tmp/x": ["file:///tmp/x", "sqlite://"],

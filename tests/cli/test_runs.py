@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from vaestudy.cli.main import main
+from vaestudy.cli.tracked import tracked_study
+from vaestudy.errors import BadInput
 
 RUNS = 7
 """The runs in the store: four of the study, three single ones."""
@@ -74,3 +76,14 @@ def test_nothing_matches(store: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "latent_dim is 2 to 3; likelihood is bernoulli" in err
     assert main(["runs", "toi"]) == 2
     assert "did you mean" not in capsys.readouterr().out
+
+
+def test_a_study_of_another_project_is_known_by_its_files(tmp_path: Path) -> None:
+    (tmp_path / "artifacts" / "elsewhere").mkdir(parents=True)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert tracked_study("elsewhere", uri) == "elsewhere"
+    assert tracked_study("latent_dims", uri) == "latent-dims"
+    with pytest.raises(BadInput, match=r"did you mean 'elsewhere'.*classes.*elsewhere.*latent-dims"):
+        tracked_study("elsewher", uri)
+    with pytest.raises(BadInput, match="unknown study"):
+        tracked_study("x" * 300, uri)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.support.studies import recorded, run_study, searching, toy
+from vaestudy.runtime.console import PlainConsole
 from vaestudy.study.declaration import Study
+from vaestudy.study.plan import Plan
+from vaestudy.sweep import seeds_until
+from vaestudy.sweep.sweep_options import SweepOptions
 
 BAD: list[tuple[Callable[..., Study], str, list[str]]] = [
     (toy, "--seeds-until 0", ["--seeds-until 0: must be a finite number, above 0"]),
@@ -53,3 +60,31 @@ def test_no_seed_is_added_if_the_differences_are_known(mlruns: Path, capsys: pyt
     assert run_study(toy(), "--seeds-until", "1e6") == 0
     assert "; enough" in capsys.readouterr().err
     assert len(recorded(mlruns)[0]) == 4
+
+
+def test_no_seed_is_added_if_no_run_has_the_score(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All runs diverged. Runs with further seeds would do the same, up to the largest number of seeds."""
+    study = toy()
+    plan = Plan(study, study.base, study.factors, 2)
+    runs = [
+        {"status": "FAILED", "start_time": 0, "run_id": f"r{place}", "tags.config.key": cell.config.key}
+        | {"params.latent_dim": str(cell.config.latent_dim), "params.seed": str(cell.config.seed)}
+        | {"params.likelihood": "bernoulli", "params.subset": "60", "params.pixels": "grey"}
+        | {"tags.data.fingerprint": "f"}
+        for place, cell in enumerate(plan.cells({}))
+    ]
+    publisher = SimpleNamespace(destination=lambda: SimpleNamespace(cell_runs=lambda: pd.DataFrame(runs)))
+    sweeps: list[Any] = []
+
+    def run_sweep(*arguments: Any) -> SimpleNamespace:
+        sweeps.append(arguments)
+        return SimpleNamespace(publisher=publisher, crashed=0, waiting=0, unstarted=0)
+
+    monkeypatch.setattr(seeds_until, "run_sweep", run_sweep)
+    sweep: Any = SimpleNamespace(study=study)
+    options = SweepOptions(seeds_until=1.0)
+    seeds_until.run_with_seeds(sweep, plan, options, None, PlainConsole(stderr=True))  # type: ignore[arg-type]
+    assert len(sweeps) == 1
+    assert "2 seeds: no finished run has ELBO, so no seeds are added" in capsys.readouterr().err

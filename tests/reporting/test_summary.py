@@ -259,3 +259,28 @@ def test_five_seeds_give_the_probability_of_a_better_run() -> None:
 def test_fewer_seeds_give_none() -> None:
     table = summary.summarise(runs_frame.tidy_runs(runs(VALUES), STUDY), STUDY)
     assert "P(better)" not in table.shown
+
+
+def test_a_run_without_a_value_is_in_no_mean_and_is_named() -> None:
+    """The interval is that of the values that are there. Seeds without a value must not make it narrower."""
+    tracked = runs(VALUES)
+    tracked.loc[tracked["run_id"] == "r101", "metrics.test/elbo"] = math.nan
+    table = summary.summarise(runs_frame.tidy_runs(tracked, STUDY), STUDY)
+    row = table.full.set_index("latent_dim").loc[10]
+    assert row["test/elbo"] == -111
+    assert row["test/elbo_ci95"] == pytest.approx(12.706205 * math.sqrt(2) / math.sqrt(2), rel=1e-6)
+    assert "No ELBO in 1 of 3 runs of latent_dim=10: its mean is over the other runs." in table.notes
+
+
+def test_runs_without_seconds_have_a_table() -> None:
+    tracked = runs(VALUES).drop(columns="metrics.seconds/total")
+    assert summary.summarise(runs_frame.tidy_runs(tracked, STUDY), STUDY).shown["s/run"].tolist() == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-153205151059513496261769702670336.0, "-1.53e32"), (1e9, "1.00e9"), (-123456789.5, "-123456789.50")],
+)
+def test_a_score_of_any_size_is_short(value: float, text: str) -> None:
+    assert formats.number_text(value, ".2f") == text
+    assert formats.number_text(abs(value), ".2f", "+") == "+" + text.lstrip("-")

@@ -20,6 +20,7 @@ from pathlib import Path
 from vaestudy.claims.claim import Claim
 from vaestudy.errors import BadInput
 from vaestudy.evidence.needs import Need
+from vaestudy.runtime.files import write_files
 
 LOOKS = 3
 """The number of looks that `--until-decided` may make at a claim, the first included."""
@@ -84,13 +85,7 @@ class Looks:
         Raises:
             BadInput: it cannot be written.
         """
-        scratch = file.with_suffix(".part")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(self.text(), encoding="utf-8")
-            scratch.replace(file)
-        except OSError as error:
-            raise BadInput(f"{file}: cannot be written ({error.strerror})") from None
+        write_files(file.parent, {file.name: self.text().encode()}, "the looks at claims")
 
 
 def _content(file: Path) -> dict[str, list[Look]]:

@@ -76,7 +76,8 @@ def _request(flags: ArticleFlags, locations: Locations | None) -> Request:
     """
     own = mlruns() / "article" / f"{flags.dataset_to_use}{'-quick' if flags.quick else ''}"
     out = repository() / "docs" if flags.publish else Path(flags.out).absolute() if flags.out else own
-    require_folder(out, f"--out {flags.out or out}")
+    if not flags.plan:
+        require_folder(out, f"--out {flags.out}" if flags.out else f"the folder of the report, {out}")
     return Request(
         dataset=flags.dataset_to_use,
         quick=flags.quick,

@@ -64,7 +64,7 @@ def write_report(article: Article, out: Console) -> int:
     """
     request = article.request
     if request.publish:  # what is published rests on the committed runs alone, so that anyone gets the same
-        write_files(data_folder(), data_files(article.evidence, article.looks))
+        write_files(data_folder(), data_files(article.evidence, article.looks), "the runs of the claims")
         article.use_committed()
     family, tracker = article.judge(), tracker_of(request)
     needs = {claim.id: article.needs([claim]) for claim in article.chosen}
@@ -74,7 +74,7 @@ def write_report(article: Article, out: Console) -> int:
     write_files(request.out, files)
     if request.publish:
         readme = repository() / "README.md"
-        write_files(readme.parent, {readme.name: new_readme(readme, report)})
+        write_files(readme.parent, {readme.name: new_readme(readme, report)}, "the table of claims")
     print_uncut(out, summary_table(report))
     for note in report.notes:
         out.print(note)

@@ -15,6 +15,7 @@ from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, TrackerUnavailable
 from vaestudy.model.vae import VAE
 from vaestudy.reporting import export
+from vaestudy.reporting.tables.formats import number_text
 from vaestudy.run import execute, weights
 from vaestudy.runtime.addresses import is_server
 from vaestudy.runtime.console import consoles, print_json, print_uncut, progress
@@ -125,10 +126,11 @@ def _score_tables(metrics: Metrics, images: int, config: RunConfig) -> Group:
         if key.startswith("test/") and f"{key}_se" in metrics and "/" not in name:
             table, digits = (nats, 2) if is_nats_of_pixels(name) else (rest, 3)
             error = metrics[f"{key}_se"]  # nan for one image
-            table.add_row(name, f"{value:.{digits}f}", f"{error:.{digits}f}" if error == error else "")
-    active = metrics["test/active_units"]
-    shown = f"{active:.0f} of {config.latent_dim}" if active == active else "needs two test images"
-    rest.add_row("active_units", shown, "")
+            form = f".{digits}f"
+            table.add_row(name, number_text(value, form), number_text(error, form) if error == error else "")
+    if (active := metrics.get("test/active_units")) is not None:  # a trial of a search has none on record
+        shown = f"{active:.0f} of {config.latent_dim}" if active == active else "needs two test images"
+        rest.add_row("active_units", shown, "")
     return Group(nats, rest)
 
 
@@ -169,12 +171,9 @@ def score_again(
     if ais is not None:
         found |= _annealed(model, x, ais, iwae or (), err)
     found = {f"test/{name}": value for name, value in found.items()}
-    new = {name: value for name, value in found.items() if f"metrics.{name}" not in recorded}
-    changed = {
-        name: (recorded[f"metrics.{name}"], value)
-        for name, value in found.items()
-        if name not in new and recorded[f"metrics.{name}"] != value
-    }
+    on_record = {name: recorded[f"metrics.{name}"] for name in found if f"metrics.{name}" in recorded}
+    new = {name: value for name, value in found.items() if name not in on_record and value == value}
+    changed = {name: (before, found[name]) for name, before in on_record.items() if before != found[name]}
     tracker.metrics(run_id, new)
     if as_json:
         print_json({"run_id": run_id} | found | {"added": sorted(new), "differs_from_record": sorted(changed)})

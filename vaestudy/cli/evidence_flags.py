@@ -5,6 +5,7 @@ Nothing slow is imported here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,15 +88,21 @@ def locations_of(values: dict[str, Any]) -> Locations | None:
 
 
 def require_folder(folder: Path, named: str) -> None:
-    """Raise unless a folder is there or can be made.
+    """Raise unless a folder is there or can be made, and can be written to. Else hours of runs would have no report.
 
     Args:
         folder: the folder.
         named: how the user named it, for the message.
 
     Raises:
-        BadInput: a file is in its place.
+        BadInput: a file is in its place, its path cannot be used, or it cannot be written to.
     """
-    blocker = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    if not blocker.is_dir():
-        raise BadInput(f"{named}: {blocker} is no folder")
+    try:
+        there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+        is_folder, writable = there.is_dir(), os.access(there, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:  # a name that is too long, or a folder that may not be searched
+        raise BadInput(f"{named}: cannot be used ({getattr(error, 'strerror', None) or error})") from None
+    if not is_folder:
+        raise BadInput(f"{named}: {there} is no folder")
+    if not writable:
+        raise BadInput(f"{named}: {there} cannot be written to")

@@ -67,7 +67,8 @@ def _request(flags: ReproduceFlags, locations: Locations | None) -> ReproduceReq
     """
     own = mlruns() / "reproduce" / f"{flags.dataset_to_use}{'-quick' if flags.quick else ''}"
     out = repository() / "docs" if flags.publish else own
-    require_folder(out, "the folder of the table")
+    if not flags.plan:
+        require_folder(out, f"the folder of the table, {out}")
     return ReproduceRequest(
         dataset=flags.dataset_to_use,
         quick=flags.quick,

@@ -135,14 +135,14 @@ def write_table(work: Reproduction, out: Console) -> None:
     """
     request = work.request
     if request.publish:  # what is published rests on the committed runs alone, so that anyone gets the same
-        write_files(data_folder(), data_files(work))
+        write_files(data_folder(), data_files(work), "the runs of the protocols")
         work.use_committed()
     found = work.compare()
     look = request.quick or request.dataset != PUBLISHED_ON
     text = markdown(found, look)
     if request.publish:
         text = published(request, text)
-    write_files(request.out, {PAGE: text.encode()})
+    write_files(request.out, {PAGE: text.encode()}, "the table")
     print_uncut(out, screen(found))
     out.print(f"table     {request.out / PAGE}")
 

@@ -30,7 +30,7 @@ from vaestudy.runtime import addresses, project
 from vaestudy.runtime.gc_pause import gc_paused
 from vaestudy.study.declaration import Level, Study
 from vaestudy.study.levels import is_list, level_from_text, level_text
-from vaestudy.sweep.preparation import prepared
+from vaestudy.sweep.preparation import StudyRequest, prepared
 from vaestudy.sweep.search_flags import SearchFlags, TuneFlags, searched, tuned
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
 
@@ -81,7 +81,7 @@ def _run(study: Study, arguments: list[str]) -> int:
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
     for device in levels.get("device", (base.device,)):
         require_cuda_driver(str(device))
-    sweep, plan, has_data = prepared(study, base, changed, given, options, root, variant, flag)
+    sweep, plan, has_data = prepared(StudyRequest(study, base, changed, given, options, variant), root, flag)
     if options.plan:
         with gc_paused():
             from vaestudy.cli import plan_work

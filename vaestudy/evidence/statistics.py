@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -47,9 +48,7 @@ def mean(values: Samples, scale: str = "linear", lost: int = 0) -> StudentEstima
     Raises:
         ValueError: a value is not on the scale, such as 0 on the log scale.
     """
-    on_scale = _on_scale(list(values.values()), scale)
-    centre, error = _centre_and_error(on_scale)
-    return _student(centre, error, len(on_scale) - 1, len(on_scale), "one arm", scale, lost)
+    return _student(_mean(_on_scale(list(values.values()), scale)), "one arm", scale, lost)
 
 
 def difference(a: Samples, b: Samples, scale: str = "linear", lost: int = 0) -> StudentEstimate:
@@ -61,14 +60,12 @@ def difference(a: Samples, b: Samples, scale: str = "linear", lost: int = 0) -> 
     pairs = [_on_scale([arm[seed] for seed in common], scale) for arm in (a, b)]
     r = correlation(*pairs)
     if r >= least_correlation(len(common)):
-        centre, error = _centre_and_error(pairs[0] - pairs[1])
-        return _student(centre, error, len(common) - 1, len(common), "paired by seed", scale, lost, r)
-    x, y = (_on_scale(list(arm.values()), scale) for arm in (a, b))
-    (mx, ex), (my, ey) = _centre_and_error(x), _centre_and_error(y)
-    error, df = math.hypot(ex, ey), float(min(len(x), len(y)) - 1)
+        return _student(_mean(pairs[0] - pairs[1]), "paired by seed", scale, lost, r)
+    x, y = (_mean(_on_scale(list(arm.values()), scale)) for arm in (a, b))
+    error, df = math.hypot(x.error, y.error), float(min(x.df, y.df))
     if error > 0 and df > 0:  # Welch & Satterthwaite
-        df = error**4 / (ex**4 / (len(x) - 1) + ey**4 / (len(y) - 1))
-    return _student(mx - my, error, df, min(len(x), len(y)), "pooled", scale, lost, r)
+        df = error**4 / (x.error**4 / x.df + y.error**4 / y.df)
+    return _student(_Centre(x.value - y.value, error, df, min(x.n, y.n)), "pooled", scale, lost, r)
 
 
 def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
@@ -127,10 +124,10 @@ def jackknife(
     everything, n = list(items.values()), len(items)
     centre = float(_on_scale([statistic(everything)], scale)[0]) if n > 1 else math.nan
     if n < 4:  # without one seed of three there is a single pair
-        return _student(centre, math.nan, math.nan, n, "jackknife", scale, lost)
+        return _student(_Centre(centre, math.nan, math.nan, n), "jackknife", scale, lost)
     without = _on_scale([statistic(everything[:i] + everything[i + 1 :]) for i in range(n)], scale)
     error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
-    return _student(centre, error, n - 1, n, "jackknife", scale, lost)
+    return _student(_Centre(centre, error, n - 1, n), "jackknife", scale, lost)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -157,17 +154,30 @@ def _on_scale(values: Sequence[float], scale: str) -> NDArray[np.float64]:
     return found
 
 
-def _centre_and_error(x: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean and its standard error; nan where there are too few values."""
+@dataclass(frozen=True)
+class _Centre:
+    """A value on the scale of its estimate, with what Student's t needs."""
+
+    value: float
+    error: float
+    """Its standard error; nan with fewer than two seeds."""
+    df: float
+    n: int
+    """The number of seeds."""
+
+
+def _mean(x: NDArray[np.float64]) -> _Centre:
+    """Return the mean of values [n]; nan where there are too few of them."""
     n = len(x)
-    return (float(x.mean()) if n else math.nan), (float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan)
+    error = float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return _Centre(float(x.mean()) if n else math.nan, error, n - 1, n)
 
 
-def _student(
-    centre: float, error: float, df: float, n: int, how: str, scale: str, lost: int, r: float = math.nan
-) -> StudentEstimate:
-    """Return an estimate from its centre and its standard error on a scale."""
-    half = float(stats.t.ppf(1 - ALPHA, df)) * error if error == error and df > 0 else math.nan
+def _student(of: _Centre, how: str, scale: str, lost: int, r: float = math.nan) -> StudentEstimate:
+    """Return the estimate of a centre, with its interval by Student's t, both mapped back from the scale."""
+    half = float(stats.t.ppf(1 - ALPHA, of.df)) * of.error if of.error == of.error and of.df > 0 else math.nan
     back = SCALES[scale].back
-    value, low, high = (back(v) if v == v else math.nan for v in (centre, centre - half, centre + half))
-    return StudentEstimate(value, low, high, n, SEEDS, how, scale, lost, r, centre, error, df)
+    value, low, high = (back(v) if v == v else math.nan for v in (of.value, of.value - half, of.value + half))
+    return StudentEstimate(
+        value, low, high, of.n, SEEDS, how, scale, lost, r, centre=of.value, error=of.error, df=of.df
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.errors import BadInput, unknown_name
+from vaestudy.reporting.tables.formats import number_text
 from vaestudy.study.levels import level_text
 from vaestudy.study.run_query import Condition
 from vaestudy.tracking.destination import study_experiments
@@ -143,8 +144,7 @@ def shown(value: Any, column: str) -> str:
     if column == "id":
         return str(value)[:ID_DIGITS]
     if isinstance(value, float) and column not in RunConfig.model_fields:
-        digits = ".0f" if value.is_integer() else ".4g" if abs(value) < 1 else ".2f"
-        return f"{value:{digits}}"
+        return number_text(value, ".0f" if value.is_integer() else ".4g" if abs(value) < 1 else ".2f")
     return level_text(value)
 
 

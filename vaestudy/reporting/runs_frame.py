@@ -76,8 +76,10 @@ def require_comparable(runs: pd.DataFrame, metrics: Sequence[str]) -> None:
 def interval(values: pd.Series[float]) -> tuple[float, float]:
     """Return (mean, half-width of its 95 % interval) of the values, by Student's t.
 
-    With fewer than two values the half-width is nan; with none the mean is nan, too.
+    A value of nan is left out: the run lacks the metric. With fewer than two values the half-width is nan; with none
+    the mean is nan, too.
     """
+    values = values.dropna()
     n = len(values)
     if n < 2:
         return (float(values.mean()) if n else math.nan), math.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,39 @@ from vaestudy.sweep.sweep_options import MOST_RUNS, SweepOptions
 from vaestudy.training import memory
 
 
-def prepared(
-    study: Study,
-    base: RunConfig,
-    changed: dict[str, Any],
-    given: Levels,
-    options: SweepOptions,
-    root: Path,
-    variant: dict[str, str],
-    name: Callable[[str], str] = str,
-) -> tuple[Sweep, Plan, bool]:
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study as the user asks for it: by the flags of its command, or by the arguments of `vaestudy.run_study`."""
+
+    study: Study
+    """The study, with its search as the user changed it."""
+    base: RunConfig
+    """The study's base configuration, with the user's changes."""
+    changed: dict[str, Any]
+    """Field of the base -> its value, of the fields that the user changed."""
+    given: Levels
+    """Levels in place of the declared ones."""
+    options: SweepOptions
+    variant: dict[str, str]
+    """Flag -> its value as text, of each flag that makes another experiment of the study."""
+
+
+def prepared(request: StudyRequest, root: Path, name: Callable[[str], str] = str) -> tuple[Sweep, Plan, bool]:
     """Check that a study can be run; return its sweep, its plan, and whether its data set is there.
 
     The data set is downloaded if it is missing, unless only the plan is wanted (`options.plan`).
 
     Args:
-        study: the study, with its search as the user changed it.
-        base: the study's base configuration, with the user's changes.
-        changed: the fields of the base that the user changed.
-        given: levels that the user gives, in place of the declared ones.
-        options: the options of the sweep.
+        request: the study as the user asks for it.
         root: the folder of the data sets.
-        variant: flag -> its value as text, of each flag that makes another experiment of the study.
         name: returns the name of a field for messages, such as its flag.
 
     Raises:
         BadInput: there are too many runs or not enough memory, the data set is not available, or a cell's configuration
             is not valid.
     """
-    levels = study.levels_to_run(full=options.full, quick=options.quick, given=given)
+    study, base, options = request.study, request.base, request.options
+    levels = study.levels_to_run(full=options.full, quick=options.quick, given=request.given)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
     plan = Plan(study, base, levels, seeds)
     if options.seeds_until is not None:
@@ -61,10 +66,12 @@ def prepared(
         memory.require_memory(runs, min(workers or 1, seeds * len(runs)))
     base, note, has_data = resolve_on_disk(base, root) if options.plan else (*resolve(base, root), True)
     if options.quick:  # a field that the user set is not shrunk
-        base = quick_config(base).with_changes(**{field: v for field, v in changed.items() if field not in NAMED})
+        kept = {field: value for field, value in request.changed.items() if field not in NAMED}
+        base = quick_config(base).with_changes(**kept)
     plan = Plan(study, base, levels, seeds)
     _ = plan.arms or plan.cells({})  # a configuration that is not valid is reported here
-    return Sweep(study, base, changed, options.quick, note, variant, project.study_file()), plan, has_data
+    sweep = Sweep(study, base, request.changed, options.quick, note, request.variant, project.study_file())
+    return sweep, plan, has_data
 
 
 def _require_differences(

@@ -9,7 +9,7 @@ import math
 
 from rich.progress import Progress, TaskID
 
-from vaestudy.reporting.tables.formats import format_of
+from vaestudy.reporting.tables.formats import format_of, number_text
 from vaestudy.run.record import EpochEnd, Record, RunEnd, RunFailure
 from vaestudy.study.declaration import Cell
 from vaestudy.study.sweep import Sweep
@@ -48,7 +48,7 @@ class ProgressDisplay:
 
     def epoch(self, event: EpochEnd) -> None:
         """Advance the bar of a run, and the bar of the sweep."""
-        shown = f"{self._objective} {event.metrics[self._objective]:.2f}" if self._ranked else ""
+        shown = f"{self._objective} {number_text(event.metrics[self._objective], '.2f')}" if self._ranked else ""
         self._bar.update(self._tasks[event.key], completed=event.epoch, shown=shown)
         # A run that resumes from a checkpoint reports its earlier epochs again; they are counted once.
         if event.epoch > self._last_epoch.get(event.key, 0):
@@ -71,7 +71,7 @@ class ProgressDisplay:
             value = event.outcome.history[-1][self._objective]
             if self._ranked and value > self._best:
                 self._best = value
-                self._bar.update(self._all, shown=f"best {self._objective} {value:.2f}: {cell.name}")
+                self._bar.update(self._all, shown=f"best {self._objective} {number_text(value, '.2f')}: {cell.name}")
         return "\n".join(lines)
 
 
@@ -82,6 +82,6 @@ def _line(done: int, total: int, name: str, outcome: Record | RunFailure, score:
         return f"{head} {'diverged' if outcome.diverged else 'crashed'}: {outcome.reason}"
     m, form = outcome.metrics, format_of(score)
     half = m.get(f"{score}_se", math.nan)  # nan for one image
-    error = f" ± {half:{form}}" if half == half else ""
-    shown = f"{score} {m[score]:9{form}}{error}" if score in m else ""
+    error = f" ± {number_text(half, form)}" if half == half else ""
+    shown = f"{score} {number_text(m[score], form):>9}{error}" if score in m else ""
     return f"{head} {shown}  {m['seconds/total']:6.1f} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from vaestudy.reporting.tables.formats import number_text
 from vaestudy.run.record import EpochEnd
 from vaestudy.study.search import OBJECTIVES
 from vaestudy.sweep.arm_search import ArmSearch, OpenTrial
@@ -53,7 +54,7 @@ class SearchProgress:
         outcome = attributes["outcome"]
         if outcome == "complete":
             values = zip(objectives, frozen.values or (), strict=False)
-            shown = ", ".join(f"{name} {value:.2f}" for name, value in values)
+            shown = ", ".join(f"{name} {number_text(value, '.2f')}" for name, value in values)
         elif outcome == "pruned":
             total = search.epochs_per_run * len(opened.configs)
             shown = f"pruned after {attributes['epochs']} of {total} epochs"
@@ -72,7 +73,7 @@ class SearchProgress:
         if best is None or best.value is None:
             return ""
         kind = "highest" if OBJECTIVES[search.search.objectives[0]] == "maximize" else "lowest"
-        return f"{kind} {search.search.objectives[0]} {best.value:.2f}: trial {best.number}"
+        return f"{kind} {search.search.objectives[0]} {number_text(best.value, '.2f')}: trial {best.number}"
 
 
 def trial_title(search: ArmSearch, number: int) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,8 @@ def run_searches(
     """
     search = plan.study.search
     assert search is not None  # a plan without a search has no arms
-    places = cores() if options.workers is None else max(options.workers, 1)
-    limits = _constraints(plan, places if options.scheduler is None else None)
     try:
-        searches = [
-            ArmSearch(
-                arm, search, open_study(site.storage, site.study_name(arm.name), search, arm.base.epochs or 1), limits
-            )
-            for arm in plan.arms
-        ]
+        searches = _open(site, plan, search, options)
         recorded = site.publisher.recorded_trial_runs()
         done = sum(len(one.counted()) for one in searches)
         console.print(_headline(plan, search, done))
@@ -102,10 +96,30 @@ def run_searches(
         if any(one.has_budget() or one.has_open_trials() for one in searches):
             pool = make_pool(options, len(searches) if search.per_arm else _most_trials(search, plan))
             at_once = 1 if search.per_arm else pool.count
-            _run(searches, site.publisher, pool, options, root, console, at_once, recorded)
+            with deferring_interrupts(), closing(pool), progress(console) as bar:
+                display = SearchProgress(bar, searches, console)
+                loop = SearchLoop(searches, site.publisher, pool, display, options.retries, root, console)
+                loop.deadline, loop.at_once = _deadline(options), at_once
+                loop.run(recorded)  # if it is stopped, open trials stay RUNNING for the next driver
+            _report_budget_left(searches, options, console)
         return _attach(site.publisher, plan, searches, at_once)
     except WRITE_ERRORS as error:
         raise SearchNotWritten(str(error)) from error
+
+
+def _open(site: SearchSite, plan: Plan, search: Search, options: SweepOptions) -> list[ArmSearch]:
+    """Return the search of each arm, with the trials that were made before.
+
+    Raises:
+        BadInput: trials were made under another declaration.
+    """
+    places = cores() if options.workers is None else max(options.workers, 1)
+    limits = _constraints(plan, places if options.scheduler is None else None)
+    found = []
+    for arm in plan.arms:
+        trials = open_study(site.storage, site.study_name(arm.name), search, arm.base.epochs or 1)
+        found.append(ArmSearch(arm, search, trials, limits))
+    return found
 
 
 def _most_trials(search: Search, plan: Plan) -> int:
@@ -123,26 +137,13 @@ def _headline(plan: Plan, search: Search, done: int) -> str:
     return f"{head} by {search.sampler}{pruner}: {arms}, {done} done"
 
 
-def _run(
-    searches: list[ArmSearch],
-    publisher: Publisher,
-    pool: WorkerPool,
-    options: SweepOptions,
-    root: Path,
-    console: Console,
-    at_once: int,
-    recorded: Any,
-) -> None:
-    """Run the searches' trials; close the workers whatever happens. Open trials stay RUNNING for the next driver."""
-    deadline = time.monotonic() + options.timeout * SECONDS_PER_MINUTE if options.timeout else float("inf")
-    with deferring_interrupts():
-        try:
-            with progress(console) as bar:
-                display = SearchProgress(bar, searches, console)
-                loop = SearchLoop(searches, publisher, pool, display, options.retries, root, console, deadline, at_once)
-                loop.run(recorded)
-        finally:
-            pool.close()
+def _deadline(options: SweepOptions) -> float:
+    """Return the time, by `time.monotonic`, after which no further trial begins."""
+    return time.monotonic() + options.timeout * SECONDS_PER_MINUTE if options.timeout else float("inf")
+
+
+def _report_budget_left(searches: list[ArmSearch], options: SweepOptions, console: Console) -> None:
+    """Print how many searches the time limit has ended, if there is a limit and it has ended one."""
     if left := sum(one.has_budget() for one in searches) if options.timeout else 0:
         console.print(f"--timeout: {left} searches have budget left; the same command goes on", style="yellow")
 

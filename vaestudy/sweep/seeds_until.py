@@ -34,6 +34,9 @@ def run_with_seeds(
     name = label(sweep.study.tabulate[0])
     while not (outcome.crashed or outcome.waiting or outcome.unstarted):
         width, seeds = _widest(outcome, plan)
+        if math.isnan(width):
+            console.print(f"{plan.seeds} seeds: no finished run has {name}, so no seeds are added", style="yellow")
+            break
         further = next_seeds(width, seeds, wanted, plan.seeds, options.most_seeds)
         seen = f"{plan.seeds} seeds: the widest difference of {name} is known to ± {width:.3g}"
         outcome.publisher.files({}, {SEEDS_NOTE: rule})
@@ -48,8 +51,16 @@ def run_with_seeds(
 
 
 def _widest(outcome: SweepOutcome, plan: Plan) -> tuple[float, int]:
-    """Return the largest half-width of the plan's differences, and the number of seeds behind it; inf without any."""
+    """Return the largest half-width of the plan's differences, and the number of seeds behind it.
+
+    Returns:
+        (inf, 0) if there is no difference yet, as further seeds may give one; (nan, 0) if no finished run has the
+        metric, as further seeds would not have it either.
+    """
     runs = outcome.publisher.destination().cell_runs()
     runs = runs[runs["tags.config.key"].isin({cell.config.key for cell in plan.cells({})})]
-    width, seeds = widest_difference(summarise(tidy_runs(runs, plan.study), plan.study).full, plan.study)
+    full, metric = summarise(tidy_runs(runs, plan.study), plan.study).full, plan.study.tabulate[0]
+    if metric not in full or full[metric].isna().all():
+        return math.nan, 0
+    width, seeds = widest_difference(full, plan.study)
     return (math.inf, seeds) if math.isnan(width) else (width, seeds)

@@ -25,7 +25,7 @@ from vaestudy.study.declaration import Level, Levels, Study
 from vaestudy.study.levels import level_of
 from vaestudy.study.plan import Plan
 from vaestudy.sweep.driver import SweepOutcome
-from vaestudy.sweep.preparation import prepared
+from vaestudy.sweep.preparation import StudyRequest, prepared
 from vaestudy.sweep.search_flags import SearchFlags, searched
 from vaestudy.sweep.seeds_until import run_with_seeds
 from vaestudy.sweep.sweep_options import Locations, SweepOptions
@@ -120,7 +120,8 @@ def run_study(
     root, uri = data_root(None if data_dir is None else Path(data_dir)), addresses.tracking_uri(tracking_uri)
     study, variant = searched(study, SearchFlags(), chosen.quick) if study.search is not None else (study, {})
     changed = {name: getattr(base, name) for name in changes or {}}
-    sweep, plan, _ = prepared(study, base, changed, _given(study, levels or {}), chosen, root, variant)
+    request = StudyRequest(study, base, changed, _given(study, levels or {}), chosen, variant)
+    sweep, plan, _ = prepared(request, root)
     execute.require_device(base.device)
     execute.require_gradient_in_z([arm.base for arm in plan.arms] or [cell.config for cell in plan.cells({})])
     if chosen.storage is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting.compare.paired import Compared, Difference, ScoreRow
 from vaestudy.reporting.compare.sides import Side
+from vaestudy.reporting.tables.formats import number_text
 from vaestudy.study.declaration import is_nats_of_pixels
 from vaestudy.study.levels import level_text
 
@@ -100,7 +101,7 @@ def _digits(name: str) -> int:
 
 
 def _number(name: str, value: float | None) -> str:
-    return "" if value is None else f"{value:.{_digits(name)}f}"
+    return "" if value is None else number_text(value, f".{_digits(name)}f")
 
 
 def _difference_text(name: str, difference: Difference | None) -> str:
@@ -108,11 +109,11 @@ def _difference_text(name: str, difference: Difference | None) -> str:
     if difference is None:
         return ""
     digits = _digits(name)
-    text = f"Δ {difference.value:+.{digits}f}"
+    text = f"Δ {number_text(difference.value, f'.{digits}f', '+')}"
     if difference.error is not None and difference.error == difference.error:
-        text += f" ± {difference.error:.{digits + 1}f}"
+        text += f" ± {number_text(difference.error, f'.{digits + 1}f')}"
     if difference.over_seeds is not None:
-        text += f" (seeds ± {difference.over_seeds:.{digits}f})"
+        text += f" (seeds ± {number_text(difference.over_seeds, f'.{digits}f')})"
     return text
 
 

@@ -48,6 +48,19 @@ class ArmLook:
     """The line style of its intervals."""
 
 
+@dataclass(frozen=True)
+class Group:
+    """The finished runs of one combination of levels of the numeric factors, and how they are drawn."""
+
+    name: str
+    """The levels as text."""
+    runs: list[pd.DataFrame]
+    """The runs of each arm, in the order of the rows."""
+    shift: float
+    """How far their marks are from the centre of an arm's row, in rows. Groups do not cover each other."""
+    style: ArmLook
+
+
 def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
     """The metrics that the study tabulates, by arm: means with intervals, and every run, a look for each number.
 
@@ -62,42 +75,30 @@ def arms(runs: pd.DataFrame, study: Study) -> Figure | None:
     if not metrics:
         return None
     rows = _ordered(runs, names, study)
-    cells = _ordered(finished, numbers, study)
-    looks = _looks(cells)
-    cut = False
-    names_of_cells = [levels_label(dict(zip(numbers, cell, strict=True))) for cell in cells]
-    direct = len(cells) > FEW_CELLS and len(rows) <= FEW_ROWS and can_label_ends(names_of_cells)
+    groups = _groups(finished, [_matches(finished, names, row) for row in rows], numbers, study)
+    direct = len(groups) > FEW_CELLS and len(rows) <= FEW_ROWS and can_label_ends([group.name for group in groups])
     with house_style():
         columns = len(metrics) if len(metrics) <= MOST_COLUMNS else -(-len(metrics) // 2)
         lines = -(-len(metrics) // columns)
-        row = max(0.42, (0.18 if direct else 0.13) * len(cells))  # inches
+        row = max(0.42, (0.18 if direct else 0.13) * len(groups))  # inches
         size = (min(WIDEST, 2.2 + 2.9 * columns + 1.4 * direct), 1.2 + (1.0 + row * len(rows)) * lines)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
         for ax in axes[len(metrics) :]:
             ax.remove()
+        cut = False
         for ax, metric in zip(axes[: len(metrics)], metrics, strict=True):
-            values = finished[metric].dropna()
-            if log := is_wide(values):
-                ax.set_xscale("log")
-            ax.set_xlim(value_limits(values, log))
-            for index, (cell, style) in enumerate(zip(cells, looks, strict=True)):
-                shift = _shift(index, len(cells))
-                cut |= _points(ax, finished, metric, rows, names, dict(zip(numbers, cell, strict=True)), shift, style)
-            if not log:
-                ax.xaxis.set_major_locator(MaxNLocator(4))
-            ax.set_title(label(metric))
-            ax.set_xlabel(unit_label(metric), fontsize=9)
+            cut |= _draw_panel(ax, metric, finished[metric].dropna(), groups)
         first = figure.axes[0]
         first.set_yticks(range(len(rows)), [_arm_label(row, names, runs, study) for row in rows])
         first.set_ylim(len(rows) - 0.5, -0.5)
-        only = f"{names_of_cells[0]}; " if numbers and len(cells) == 1 else ""
+        only = f"{groups[0].name}; " if numbers and len(groups) == 1 else ""
         description = f"{only}dots are runs, bars 95 % intervals over seeds" + f"; {CUT}" * cut
         set_heading(figure, figure_title(runs, study, description))
         if direct:
             last = figure.axes[columns - 1]
-            label_ends(figure, {last: _cell_ends(last, names_of_cells, looks)})
-        elif len(cells) > 1:
+            label_ends(figure, {last: _group_ends(last, groups)})
+        elif len(groups) > 1:
             legend_below(figure)
     return figure
 
@@ -107,11 +108,28 @@ def _shift(index: int, count: int) -> float:
     return (index - (count - 1) / 2) * min(0.22, 0.75 / count)
 
 
-def _cell_ends(ax: Axes, names: list[str], looks: list[ArmLook]) -> list[End]:
-    """Return labels of the combinations of numeric levels, at the right edge of the first arm's row."""
+def _group_ends(ax: Axes, groups: list[Group]) -> list[End]:
+    """Return the labels of the groups, at the right edge of the first arm's row."""
     right = ax.get_xlim()[1]
-    shifts = [_shift(index, len(names)) for index in range(len(names))]
-    return [End(right, y, name, style.look.colour) for y, name, style in zip(shifts, names, looks, strict=True)]
+    return [End(right, group.shift, group.name, group.style.look.colour) for group in groups]
+
+
+def _groups(finished: pd.DataFrame, in_rows: list[pd.Series[bool]], numbers: list[str], study: Study) -> list[Group]:
+    """Return a group for each combination of levels of the numeric factors.
+
+    Args:
+        finished: the finished runs.
+        in_rows: for each arm, a mask of its runs.
+        numbers: the numeric factors.
+        study: its declaration gives the order of the levels.
+    """
+    cells = _ordered(finished, numbers, study)
+    found = []
+    for index, (cell, style) in enumerate(zip(cells, _looks(cells), strict=True)):
+        mine = _matches(finished, numbers, cell)
+        name = levels_label(dict(zip(numbers, cell, strict=True)))
+        found.append(Group(name, [finished[mine & row] for row in in_rows], _shift(index, len(cells)), style))
+    return found
 
 
 def _looks(cells: list[Arm]) -> list[ArmLook]:
@@ -164,38 +182,35 @@ def _arm_label(row: Arm, names: list[str], runs: pd.DataFrame, study: Study) -> 
     return f"{text}\n({failed} of {len(mine)} failed)" if failed else text
 
 
-def _points(
-    ax: Axes,
-    runs: pd.DataFrame,
-    metric: str,
-    rows: list[Arm],
-    names: list[str],
-    numbers: dict[str, Level],
-    shift: float,
-    style: ArmLook,
-) -> bool:
-    """Draw the runs, means and intervals of one combination of the numeric factors' levels in a panel.
+def _draw_panel(ax: Axes, metric: str, values: pd.Series[float], groups: list[Group]) -> bool:
+    """Draw a metric of all groups into a panel; return whether an interval was cut at its edge.
 
     Args:
         ax: the panel.
-        runs: finished runs.
-        metric: the metric of the panel.
-        rows: the arms, one per row.
-        names: the factors that define the arms.
-        numbers: the level of each numeric factor.
-        shift: the offset from the centre of a row, so that the colours do not cover each other.
-        style: how to draw.
-
-    Returns:
-        whether an interval was cut at the edge of the panel.
+        metric: the metric.
+        values: its values in all finished runs that have it. They give the limits and the scale of the axis.
+        groups: the groups.
     """
-    mine = runs[_matches(runs, list(numbers), tuple(numbers.values()))]
-    groups = [mine.loc[_matches(mine, names, row), metric].dropna() for row in rows]
-    means, halves = zip(*map(interval, groups), strict=True)
-    places = [index + shift for index in range(len(rows))]
-    cut = draw_means(ax, places, means, halves, style.look, levels_label(numbers), horizontal=True,
+    if log := is_wide(values):
+        ax.set_xscale("log")
+    ax.set_xlim(value_limits(values, log))
+    cut = [_draw_group(ax, metric, group) for group in groups]
+    if not log:
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.set_title(label(metric))
+    ax.set_xlabel(unit_label(metric), fontsize=9)
+    return any(cut)
+
+
+def _draw_group(ax: Axes, metric: str, group: Group) -> bool:
+    """Draw the runs, means and intervals of a group; return whether an interval was cut at the edge of the panel."""
+    by_arm = [runs[metric].dropna() for runs in group.runs]
+    means, halves = zip(*map(interval, by_arm), strict=True)
+    places = [index + group.shift for index in range(len(by_arm))]
+    style = group.style
+    cut = draw_means(ax, places, means, halves, style.look, group.name, horizontal=True,
                      filled=style.filled, bar=style.bar)  # fmt: skip
-    every = [(value, place) for place, values in zip(places, groups, strict=True) for value in values]
+    every = [(value, place) for place, values in zip(places, by_arm, strict=True) for value in values]
     if every:
         x, y = zip(*every, strict=True)
         ax.scatter(x, y, s=14, alpha=0.45, linewidths=0, color=style.look.colour, zorder=2)

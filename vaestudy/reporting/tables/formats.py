@@ -1,7 +1,8 @@
 """Labels of metrics and formats of numbers, which all tables and figures of a study use.
 
-Metrics are printed with a fixed number of digits (FORMATS), except those in ANY_SIZE, whose values differ by orders of
-magnitude and are printed with three significant digits.
+Metrics are printed with a fixed number of decimals (FORMATS), except those in ANY_SIZE, whose values differ by orders
+of magnitude and are printed with three significant digits. A run that nearly diverged can have an ELBO of -1e32 nats:
+numbers from LARGEST_FIXED on are printed with three significant digits, too.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ FORMATS = {
 
 ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
 
+LARGEST_FIXED = 1e9
+"""The size from which on a number is not printed with a fixed number of decimals."""
+
 BOUNDS = ("elbo", "iwae_")
 
 
@@ -94,10 +98,26 @@ def interval_texts(full: pd.DataFrame, value: str, half: str, form: str, sign: s
     def pair(mean: float, width: float) -> str:
         if mean != mean:
             return ""
-        text = f"{mean:{sign}{form}}"
-        return f"{text} ± {width:{form}}" if width == width else text
+        text = number_text(mean, form, sign)
+        return f"{text} ± {number_text(width, form)}" if width == width else text
 
     return [pair(m, w) for m, w in zip(full[value], full[half], strict=True)]
+
+
+def number_text(value: float, form: str, sign: str = "") -> str:
+    """Return a number in a format with a fixed number of decimals; from `LARGEST_FIXED` on as 1.53e32.
+
+    Args:
+        value: the number.
+        form: the format specification, such as ".2f".
+        sign: "+" to print the sign of a positive number.
+    """
+    return _power_of_ten(value, sign) if abs(value) >= LARGEST_FIXED else f"{value:{sign}{form}}"
+
+
+def _power_of_ten(value: float, sign: str = "") -> str:
+    """Return a number with three significant digits and a power of ten, such as 1.53e32."""
+    return re.sub(r"e\+0*", "e", f"{value:{sign}.2e}")
 
 
 def three_digits(mean: float, half: float = math.nan) -> str:
@@ -105,7 +125,7 @@ def three_digits(mean: float, half: float = math.nan) -> str:
 
     def number(value: float) -> str:
         if abs(value) >= 1e6:
-            return re.sub(r"e\+0*", "e", f"{value:.2e}")
+            return _power_of_ten(value)
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
     if mean != mean:
@@ -120,7 +140,7 @@ def level_columns(full: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 def bound_text(value: float) -> str:
     """Return a bound as text; the text is empty where the bound is nan."""
-    return f"{value:.2f}" if value == value else ""
+    return number_text(value, ".2f") if value == value else ""
 
 
 def interval_column(full: pd.DataFrame, column: str, digits: int = 2, sign: str = "") -> list[str]:

@@ -26,11 +26,20 @@ from vaestudy.reporting.image_scores import RecordedScores
 from vaestudy.reporting.runs_frame import interval, level_rank, require_comparable, runs_by_levels
 from vaestudy.reporting.tables import ess, mixed
 from vaestudy.reporting.tables.best import best_row, sign_of
-from vaestudy.reporting.tables.formats import ANY_SIZE, BOUNDS, format_of, interval_texts, label, three_digits
+from vaestudy.reporting.tables.formats import (
+    ANY_SIZE,
+    BOUNDS,
+    format_of,
+    interval_texts,
+    label,
+    number_text,
+    three_digits,
+)
 from vaestudy.runtime.provenance import CodeRevision
 from vaestudy.study.declaration import Study, level_text
 
 FAILURES = 20  # the largest number of lines about failed runs below a table
+LACKING = 3  # the largest number of rows that a line about lacking values names
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def summarise(runs: pd.DataFrame, study: Study, scores: RecordedScores | None = 
             row |= common_target.numbers(group)
         row["seeds"] = len(done)
         row["failed"] = len(group) - len(done)
-        row["seconds"] = done["seconds/total"].mean() if len(done) else math.nan
+        row["seconds"] = done["seconds/total"].mean() if "seconds/total" in done else math.nan
         row["run_ids"] = " ".join(done["run_id"])
         rows.append(row)
     full = pd.DataFrame(rows)
@@ -155,6 +164,25 @@ def _failures(runs: pd.DataFrame, study: Study) -> list[str]:
     return lines if len(lines) <= FAILURES else [*lines[:FAILURES], f"... and {len(lines) - FAILURES} more such cells."]
 
 
+def _partly_lacking(finished: pd.DataFrame, study: Study) -> list[str]:
+    """Return a line for each metric that some runs of a combination of levels lack, and others have.
+
+    A value that is nan is not recorded, such as that of a bound that overflows.
+    """
+    lines = []
+    for metric in (name for name in study.tabulate if name in finished):
+        groups = runs_by_levels(finished, list(study.factors))
+        known = {levels: group[metric].notna() for levels, group in groups.items()}
+        counts = {
+            levels: f"{(~has).sum()} of {len(has)}" for levels, has in known.items() if has.any() and not has.all()
+        }
+        if counts:
+            named = [f"{count} runs of {ess.cell_text(levels, study)}" for levels, count in counts.items()]
+            more = f"; and {len(named) - LACKING} more rows" if len(named) > LACKING else ""
+            lines.append(f"No {label(metric)} in {'; '.join(named[:LACKING])}{more}: its mean is over the other runs.")
+    return lines
+
+
 def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
     """Return the notes on the test images, which are the same for all rows.
 
@@ -172,9 +200,10 @@ def _test_image_notes(finished: pd.DataFrame, study: Study) -> list[str]:
             groups = runs_by_levels(finished[errors.notna()], list(study.factors))
             means = {levels: errors[group.index].mean() for levels, group in groups.items()}
             worst = max(means, key=lambda levels: means[levels])
+            most = f"{number_text(means[worst], format_of(metric))} ({ess.cell_text(worst, study)})"
             notes.append(
-                f"Standard error of one run's {label(metric)} over the test images: at most "
-                f"{means[worst]:{format_of(metric)}} ({ess.cell_text(worst, study)}); all rows share the images."
+                f"Standard error of one run's {label(metric)} over the test images: at most {most}; all rows share the "
+                "images."
             )
     return notes
 
@@ -236,6 +265,7 @@ def notes_below(runs: pd.DataFrame, study: Study, reading: Sequence[str]) -> lis
         notes.append("beta, kl_warmup and free_bits change the KL in training alone; every score is at beta = 1.")
     if common_target.EPOCHS in runs:
         notes.append(common_target.note(runs, study))
+    notes += _partly_lacking(finished, study)
     notes += _test_image_notes(finished, study)
     notes += ess.notes(finished, study)
     if (
