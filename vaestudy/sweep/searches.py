@@ -98,8 +98,10 @@ def run_searches(
             at_once = 1 if search.per_arm else pool.count
             with deferring_interrupts(), closing(pool), progress(console) as bar:
                 display = SearchProgress(bar, searches, console)
-                loop = SearchLoop(searches, site.publisher, pool, display, options.retries, root, console)
-                loop.deadline, loop.at_once = _deadline(options), at_once
+                loop = SearchLoop(
+                    searches, site.publisher, pool, display, options.retries, root, console,
+                    deadline=_deadline(options), at_once=at_once,
+                )  # fmt: skip
                 loop.run(recorded)  # if it is stopped, open trials stay RUNNING for the next driver
             _report_budget_left(searches, options, console)
         return _attach(site.publisher, plan, searches, at_once)
