@@ -236,6 +236,21 @@ def test_texts_of_axes() -> None:
     assert unit_label("gradient/end/encoder/snr_draws") == "ratio, for one image, higher is better"
 
 
+@pytest.mark.parametrize(
+    ("sweeps", "shown"),
+    [
+        (["toy", "toy"], "toy, 2 seeds"),
+        (["toy~2", "toy~2"], "toy, 2 seeds"),
+        (["quick-toy-architecture=conv~3"] * 2, "toy, architecture=conv, 2 seeds"),
+        (["toy-architecture=conv", "toy"], "toy, 2 seeds"),
+        (["toys", "toys"], "toy, 2 seeds"),
+    ],
+)
+def test_a_heading_names_what_is_particular_to_a_sweep(sweeps: list[str], shown: str) -> None:
+    runs, study = made({"latent_dim": (2,)})
+    assert figure_title(runs.assign(**{"tags.sweep": sweeps}), study, "x").splitlines()[1] == f"{shown}; x"
+
+
 def test_the_grid_is_that_of_seaborn() -> None:
     with sns.axes_style("whitegrid"), mpl.rc_context(STYLE):
         wanted = dict(mpl.rcParams)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -30,8 +31,16 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
     """
     finished = runs[runs["status"] == "FINISHED"]
     quick = "   QUICK LOOK, NOT A RESULT" if (finished["params.subset"] != "null").any() else ""
-    name = finished["tags.data.name"].iloc[0]
-    return f"{study.question}\n{name}, {_seeds_text(runs, study)}; {description}{quick}"
+    return f"{study.question}\n{_data_text(finished)}, {_seeds_text(runs, study)}; {description}{quick}"
+
+
+def _data_text(finished: pd.DataFrame) -> str:
+    """Return the data set, and the flags that a sweep of its own is named by, such as «mnist, architecture=conv»."""
+    name, sweeps = str(finished["tags.data.name"].iloc[0]), set(finished.get("tags.sweep", ()))
+    if len(sweeps) != 1:
+        return name
+    sweep = re.sub(r"~\d+$", "", str(sweeps.pop())).removeprefix("quick-")
+    return f"{name}, {sweep.removeprefix(f'{name}-')}" if sweep.startswith(f"{name}-") else name
 
 
 def _seeds_text(runs: pd.DataFrame, study: Study) -> str:
