@@ -130,6 +130,7 @@ def test_a_file_of_parts_that_cannot_be_used(project: Path, text: str, line: str
     assert vaestudy(project, "train", "--latent-dim", "0").returncode == 2  # what names no such part imports no file
 
 
+@pytest.mark.slow
 def test_what_names_no_own_part_imports_no_file_of_the_user(project: Path, empty_store: Path) -> None:
     (project / "parts.py").write_text(PARTS + "\nraise RuntimeError\n")
     done = vaestudy(project, "train", *TINY, "--likelihood", "bernoulli")

@@ -1,6 +1,6 @@
 """Kill a process before each operation on the outbox and on the tracker, each tried once, and check what is left.
 
-    python -m tests.robustness.operations
+    python -m tests.robustness.operations [SCENARIO ...]
 
 Random kills hit a short operation rarely. So here every operation is counted (each rename, unlink, rmdir, mkdir and
 fsync, and each request to MLflow), and for each of them a new process does the same work and ends without warning just
@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -284,14 +284,15 @@ def check(scenario: Scenario, saved: bool) -> None:
     assert not left, f"left in the outbox: {left}"
 
 
-def main() -> int:
+def main(names: Sequence[str]) -> int:
+    """Try the scenarios of these names, or all; return the exit code."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         template = empty_store(folder)
-        wrong = [line for scenario in SCENARIOS for line in try_all(scenario, folder, template)]
+        wrong = [line for scenario in names or SCENARIOS for line in try_all(scenario, folder, template)]
     print("\n".join(wrong) or "every record was found once")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -123,6 +123,7 @@ def test_a_script_with_worker_processes(tmp_path: Path, empty_store: Path) -> No
     assert done.stdout.strip() == "4 [2, 2]"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_says_what_it_lacks(tmp_path: Path, mlruns: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard=""))
