@@ -157,7 +157,7 @@ def legend_below(figure: Figure) -> None:
 
 
 def fix_layout(figure: Figure) -> None:
-    """Give the panels their final places and sizes, which the places of labels depend on. Nothing moves them later."""
+    """Compute the places and sizes of the panels, and keep them. Call this before labels are placed by them."""
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)

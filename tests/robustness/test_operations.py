@@ -18,7 +18,7 @@ LONG_FORM_ONLY = {"a driver", "a driver that delivers what waits", "a driver wit
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process with many libraries")
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in LONG_FORM_ONLY])
 def test_a_kill_before_each_operation(scenario: str) -> None:
-    """A process of its own is forked for each try, as forks of this one take longer with each test before."""
+    """The tries are forks of a new process. Forks of the tests' process would take longer after each test."""
     command = [sys.executable, "-m", "tests.robustness.operations", scenario]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository())
     assert done.returncode == 0, done.stdout + done.stderr

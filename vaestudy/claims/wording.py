@@ -22,7 +22,7 @@ HUGE = 1e7
 WIDE = 10
 """If the ends of an interval on the log scale have a larger ratio, its numbers have decimals of their own."""
 WORDS = re.compile(r"\{(\w+)\|(\w+)\}")
-"""Where a sentence has an amount: the word that follows an amount above 0, and that for an amount below 0."""
+"""`{higher|lower}` in a sentence: the first word follows an amount above 0, the second an amount below 0."""
 
 
 def interval_text(found: Estimate, unit: str, bare: bool = False) -> str:

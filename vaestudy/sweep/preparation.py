@@ -35,7 +35,7 @@ class StudyRequest:
     """Levels in place of the declared ones."""
     options: SweepOptions
     variant: dict[str, str]
-    """Flag -> its value as text, of each flag that makes another experiment of the study."""
+    """Flag -> its value as text, of the flags that give the sweep a name of its own, such as `--tune`."""
 
 
 def prepared(request: StudyRequest, root: Path, name: Callable[[str], str] = str) -> tuple[Sweep, Plan, bool]:

@@ -57,7 +57,7 @@ class Group:
     runs: list[pd.DataFrame]
     """The runs of each arm, in the order of the rows."""
     shift: float
-    """How far their marks are from the centre of an arm's row, in rows. Groups do not cover each other."""
+    """The distance of its marks from the centre of an arm's row, in rows, so that groups do not cover each other."""
     style: ArmLook
 
 

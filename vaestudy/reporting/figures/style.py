@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -35,11 +34,11 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
 
 
 def _data_text(finished: pd.DataFrame) -> str:
-    """Return the data set, and the flags that a sweep of its own is named by, such as «mnist, architecture=conv»."""
+    """Return the name of the data set, and the flags in the name of the sweep, such as «mnist, architecture=conv»."""
     name, sweeps = str(finished["tags.data.name"].iloc[0]), set(finished.get("tags.sweep", ()))
     if len(sweeps) != 1:
         return name
-    sweep = re.sub(r"~\d+$", "", str(sweeps.pop())).removeprefix("quick-")
+    sweep = str(sweeps.pop()).partition("~")[0].removeprefix("quick-")  # without the number of its generation
     return f"{name}, {sweep.removeprefix(f'{name}-')}" if sweep.startswith(f"{name}-") else name
 
 

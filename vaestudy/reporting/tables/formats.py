@@ -68,7 +68,7 @@ FORMATS = {
 ANY_SIZE = ("gradient/", "train/likelihood_over_kl", "train/first_likelihood_over_kl", "train/gradient_norm")
 
 LARGEST_FIXED = 1e9
-"""The size from which on a number is not printed with a fixed number of decimals."""
+"""Numbers of this absolute value or more are printed with three significant digits."""
 
 BOUNDS = ("elbo", "iwae_")
 
