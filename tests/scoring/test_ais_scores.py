@@ -43,7 +43,9 @@ def test_means_are_those_of_the_images(likelihood: str) -> None:
         assert f"{prefix}bdmc_gap_3x2x2" in found.metrics
         elbo = elbo_terms(model, x[:3], ELBO_DRAWS, "score", "elbo", likelihood=p).elbo
         assert torch.equal(found.by_image[f"{prefix}elbo"], elbo)
-        assert torch.equal(found.by_image[f"{prefix}iwae_4"], importance_weighted(model, x[:3], 4, p)[0])
+        iwae, ess = importance_weighted(model, x[:3], 4, p)
+        assert torch.equal(found.by_image[f"{prefix}iwae_4"], iwae)
+        assert found.metrics[f"{prefix}ess_iwae_4_3x2x3"] == pytest.approx(ess.mean().item())
     log_px = found.by_image[f"{implied[-1]}ais"].mean().item() / (784 * math.log(2))
     assert found.metrics["bits_per_dim_ais_3x2x3"] == pytest.approx((8 if likelihood == "bernoulli" else 0) - log_px)
 

@@ -15,9 +15,11 @@ A run with `ais_images` computes them when it ends; `vaestudy evaluate RUN --ais
     looseness_elbo_A, looseness_iwae_K_A
         ais_A minus the bound, image by image. Nats per image. It is a lower bound on how loose the bound is, up to the
         error of both.
+    ess_iwae_K_A
+        The effective number of the draws of iwae_K on these images, from 1 to K, as `ess_ais_A` for chains.
     approximation_gap_A, amortisation_gap_A
         The two parts of log p(x) - ELBO (`inference_gap.py`), nats per image: what the best Gaussian of each image
-        leaves, and what the encoder's Gaussian lacks of the best one.
+        leaves, at most, and what the encoder's Gaussian lacks of the best one, at least.
     bdmc_gap_A
         The upper minus the lower bound on log p(x) of images that the model draws (`bdmc.py`). Nats per image: the
         error of ais_A on such images is at most this, in expectation. The number of images in A is that of the drawn
@@ -25,7 +27,7 @@ A run with `ais_images` computes them when it ends; `vaestudy evaluate RUN --ais
     bits_per_dim_ais_A
         Of dequantised pixels: bits per pixel from ais_A, as `bits_per_dim` from iwae_K (`score.py`). Lower is better.
 
-For `bernoulli` on dequantised pixels, ais, ess_ais, acceptance_ais, looseness_elbo, looseness_iwae and bdmc_gap are
+For `bernoulli` on dequantised pixels, all but the two parts of log p(x) - ELBO and bits_per_dim_ais are
 also reported of the continuous Bernoulli with the same decoder, as continuous_bernoulli_X. bits_per_dim_ais is computed
 from that.
 """
@@ -142,7 +144,9 @@ def _of_likelihood(
         found |= mean_and_error(f"{prefix}acceptance_ais_{label}", result.acceptance)
     p = likelihood(model)
     bounds = {"elbo": elbo_terms(model, x, ELBO_DRAWS, "score", "elbo", likelihood=p).elbo}
-    bounds |= {f"iwae_{K}": importance_weighted(model, x, K, p)[0] for K in sorted(set(ks))}
+    for K in sorted(set(ks)):
+        bounds[f"iwae_{K}"], ess = importance_weighted(model, x, K, p)
+        found |= mean_and_error(f"{prefix}ess_iwae_{K}_{label}", ess)
     for name, bound in bounds.items():
         found |= mean_and_error(f"{prefix}looseness_{name}_{label}", result.log_px - bound)
     if simulated := options.ais_simulated:

@@ -24,6 +24,7 @@ METRICS = (
     "test/mean_matched_ess_<K>",
     "test/<density>ais_<ais>",
     "test/<density>ess_ais_<ais>",
+    "test/<density>ess_iwae_<K>_<ais>",
     "test/<density>acceptance_ais_<ais>",
     "test/<density>looseness_iwae_<K>_<ais>",
     "test/<density>looseness_elbo_<ais>",
