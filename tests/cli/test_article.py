@@ -210,6 +210,17 @@ def test_publishing_writes_runs_report_and_readme(
     assert {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} == written
 
 
+def test_a_readme_without_marks_is_refused_before_any_run(
+    tmp_path: Path, mlruns: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("# Title\n")
+    for module in ("article", "article_work"):
+        monkeypatch.setattr(f"vaestudy.cli.{module}.repository", lambda: tmp_path)
+    assert main(["article", "--publish"]) == 2
+    assert capsys.readouterr().err.startswith("vaestudy: README.md: must have the lines")
+    assert not mlruns.exists()
+
+
 @pytest.mark.slow
 def test_a_look_that_was_interrupted_is_finished_before_the_next(monkeypatch: pytest.MonkeyPatch, mlruns: Path) -> None:
     """Killed in a further look, the command goes on with the seeds that were written down, and judges only then."""

@@ -264,14 +264,17 @@ def test_answers_without_slow_imports(arguments: list[str]) -> None:
         "slow = {'torch', 'mlflow', 'optuna', 'pandas', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules)\n"
         "sys.exit(f'imported {slow}' if slow else 0)"
     )
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        assert done.returncode == 0, done.stderr
-    assert min(taken) < 1.0  # seconds of CPU time, not of the clock; 0.2 measured
+    # Seconds of CPU time, not of the clock; 0.2 measured. Another try is made only after a slow one.
+    assert any(cpu_seconds(code) < 1.0 for _ in range(3))
+
+
+def cpu_seconds(code: str) -> float:
+    """Return the CPU time of a Python process, in seconds; its exit code must be 0."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,10 +13,10 @@ from vaestudy.sweep.trial_storage import repair
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers by way of /proc")
-def test_two_kills(tmp_path: Path) -> None:
+def test_a_kill(tmp_path: Path) -> None:
     """`make test-faults` kills 200 times."""
-    tally = campaign(2, seed=7, folder=tmp_path)
-    assert tally.kills.total() == 2
+    tally = campaign(1, seed=7, folder=tmp_path)
+    assert tally.kills.total() == 1
     assert tally.clean, tally.table()
 
 

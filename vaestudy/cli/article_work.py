@@ -6,7 +6,7 @@ from rich.console import Console
 
 from vaestudy.claims.plan import planned
 from vaestudy.claims.report.contents import report_of
-from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files
+from vaestudy.claims.report.files import PAGE, data_files, new_readme, report_files, require_marks
 from vaestudy.claims.report.logged import log_report
 from vaestudy.cli.article_evidence import Article
 from vaestudy.cli.article_request import Request
@@ -43,6 +43,8 @@ def show_plan(request: Request) -> int:
 def make_article(request: Request) -> int:
     """Run what the claims lack, judge them and write the report; return the exit code."""
     err, out = consoles()
+    if request.publish:
+        require_marks(repository() / "README.md")  # a README without marks is refused before the runs
     if request.locations is not None:
         require_tracker(request.locations.tracking_uri)
     if request.quick:

@@ -271,5 +271,6 @@ def _show_results(to: Destination, out: Console) -> None:
         print_uncut(out, screen)
     for line in exported.notes:
         out.print(line, style="yellow")
-    out.print(f"tables    {exported.folder}")
+    if exported.folder.exists():  # not if no run has finished
+        out.print(f"tables    {exported.folder}")
     out.print(_where(to.tracker.has_server, sweep_link(to.tracker, to.experiment, to.sweep_run)))

@@ -147,7 +147,8 @@ def _deadline(options: SweepOptions) -> float:
 def _report_budget_left(searches: list[ArmSearch], options: SweepOptions, console: Console) -> None:
     """Print how many searches the time limit has ended. Without a limit, or if it has ended none, print nothing."""
     if left := sum(one.has_budget() for one in searches) if options.timeout else 0:
-        console.print(f"--timeout: {left} searches have budget left; the same command goes on", style="yellow")
+        with_budget = "1 search has" if left == 1 else f"{left} searches have"
+        console.print(f"--timeout: {with_budget} budget left; the same command goes on", style="yellow")
 
 
 def _constraints(plan: Plan, places: int | None) -> Callable[[RunConfig], dict[str, float]]:

@@ -53,3 +53,12 @@ def new_readme(readme: Path, report: Report) -> bytes:
         BadInput: there is no README, or it has no marks for the table.
     """
     return with_table(read_text(readme), readme_table(report)).encode()
+
+
+def require_marks(readme: Path) -> None:
+    """Raise unless the README can be read and has the marks for the table of claims.
+
+    Raises:
+        BadInput: there is no README, or it has no marks for the table.
+    """
+    with_table(read_text(readme), "")
