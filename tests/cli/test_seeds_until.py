@@ -21,7 +21,8 @@ BAD: list[tuple[Callable[..., Study], str, list[str]]] = [
     (toy, "--seeds-until 0", ["--seeds-until 0: must be a finite number, above 0"]),
     (toy, "--seeds-until nan", ["--seeds-until nan"]),
     (toy, "--most-seeds 4", ["--most-seeds 4: goes with --seeds-until WIDTH"]),
-    (toy, "--seeds-until 1 --most-seeds 1", ["--most-seeds 1: must be at least 2"]),
+    (toy, "--seeds-until 1 --most-seeds 2", ["--most-seeds 2: must be at least 3"]),
+    (toy, "--seeds-until 1 --seeds 2", ["--seeds-until 1: begins with 3 seeds or more, not with --seeds 2"]),
     (toy, "--seeds-until 1 --latent-dim 2", ["--seeds-until 1: needs two cells or more"]),
     (toy, "--seeds-until 1 --latent-dim 3 5", ["--seeds-until 1: needs the baseline, latent_dim=2, among", "3 5"]),
     (searching, "--seeds-until 1", ["--seeds-until 1: adds seeds to a study without a search", "here --seeds sets"]),
@@ -42,14 +43,14 @@ def test_what_is_refused(
 
 def test_seeds_are_added_up_to_the_cap(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No number of seeds reaches the width, so the cap ends it; the same command has nothing more to run."""
-    flags = ["--seeds-until", "1e-9", "--most-seeds", "3"]
+    flags = ["--seeds-until", "1e-9", "--most-seeds", "4"]
     assert run_study(toy(), *flags) == 0
     err = capsys.readouterr().err
-    assert "2 seeds: the widest difference of ELBO is known to ±" in err
+    assert "3 seeds: the widest difference of ELBO is known to ±" in err
     assert "± 1e-09 is not reached" in err
     runs, _ = recorded(mlruns)
     assert sorted(zip(runs["params.latent_dim"], runs["params.seed"], strict=True)) == [
-        (D, seed) for D in ("2", "3") for seed in ("0", "1", "2")
+        (D, seed) for D in ("2", "3") for seed in ("0", "1", "2", "3")
     ]
     assert "Seeds were added until" in (mlruns / "tables" / "toy" / "table.md").read_text()
     assert run_study(toy(), *flags) == 0
@@ -59,7 +60,7 @@ def test_seeds_are_added_up_to_the_cap(mlruns: Path, capsys: pytest.CaptureFixtu
 def test_no_seed_is_added_if_the_differences_are_known(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_study(toy(), "--seeds-until", "1e6") == 0
     assert "; enough" in capsys.readouterr().err
-    assert len(recorded(mlruns)[0]) == 4
+    assert len(recorded(mlruns)[0]) == 6  # the study has two seeds; the rule begins with three
 
 
 def test_no_seed_is_added_if_no_run_has_the_score(

@@ -47,8 +47,8 @@ READING = (
 """The text below a table of scores that explains its names."""
 READING_AIS = (
     "ais_TxKxN: log p(x) by annealed importance sampling with T temperatures, K chains and N images, a lower bound; "
-    "looseness: how far a bound is below it on these images; bdmc_gap: at least the error of ais itself, on images "
-    "that the model draws. docs/ais.md explains them."
+    "looseness: how far a bound is below it on these images; bdmc_gap: in expectation at least the error of ais, on "
+    "images that the model draws, which ± is over there. docs/ais.md explains them."
 )
 """The text that explains the scores of annealed importance sampling."""
 

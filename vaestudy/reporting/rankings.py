@@ -11,6 +11,7 @@ difference contains 0. The interval is that of Student's t over the images. It s
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ class Scored:
     """Digits of the unit behind the point, for texts."""
     scores: Mapping[str, Array]
     """Bound, or `AIS` -> the score of each image, [N]; higher is better."""
+    ais_error: float = math.nan
+    """How much too low AIS may be, in the unit of the scores: the BDMC gap of simulated images; nan if unknown."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,16 @@ class Pair:
     def changes(self) -> bool:
         """Return whether the order is the opposite one, and neither interval contains 0."""
         return self.turns and self.by_bound.is_clear and self.by_ais.is_clear
+
+    @property
+    def behind(self) -> Scored:
+        """Return the model that AIS puts behind."""
+        return self.second if self.by_ais.mean > 0 else self.first
+
+    @property
+    def is_within_error(self) -> bool:
+        """Return whether the error that AIS may have for the model behind is as large as the difference by AIS."""
+        return self.behind.ais_error >= abs(self.by_ais.mean)
 
     def text(self, label: str) -> str:
         """Return the change as a sentence; `label` is the name of the bound."""

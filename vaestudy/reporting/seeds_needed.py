@@ -6,7 +6,7 @@ look again.
 
 A rule that looks at the data before it stops has a price: a small spread by chance stops it early. By simulation with
 normal differences the 95 % interval then covers 90 to 95 % if the study begins with three seeds, and 92 to 95 % with
-five (tests/reporting/test_seeds_needed.py).
+five (tests/reporting/test_seeds_needed.py). With fewer it would cover 88 %, so such a study begins with three.
 """
 
 from __future__ import annotations

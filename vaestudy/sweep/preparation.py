@@ -20,6 +20,9 @@ from vaestudy.study.sweep import NAMED, Sweep
 from vaestudy.sweep.sweep_options import MOST_RUNS, SweepOptions
 from vaestudy.training import memory
 
+LEAST_SEEDS = 3
+"""With --seeds-until a study begins with at least so many (vaestudy/reporting/seeds_needed.py says why)."""
+
 
 @dataclass(frozen=True)
 class StudyRequest:
@@ -55,11 +58,12 @@ def prepared(request: StudyRequest, root: Path, name: Callable[[str], str] = str
     study, base, options = request.study, request.base, request.options
     levels = study.levels_to_run(full=options.full, quick=options.quick, given=request.given)
     seeds = options.seeds or (QUICK_SEEDS if options.quick else study.seeds)
-    plan = Plan(study, base, levels, seeds)
     if options.seeds_until is not None:
+        seeds = seeds if options.seeds else max(seeds, LEAST_SEEDS)
         _require_differences(study, levels, seeds, options, name)
     if not options.yes:
         _require_few_runs(study, levels, seeds, name)
+    plan = Plan(study, base, levels, seeds)
     if base.device == "cpu" and options.scheduler is None:  # the machines of a cluster have their own memory
         runs = [arm.base for arm in plan.arms] or [cell.config for cell in study.cells_to_run(base, levels, 1)]
         workers = paths.cores() if options.workers is None else options.workers
@@ -80,7 +84,8 @@ def _require_differences(
     """Raise unless the study has differences to its baseline that more seeds make narrower.
 
     Raises:
-        BadInput: it has a search, its baseline is not run, it has one cell only, or it begins with too many seeds.
+        BadInput: it has a search, its baseline is not run, it has one cell only, or it begins with too few or too many
+            seeds.
     """
     asked = f"{name('seeds_until')} {options.seeds_until:g}"
     if study.search is not None:
@@ -91,6 +96,8 @@ def _require_differences(
             raise BadInput(f"{asked}: needs the baseline, {factor}={level_text(level)}, among the levels {shown}")
     if math.prod(len(values) for values in levels.values()) < 2:
         raise BadInput(f"{asked}: needs two cells or more, as it looks at differences to the baseline")
+    if seeds < LEAST_SEEDS:
+        raise BadInput(f"{asked}: begins with {LEAST_SEEDS} seeds or more, not with {name('seeds')} {seeds}")
     if seeds > options.most_seeds:
         raise BadInput(
             f"{name('most_seeds')} {options.most_seeds}: must be at least {seeds}, with which the study begins"

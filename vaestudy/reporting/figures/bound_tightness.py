@@ -1,4 +1,4 @@
-"""Figure of how far the bounds are below log p(x): for each arm the ELBO, IWAE, AIS and the upper limit of AIS's error.
+"""Figure of how far the bounds are below log p(x): for each arm the ELBO, IWAE, AIS, and AIS plus its BDMC gap.
 
 Everything is drawn relative to annealed importance sampling (AIS), in nats per image. Such differences may be compared
 between all likelihoods. The bits per dimension by AIS, which may be ranked, stand beside the rows.
@@ -30,7 +30,7 @@ LIMIT = "limit"
 
 
 def bound_tightness(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """How far ELBO and IWAE are below AIS, and log p(x) may be above it: a panel for each D, a row for each arm.
+    """How far ELBO and IWAE are below AIS, and how large its BDMC gap is: a panel for each D, a row for each arm.
 
     Return None if no finished run was scored by annealed importance sampling.
     """
@@ -53,12 +53,13 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Figure | None:
             ax.set_xlabel("nats per image, relative to AIS")
         panels[0].set_yticks(range(len(arms)), arms)
         panels[0].set_ylim(len(arms) - 0.5, -0.5)
-        mark = f"hollow: AIS is not tight, its BDMC gap is above {LARGEST_GAP:g} nat"
+        mark = f"hollow: AIS is not tight (its gap is above {LARGEST_GAP:g} nat, or a bound as far above it)"
         hollow = any(row.is_loose for row in rows)
         set_heading(
             figure,
-            figure_title(runs, study, "the same test images; bars: 95 % intervals over them" + f"; {mark}" * hollow),
-            f"linear from -{LINEAR:g} to {LINEAR:g} nat, logarithmic beyond; numbers at the right: bits/dim by AIS",
+            figure_title(runs, study, "the same test images; bars: 95 % intervals over images" + f"; {mark}" * hollow),
+            f"gap: of images that the model draws; linear from -{LINEAR:g} to {LINEAR:g} nat, logarithmic beyond; "
+            "numbers at the right: bits/dim by AIS",
         )
         fix_layout(figure)
         for ax, D in zip(panels, Ds, strict=True):
@@ -68,7 +69,7 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Figure | None:
 
 
 def points_of(row: Tightness, bounds: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return each bound, AIS and the upper limit -> (nats relative to AIS, standard error over the images)."""
+    """Return each bound, AIS, and AIS plus its gap -> (nats relative to AIS, standard error over images)."""
     points = {bound: (-row.looseness[bound][0], row.looseness[bound][1]) for bound in bounds} | {AIS: (0.0, 0.0)}
     return points | ({LIMIT: row.gap} if row.gap[0] == row.gap[0] else {})
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from vaestudy.reporting.bound_tightness import (
     LARGEST_GAP,
+    MISSING,
     Number,
     Tightness,
     bound_label,
@@ -22,13 +23,16 @@ from vaestudy.reporting.bound_tightness import (
     tightness,
 )
 from vaestudy.reporting.rankings import AIS, Pair, pairs
+from vaestudy.reporting.tables import ess
 from vaestudy.reporting.tables.summary import Table, factor_columns
-from vaestudy.study.declaration import Study
+from vaestudy.study.declaration import Study, level_text
 
 MOST_NAMED = 8
 """The largest number of rows, and of changed rankings, that the notes name."""
 MARK = "(loose)"
-"""Stands behind a BDMC gap that is larger than `LARGEST_GAP`."""
+"""Stands behind the BDMC gap of a row in which AIS is not tight."""
+GAP_IMAGES = "; that of the BDMC gap is over the images that the model draws"
+"""What the ± of a BDMC gap varies over, as a part of a note."""
 
 
 def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
@@ -37,11 +41,14 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
     if not rows:
         return None
     bounds = [*bounds_of(rows), AIS]
+    differences = _differences(runs, study, rows)
     full = pd.DataFrame(
         [
             row.levels
             | {f"bits_per_dim_{bound}": row.bits[bound] for bound in bounds}
             | {f"bits_per_dim_{AIS}_se": row.bits_error, "ess": row.ess, "acceptance": row.acceptance}
+            | {f"ess_{bound}": draws for bound, draws in row.draws.items()}
+            | _pair(f"bits_per_dim_{AIS}_diff", differences.get(row.name, MISSING))
             | _pair("bdmc_gap", row.gap)
             for row in rows
         ]
@@ -49,19 +56,70 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
     shown = factor_columns(full, study)
     for bound in bounds[:-1]:
         shown[bound_label(bound)] = [f"{row.bits[bound]:.4f}" for row in rows]
+        if any(row.draws.get(bound, math.nan) == row.draws.get(bound) for row in rows):
+            shown[_draws_heading(bound)] = ess.texts(row.draws.get(bound, math.nan) for row in rows)
     shown["AIS"] = [_text(Number(row.bits[AIS], row.bits_error), 4) for row in rows]
-    shown["ESS"] = [f"{row.ess:.1f}" for row in rows]
+    if differences:
+        shown["Δ AIS"] = [_text(differences.get(row.name, MISSING), 4, sign=True) for row in rows]
+    shown["ESS of AIS"] = ess.texts(row.ess for row in rows)
     shown["accepted"] = [f"{row.acceptance:.2f}" if row.acceptance == row.acceptance else "" for row in rows]
     shown["BDMC gap, nats"] = _gap_texts(rows)
     notes = [
         f"All scores are of the {_settings(runs)}; lower is better. All are upper bounds on the bits/dim of p(x) in "
         "expectation; AIS does not use the encoder. Of bernoulli: the continuous Bernoulli that its decoder implies.",
-        "± is the standard error over these images, the same for all rows; it says nothing about other seeds.",
-        "ESS: effective number of chains; accepted: share of transitions, which aim at 0.65.",
+        f"± is the standard error over these images, the same for all rows{GAP_IMAGES}. It says nothing about other "
+        "seeds.",
+        *([_difference_note(study)] if differences else []),
+        "ESS: effective number of draws of the bound before it, or of chains of AIS, mean over images; accepted: share "
+        "of transitions, which aim at 0.65.",
+        *_draws_notes(rows),
         *_gap_notes(rows),
         *ranking_notes(runs, study),
     ]
     return Table(full, shown, notes)
+
+
+def _differences(runs: pd.DataFrame, study: Study, rows: Sequence[Tightness]) -> dict[str, Number]:
+    """Return name of a row -> its bits/dim by AIS minus the baseline's, with the standard error of paired images.
+
+    Args:
+        runs: tidy runs; without scores of single images there are no differences.
+        study: the study.
+        rows: the rows that may be ranked by bits/dim.
+    """
+    scores = {model.name: -model.scores[AIS] for model in scored_models(runs, study) if model.unit == "bits/dim"}
+    base = next((row.name for row in rows if row.levels == study.baseline and row.name in scores), None)
+    if base is None:
+        return {}
+    apart = {name: values - scores[base] for name, values in scores.items() if name != base}
+    return {
+        name: Number(float(d.mean()), float(d.std(ddof=1)) / math.sqrt(len(d)))
+        for name, d in apart.items()
+        if len(d) > 1
+    }
+
+
+def _difference_note(study: Study) -> str:
+    """Return the line that says what the differences are."""
+    levels = ", ".join(f"{name}={level_text(value)}" for name, value in study.baseline.items())
+    return (
+        f"Δ AIS: bits/dim by AIS minus those of the baseline, {levels}; ± its standard error, paired over the images."
+    )
+
+
+def _draws_heading(bound: str) -> str:
+    """Return the heading of the effective number of draws of a bound, such as "ESS 100" beside "IWAE 100"."""
+    return bound_label(bound).replace("IWAE", "ESS")
+
+
+def _draws_notes(rows: Sequence[Tightness]) -> list[str]:
+    """Return the lines about the rows in which an importance-weighted bound has few effective draws."""
+    lines = []
+    for bound in dict.fromkeys(bound for row in rows for bound in row.draws):
+        limit = ess.smallest(int(bound.rpartition("_")[2]))
+        low = [row.name for row in rows if row.draws.get(bound, math.nan) < limit]
+        lines.append(ess.low_line(_draws_heading(bound), bound_label(bound), low, len(rows), limit))
+    return [line for line in lines if line]
 
 
 def bound_gaps(runs: pd.DataFrame, study: Study) -> Table | None:
@@ -79,14 +137,16 @@ def bound_gaps(runs: pd.DataFrame, study: Study) -> Table | None:
             shown["amortisation"] = [_text(row.amortisation) for row in rows]
     shown["BDMC gap"] = _gap_texts(rows)
     notes = [
-        f"Of the {_settings(runs)}. These are KL divergences, so all rows may be compared. A negative number: the "
-        "bound is tighter than AIS. ± is the standard error over the images.",
+        f"Of the {_settings(runs)}. Estimates of KL divergences, each too small by the error of AIS; all rows may be "
+        "compared where AIS is tight. A negative number: the bound is tighter than AIS. ± is the standard error over "
+        f"the images{GAP_IMAGES}.",
         *_gap_notes(rows),
     ]
     if "approximation" in shown:
         notes.append(
             "AIS - ELBO is approximation + amortisation, up to the noise of two estimates of the ELBO. Approximation: "
-            "what the best diagonal Gaussian of each image lacks; amortisation: what the encoder's lacks to that."
+            "what the best diagonal Gaussian of each image that a search found lacks; amortisation: what the encoder's "
+            "lacks to that, at least."
         )
     return Table(full, shown, notes)
 
@@ -102,14 +162,12 @@ def _gaps_of(row: Tightness, bounds: Sequence[str]) -> dict[str, Any]:
 
 
 def ranking_notes(runs: pd.DataFrame, study: Study) -> list[str]:
-    """Return the lines that name each pair of models whose order by the ELBO, or by the largest IWAE, AIS reverses."""
+    """Return the lines on the pairs of models whose order by a bound AIS reverses; up to `MOST_NAMED` are named."""
     models = scored_models(runs, study)
     if len(models) < 2:
         return ["Rankings are not compared: fewer than two rows have recorded scores of single images."]
     rows = tightness(runs, study)
-    bounds = bounds_of(rows)
-    compared = [bound for bound in ("elbo", bounds[-1] if bounds else "elbo") if bound in bounds]
-    return ranking_lines(pairs(models, dict.fromkeys(compared)), {row.name for row in rows if row.is_loose})
+    return ranking_lines(pairs(models, bounds_of(rows)), {row.name for row in rows if row.is_loose})
 
 
 def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
@@ -142,8 +200,10 @@ def ranking_lines(found: Sequence[Pair], loose: set[str]) -> list[str]:
 
 
 def _change_text(pair: Pair, loose: set[str]) -> str:
-    """Return a sentence on a changed ranking, and one on the models whose AIS may be too low."""
+    """Return a sentence on a changed ranking, and one on what makes it unsure: AIS may be too low for a model."""
     text = pair.text(bound_label(pair.bound))
+    if pair.is_within_error:
+        return f"{text} This is not decided: the BDMC gap of {pair.behind.name} is as large as its difference by AIS."
     unsure = [model.name for model in (pair.first, pair.second) if model.name in loose]
     return f"{text} AIS is not tight for {' and '.join(unsure)}." if unsure else text
 
@@ -153,14 +213,15 @@ def _gap_notes(rows: Sequence[Tightness]) -> list[str]:
     if all(math.isnan(row.gap.mean) for row in rows):
         return ["The error of AIS itself was not measured (--ais-simulated 0)."]
     lines = [
-        "BDMC gap: upper minus lower bound on log p(x) of images that the model draws: at least the error of AIS there."
+        "BDMC gap: upper minus lower bound on log p(x) of images that the model draws; in expectation at least the "
+        "error of AIS on these. They are not test images: a Bernoulli draws black and white."
     ]
     if loose := [row.name for row in rows if row.is_loose]:
         named = "; ".join(loose[:MOST_NAMED]) + "; ..." * (len(loose) > MOST_NAMED)
         lines.append(
-            f"{MARK}: the gap is above {LARGEST_GAP:g} nat in {len(loose)} of {len(rows)} rows ({named}): there AIS is "
-            "a lower bound on log p(x) that is not tight, and the bounds may be looser than shown. More "
-            "--ais-temperatures make it tighter."
+            f"{MARK}: the gap is above {LARGEST_GAP:g} nat, or a bound is as far above AIS, in {len(loose)} of "
+            f"{len(rows)} rows ({named}): there AIS is a lower bound on log p(x) that is not tight, and the bounds and "
+            "the approximation may lack more than shown. More --ais-temperatures make it tighter."
         )
     return lines
 
@@ -182,9 +243,9 @@ def _pair(name: str, number: Number) -> dict[str, Any]:
     return {name: number.mean, f"{name}_se": number.error}
 
 
-def _text(number: Number, digits: int = 2) -> str:
-    """Return "mean ± standard error"; empty where there is none."""
+def _text(number: Number, digits: int = 2, sign: bool = False) -> str:
+    """Return "mean ± standard error"; empty where there is none. With `sign` the mean has a + if it is positive."""
     if math.isnan(number.mean):
         return ""
-    mean = f"{number.mean:.{digits}f}"
+    mean = f"{number.mean:{'+' if sign else ''}.{digits}f}"
     return mean if math.isnan(number.error) else f"{mean} ± {number.error:.{digits}f}"

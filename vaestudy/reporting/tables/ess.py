@@ -19,7 +19,7 @@ from vaestudy.reporting.tables.formats import label
 from vaestudy.study.declaration import Study, level_text
 
 SMALL = 10
-"""Below this number of effective draws a note is printed."""
+"""Below this number of effective draws, or below half of the K draws if that is less, a note is printed."""
 SUFFIX = "_ess"
 """The end of the columns of a summary that `numbers` adds, after the name of the metric."""
 IMPLIED, MATCHED = "continuous_bernoulli_", "mean_matched_"
@@ -84,6 +84,7 @@ def notes(finished: pd.DataFrame, study: Study) -> list[str]:
     groups = runs_by_levels(finished, list(study.factors))
     rows = {levels: numbers(done, metrics, study) for levels, done in groups.items()}
     lines: list[str] = []
+    some = next(iter(groups.values()), finished)
     for metric in metrics:
         known = {levels: row[f"{metric}{SUFFIX}"] for levels, row in rows.items() if f"{metric}{SUFFIX}" in row}
         known = {levels: value for levels, value in known.items() if value == value}
@@ -91,14 +92,35 @@ def notes(finished: pd.DataFrame, study: Study) -> list[str]:
             lines.append(
                 "ESS: effective number of draws of the score before it, from 1 to K, mean over images and seeds."
             )
-        if low := [cell_text(levels, study) for levels, value in known.items() if value < SMALL]:
-            some = f"{len(low)} of {len(rows)} rows ({'; '.join(low[:3])}{'; ...' if len(low) > 3 else ''})"
-            where = "all rows" if len(low) == len(rows) else some
-            lines.append(
-                f"{heading(metric)} is below {SMALL} in {where}: there {label(metric)} says more about q(z|x) than "
-                "about p(x). `vaestudy evaluate RUN --ais` measures how loose it is."
-            )
+        if (column := _column(metric, some, study)) is None:
+            continue
+        limit = smallest(int(column.rpartition("_")[2]))
+        low = [cell_text(levels, study) for levels, value in known.items() if value < limit]
+        if line := low_line(heading(metric), label(metric), low, len(rows), limit):
+            lines.append(f"{line} `vaestudy evaluate RUN --ais` measures how loose it is.")
     return lines
+
+
+def smallest(K: int) -> float:
+    """Return the number of effective draws of K below which a score says little about p(x)."""
+    return min(SMALL, K / 2)
+
+
+def low_line(heading: str, score: str, low: Sequence[str], count: int, limit: float) -> str | None:
+    """Return the line about the rows in which a score has few effective draws; None if there are none.
+
+    Args:
+        heading: the heading of the column of effective numbers.
+        score: the heading of the score.
+        low: the names of these rows.
+        count: the number of all rows.
+        limit: the number of effective draws below which a row is named.
+    """
+    if not low:
+        return None
+    named = f"{len(low)} of {count} rows ({'; '.join(low[:3])}{'; ...' if len(low) > 3 else ''})"
+    where = "all rows" if len(low) == count else named
+    return f"{heading} is below {limit:g} in {where}: there {score} says more about q(z|x) than about p(x)."
 
 
 def cell_text(levels: Sequence[Any], study: Study) -> str:
