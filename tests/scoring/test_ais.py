@@ -85,6 +85,17 @@ class TestLinearGaussian:
         assert (found.acceptance > 0.4).all()
         assert (found.acceptance < 0.95).all()
 
+    def test_the_pass_that_is_weighted_has_fresh_random_numbers(self, model: LinearVAE, x: Tensor) -> None:
+        """The step sizes must not depend on the chains that are weighted: else the weights would be biased."""
+        block, frozen = range(3), hmc.frozen(model)
+        target = hmc.LogLikelihood(frozen, x[:3])
+        steps = ais.tuned_steps(target, FEW, ChainNoise("tune", block, target, FEW), threading.Event())
+        noise = ChainNoise("forward", block, target, FEW)
+        by_hand = ais.summary(*ais.anneal(target, noise.start(), steps, FEW, noise, threading.Event()))
+        found = annealed(model, x[:3], FEW)
+        for name in ("log_px", "ess", "acceptance"):
+            assert torch.equal(getattr(found, name), getattr(by_hand, name)), name
+
     def test_the_two_bounds_lie_on_either_side(self, model: LinearVAE, x: Tensor) -> None:
         """With few temperatures both are loose, by more than their Monte Carlo error; with more, the gap closes."""
         gaps = []
@@ -108,6 +119,8 @@ class TestLinearGaussian:
         ], 1)  # fmt: skip
         log_w = model.likelihood.log_prob(x, model.decode(z))
         torch.testing.assert_close(found.log_px, log_w.logsumexp(0) - math.log(5))
+        w = (log_w - log_w.amax(0)).exp()
+        torch.testing.assert_close(found.ess, w.sum(0).square() / w.square().sum(0))
         assert found.acceptance.isnan().all()
 
     def test_step_sizes_that_were_tuned_depend_on_their_own_noise_only(self, model: LinearVAE, x: Tensor) -> None:

@@ -10,6 +10,7 @@ import torch
 from vaestudy.config.run_config import RunConfig
 from vaestudy.model.vae import VAE
 from vaestudy.runtime.random_streams import stream
+from vaestudy.scoring.ais import annealed
 from vaestudy.scoring.ais_options import AisOptions
 from vaestudy.scoring.ais_scores import ais_scores
 from vaestudy.scoring.bounds import elbo_terms, importance_weighted
@@ -29,9 +30,11 @@ def test_the_options_of_a_run_are_those_of_its_configuration() -> None:
 def test_means_are_those_of_the_images(likelihood: str) -> None:
     model = VAE(CONFIG.with_changes(likelihood=likelihood))
     x = torch.rand((5, 784), generator=stream("test-ais-scores", "x"))
-    found = ais_scores(model, x, AisOptions.of_run(model.config), (2, 4))
+    options = AisOptions.of_run(model.config)
+    found = ais_scores(model, x, options, (2, 4))
     implied = ("", "continuous_bernoulli_") if likelihood == "bernoulli" else ("",)
     assert set(found.by_image) == {f"{p}{name}" for p in implied for name in ("elbo", "iwae_2", "iwae_4", "ais")}
+    scorers = {"": lambda model: model.likelihood, "continuous_bernoulli_": lambda model: model.likelihood.normalised}
     for prefix, p in zip(implied, (model.likelihood, model.likelihood.normalised), strict=False):
         ais = found.by_image[f"{prefix}ais"]
         assert found.metrics[f"{prefix}ais_3x2x3"] == pytest.approx(ais.mean().item())
@@ -41,6 +44,9 @@ def test_means_are_those_of_the_images(likelihood: str) -> None:
             error = difference.std().item() / math.sqrt(3)
             assert found.metrics[f"{prefix}looseness_{bound}_3x2x3_se"] == pytest.approx(error)
         assert f"{prefix}bdmc_gap_3x2x2" in found.metrics
+        annealed_alone = annealed(model, x[:3], options, scorers[prefix])
+        assert found.metrics[f"{prefix}ess_ais_3x2x3"] == pytest.approx(annealed_alone.ess.mean().item())
+        assert found.metrics[f"{prefix}acceptance_ais_3x2x3"] == pytest.approx(annealed_alone.acceptance.mean().item())
         elbo = elbo_terms(model, x[:3], ELBO_DRAWS, "score", "elbo", likelihood=p).elbo
         assert torch.equal(found.by_image[f"{prefix}elbo"], elbo)
         iwae, ess = importance_weighted(model, x[:3], 4, p)
