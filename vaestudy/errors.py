@@ -70,20 +70,25 @@ def _alternatives(names: list[str]) -> str:
 def similar_names(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
     """Return the valid names, of flags or fields, that are most similar to a name, the best first.
 
-    These are the names that are spelt like it, within a tenth of the best. If there are none, those that it abbreviates
-    (lr: learning-rate), that begin with it, or that contain one of its words.
+    These are the names that begin with it, if it has three letters or more. If there are none, those that are spelt
+    like it, within a tenth of the best; else those that it abbreviates (lr: learning-rate), that begin with it or that
+    contain one of its words; else those that are spelt a little like it.
     """
     plain = {known: known.lower().lstrip("-").replace("_", "-") for known in valid}
     wanted = name.lower().lstrip("-").replace("_", "-")
     ratios = {known: difflib.SequenceMatcher(None, wanted, text).ratio() for known, text in plain.items()}
+    begun = [known for known, text in plain.items() if wanted and text.startswith(wanted)]
+    if begun and len(wanted) >= 3:
+        return begun[:most]
     least = max(0.7, max(ratios.values(), default=0.0) - 0.1)
     if near := sorted((known for known in ratios if ratios[known] >= least), key=lambda known: -ratios[known]):
         return near[:most]
     words = [word for word in wanted.split("-") if len(word) > 2]
     initials = [known for known, text in plain.items() if "".join(word[:1] for word in text.split("-")) == wanted]
-    begun = [known for known, text in plain.items() if wanted and text.startswith(wanted)]
     containing = [known for known, text in plain.items() if any(word in text for word in words)]
-    return list(dict.fromkeys([*initials, *begun, *containing]))[:most]
+    found = list(dict.fromkeys([*initials, *begun, *containing]))
+    alike = sorted((known for known in ratios if ratios[known] >= 0.5), key=lambda known: -ratios[known])
+    return (found or alike)[:most]
 
 
 def reason_of(error: BaseException) -> str:

@@ -30,7 +30,7 @@ def gridded() -> Study:
 
 # Study, flags -> texts that the one line must contain: the value, and the limit or what to do.
 BAD: list[tuple[Callable[..., Study], str, list[str]]] = [
-    (toy, "--factor", ["--factor", "expected at least one"]),
+    (toy, "--factor", ["--factor: must be FIELD=LEVEL,LEVEL, e.g. learning_rate"]),
     (toy, "--factor learning_rate", ["--factor learning_rate: must be FIELD=LEVEL,LEVEL"]),
     (toy, "--factor learning_rate=0.1 0.2", ["--factor 0.2: must be FIELD=LEVEL,LEVEL"]),
     (toy, "--factor learning_rate=", ["--factor learning_rate=: has no level"]),
@@ -64,8 +64,8 @@ BAD: list[tuple[Callable[..., Study], str, list[str]]] = [
     (toy, "--sigma raw,row", ["unknown sigma 'raw,row'"]),
     (toy, "--pixels grey binarised", ["--pixels grey binarised: one value here; it cannot be a factor: one table"]),
     (toy, "--workers 1 2", ["--workers 1 2: one value here\n"]),
-    (searching, "--samples 1,2", ["--samples 1,2: one value here\n"]),
-    (toy, "--seed 3", ["unknown flag '--seed' (did you mean '--seeds'?); --help lists all"]),
+    (searching, "--samples 1,2", ["--samples 1,2: one value here; a study with a search takes no further factors\n"]),
+    (toy, "--seed 3", ["unknown flag '--seed' (did you mean '--seeds' or '--seeds-until'?); --help lists all"]),
 ]  # fmt: skip
 
 
@@ -192,5 +192,8 @@ def test_similar_names() -> None:
     assert similar_names("--lr", names) == ["--learning-rate", "--lr-drops"]
     assert similar_names("--batch-size", names) == ["--minibatch", "--valid-size"]
     assert similar_names("--siqma", names) == ["--sigma"]
+    assert similar_names("--mini", [*names, "--init"]) == ["--minibatch"]  # init is spelt more like it
+    assert similar_names("--latnt", names) == ["--latent-dim"]
+    assert similar_names("--lrate", names)[0] == "--learning-rate"
     assert similar_names("", names) == similar_names("--qqq", names) == []
     assert similar_names("--mini", [f"--mini-{letter}" for letter in "abcde"], most=2) == ["--mini-a", "--mini-b"]

@@ -119,7 +119,8 @@ def test_the_help_of_a_study(name: str, capsys: pytest.CaptureFixture[str], monk
     for text in (short, full):
         for option in SweepOptions.model_fields:
             assert "--" + option.replace("_", "-") in text
-        assert "--factor" in text
+        assert ("--factor" in text) == (study.search is None or bool(study.factors))
+        assert ("Compare these levels of any field" in text) == (study.search is None)
         topics = re.findall("^([a-z]+)(?:  +--.*|:)$", text, re.MULTILINE)
         topics = [topic for topic in topics if topic != "options"]
         assert topics == (["factors"] if study.factors else []) + [*GROUPS, "study", "places"]

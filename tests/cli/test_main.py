@@ -313,7 +313,16 @@ def test_train_and_evaluate_end_to_end(mlruns: Path, capsys: pytest.CaptureFixtu
     assert main([*annealing.split(), "--ais-split"]) == 0
     bounded = json.loads(capsys.readouterr().out)
     assert bounded["differs_from_record"] == []
-    names = ("ais", "ess_ais", "acceptance_ais", "looseness_elbo", "looseness_iwae_1", "looseness_iwae_5")
+    names = (
+        "ais",
+        "ess_ais",
+        "acceptance_ais",
+        "looseness_elbo",
+        "looseness_iwae_1",
+        "looseness_iwae_5",
+        "ess_iwae_1",
+        "ess_iwae_5",
+    )
     names = tuple(f"test/{name}_4x2x6" for name in (*names, "approximation_gap", "amortisation_gap"))
     names += ("test/bdmc_gap_4x2x3",)
     assert set(bounded["added"]) == {*names, *(f"{name}_se" for name in names)}

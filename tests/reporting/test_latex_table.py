@@ -55,6 +55,8 @@ def paper_table() -> Table:
         ("to learning_rate=0.001.", "to learning rate=$0.001$."),
         ("likelihood=beta", "likelihood=beta"),
         ("ELBO -111.69 ± 0.13, ELBO - KL", r"ELBO $-111.69 \pm 0.13$, ELBO $-$ KL"),
+        ("ELBO -1.53e32 ± 3.5e+31", r"ELBO $-1.53 \times 10^{32} \pm 3.5 \times 10^{31}$"),
+        ("learning_rate=1e-05 beats 0.5", r"learning rate=$1 \times 10^{-5}$ beats 0.5"),
         ("at 5. Then", "at 5. Then"),
         ("hidden=64x32", "hidden=64x32"),
     ],

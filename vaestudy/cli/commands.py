@@ -33,7 +33,7 @@ from vaestudy.sweep.worker_pool import WorkersLost
 from vaestudy.tracking.delivery import sync
 from vaestudy.tracking.destination import Destination
 from vaestudy.tracking.mlflow_tracker import Tracker, require_tracker
-from vaestudy.tracking.prepared_view import sweep_link
+from vaestudy.tracking.prepared_view import cells_link, sweep_link
 from vaestudy.tracking.repetition import Repetition, prepare_repetition
 from vaestudy.tracking.run_data import images_of_run
 from vaestudy.tracking.single_run import train_tracked
@@ -274,3 +274,5 @@ def _show_results(to: Destination, out: Console) -> None:
     if exported.folder.exists():  # not if no run has finished
         out.print(f"tables    {exported.folder}")
     out.print(_where(to.tracker.has_server, sweep_link(to.tracker, to.experiment, to.sweep_run)))
+    if link := cells_link(to.tracker, to.experiment, to.sweep_run):
+        out.print(f"means of seeds there: {link}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,13 +22,18 @@ HELP = (
     f"{ABOUT}, in place of its one value. FIELD becomes a factor of the study, or, if it is one, gets these levels. A "
     "level of several numbers is joined by x: hidden=256,512x256. The flag may be given several times"
 )
+ABOUT_OWN = "Compare these levels of a factor of this study"
+HELP_OWN = f"{ABOUT_OWN}, in place of the declared ones. A study with a search takes no further factors"
 
 
-def add_factor_flag(parser: Parser, topic: str) -> None:
-    """Add the flag `--factor`."""
-    metavar = "FIELD=a,b"
-    parser.group(topic).add_argument("--factor", nargs="+", action="extend", metavar=metavar, help=HELP)
-    parser.add_entry(Entry(topic, "--factor", metavar, ABOUT))
+def add_factor_flag(parser: Parser, topic: str, study: Study) -> None:
+    """Add the flag `--factor`. A study with a search takes no further factors, so its help says less, or nothing."""
+    metavar, about, text = "FIELD=a,b", ABOUT, HELP
+    if study.search is not None:
+        about, text = (ABOUT_OWN, HELP_OWN) if study.factors else ("", argparse.SUPPRESS)
+    parser.group(topic).add_argument("--factor", nargs="*", action="extend", metavar=metavar, help=text)
+    if about:
+        parser.add_entry(Entry(topic, "--factor", metavar, about))
 
 
 def factors_from_texts(texts: Sequence[str]) -> Levels:
@@ -37,6 +43,8 @@ def factors_from_texts(texts: Sequence[str]) -> Levels:
         BadInput: a text has another form, a field does not exist or cannot be a factor, or a level is not valid.
     """
     found: Levels = {}
+    if not texts:
+        raise BadInput(f"--factor: must be {FORM}")
     for text in texts:
         name, equals, levels = text.partition("=")
         field = name.replace("-", "_")

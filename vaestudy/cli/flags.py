@@ -56,7 +56,11 @@ class Parser(argparse.ArgumentParser):
             argument_default=argparse.SUPPRESS,
             add_help=False,
         )
-        short, long = ("Show all flags and their defaults", "Say what they mean") if summary else ("Show this", "")
+        short, long = (
+            ("Show the flags that matter here, with their defaults", "Show all flags, and say what they mean")
+            if summary
+            else ("Show this", "")
+        )
         self.add_argument(*HELP, action="store_true", help=short)
         self.add_argument(HELP_ALL, action="store_true", help=long or argparse.SUPPRESS)
         self._summary = summary

@@ -103,6 +103,8 @@ def _overview() -> str:
 def train_command(arguments: list[str]) -> int:
     """train, score and track one VAE"""
     parser = _train_parser(_preset_in(arguments) if wants_help(arguments) else None)
+    if any(argument.split("=")[0] == "--factor" for argument in arguments):
+        raise BadInput("--factor: is a flag of studies: `vaestudy run STUDY --factor FIELD=LEVEL,LEVEL`")
     values = split_lists(parser.parse(arguments))
     require_only_repeat_flags(values)
     as_json, preset = values.pop("json", False), values.pop("preset", None)
@@ -254,7 +256,7 @@ def studies_command(arguments: list[str]) -> int:
         print(project.first_steps())
     for study in found:
         command = project.study_command(study.name)
-        print(f"{study.name:<16} {study.question}\n{'':<16} {study.minutes}\n{'':<16} {command}")
+        print(f"{study.name:<16} {study.question}\n{'':<16} minutes: {study.minutes}\n{'':<16} {command}")
     return 0
 
 

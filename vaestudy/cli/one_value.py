@@ -30,7 +30,7 @@ def one_value_in_study(name: str, words: Sequence[str]) -> str:
 
 def one_value_in_search(name: str, words: Sequence[str]) -> str:
     """Return the message for several values of a flag that takes one, for a study with a search."""
-    return _one_value(name, words)
+    return f"{_one_value(name, words)}; a study with a search takes no further factors"
 
 
 def one_value_in_run(name: str, words: Sequence[str]) -> str:

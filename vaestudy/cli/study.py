@@ -57,7 +57,7 @@ def study_main(study: Study, arguments: Sequence[str] | None = None) -> int:
 def _run(study: Study, arguments: list[str]) -> int:
     """Validate the arguments, then run the study; return the exit code."""
     values = _parser(study).parse(arguments)
-    factors = factors_from_texts(values.pop("factor", []))
+    factors = factors_from_texts(values.pop("factor")) if "factor" in values else {}
     given = {name: _given_levels(name, values.pop(name)) for name in study.factors if name in values}
     values = split_lists(values)
     options = validated(SweepOptions, {n: values.pop(n) for n in SweepOptions.model_fields if n in values}, flag)
@@ -138,7 +138,7 @@ def _parser(study: Study) -> Parser:
     of_study = [name for name in SweepOptions.model_fields if name not in PLACES]
     defaults = {"seeds": study.seeds}
     add_fields(parser, SweepOptions, "study", only=of_study, defaults=defaults, switches=True, explain=EXPLAINED)
-    add_factor_flag(parser, "study")
+    add_factor_flag(parser, "study", study)
     if study.search is None:
         add_fields(parser, TuneFlags, "study", explain=("tune",))
     else:

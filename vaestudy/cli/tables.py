@@ -83,7 +83,11 @@ def _request(values: dict[str, Any]) -> DifferenceRequest | None:
     columns = split_lists({"columns": values.get("columns", [])})["columns"]
     if "columns" in values and not columns:
         raise BadInput("--columns: must be one or more names")
-    return DifferenceRequest(against, cells, tuple(dict.fromkeys(map(metric_of, columns))), values.get("sweep", ""))
+    try:
+        metrics = tuple(dict.fromkeys(map(metric_of, columns)))
+    except BadInput as error:
+        raise BadInput(f"--columns: {error}") from None
+    return DifferenceRequest(against, cells, metrics, values.get("sweep", ""))
 
 
 def _levels(flag: str, text: str) -> Named:

@@ -70,9 +70,13 @@ def padded(texts: Sequence[str], bold: int | None = None) -> list[str]:
 
 def _other(text: str) -> str:
     """Return an entry of a column that is not all numbers; 1e-05 is written as a power of ten."""
-    if power := _POWER.fullmatch(text):
-        return rf"${power[1]} \times 10^{{{power[2].strip('+')}{power[3]}}}$"
-    return latex(text)
+    return f"${in_powers(text)}$" if _POWER.fullmatch(text) else latex(text)
+
+
+def in_powers(number: str) -> str:
+    """Return a number for math mode, with a power of ten in place of an exponent: 1e-05 gives 1 \\times 10^{-5}."""
+    power = _POWER.fullmatch(number)
+    return rf"{power[1]} \times 10^{{{power[2].strip('+')}{power[3]}}}" if power else number
 
 
 def _in_math(number: Number, decimals: int, widest: str, halves: Sequence[str], bold: bool) -> str:

@@ -18,28 +18,29 @@ import pandas as pd
 
 from vaestudy.config.run_config import RunConfig
 from vaestudy.reporting.escaping import latex_sentence, one_text_line
-from vaestudy.reporting.latex_numbers import padded, s_column
+from vaestudy.reporting.latex_numbers import in_powers, padded, s_column
 from vaestudy.reporting.tables.summary import Table
 
 SYMBOLS = {"latent_dim": "$D$", "minibatch": "$M$", "samples": "$L$", "beta": r"$\beta$", "sigma": r"$\sigma$"}
 """Field of the configuration -> its symbol. Other fields are written as words."""
 _FIELDS = "|".join(sorted(RunConfig.model_fields, key=len, reverse=True))
 _WORDS = "|".join(name for name in RunConfig.model_fields if "_" in name)
+_NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 _MEANING = re.compile(
-    rf"""\b(?P<field>{_FIELDS})=(?P<level>[-+]?\d+(?:\.\d+)?(?![\w.]*\w))?
+    rf"""\b(?P<field>{_FIELDS})=(?P<level>{_NUMBER}(?![\w.]*\w))?
        | \b(?P<word>{_WORDS})\b
        | \bIWAE[ ](?P<draws>\d+)\b
        | \bVar_(?P<over>x|eps)\b
        | \babs\((?P<size>[^()]*)\)
        | \b(?P<letter>[DML])=(?P<count>\d+)\b
-       | (?<![\w.,])(?P<mean>[-+]?\d+(?:\.\d+)?)[ ]±[ ](?P<half>\d+(?:\.\d+)?)
+       | (?<![\w.,])(?P<mean>{_NUMBER})[ ]±[ ](?P<half>{_NUMBER})
        | (?<=[ ])(?P<minus>-)(?=[ ])
        | \^(?P<power>\d+)""",
     re.VERBOSE,
 )
 
-BOOKS = ("seeds", "failed", "s/run")
-"""The columns that keep the books."""
+BOOKKEEPING = ("seeds", "failed", "s/run")
+"""The columns about seeds, failed runs and seconds."""
 ORIGIN = "Code: "
 """How the note begins that is a comment here: the revision of the code, which no reader of a paper looks for."""
 LONG = 40
@@ -159,7 +160,7 @@ def _symbol(match: re.Match[str]) -> str:
             return symbol
         if match["level"] is None:
             return f"{symbol}="
-        level = match["level"]
+        level = in_powers(match["level"])
         return f"{symbol[:-1]}={level}$" if symbol.endswith("$") else f"{symbol}=${level}$"
     if match["draws"]:
         return f"IWAE$_{{{match['draws']}}}$"
@@ -168,7 +169,7 @@ def _symbol(match: re.Match[str]) -> str:
     if match["letter"]:
         return f"${match['letter']}={match['count']}$"
     if match["mean"]:
-        return rf"${match['mean']} \pm {match['half']}$"
+        return rf"${in_powers(match['mean'])} \pm {in_powers(match['half'])}$"
     if match["minus"]:
         return "$-$"
     return f"$^{{{match['power']}}}$" if match["power"] else f"$|${latex_sentence(match['size'])}$|$"

@@ -22,7 +22,7 @@ SINGLE_RUNS = "train"
 """The name under which single runs are recorded."""
 
 NO_FACTORS = {
-    "seed": "it is a factor of every study; seeds=N gives their number",
+    "seed": "it is a factor of every study; seeds=N (in a command --seeds N) gives their number",
     "dataset": "one table cannot hold different data sets",
     "data_digest": "one table cannot hold different data sets",
     "subset": "one table cannot hold different subsets",

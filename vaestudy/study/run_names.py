@@ -17,6 +17,7 @@ from vaestudy.errors import BadInput, unknown_name
 from vaestudy.study.levels import level_from_text, level_text
 from vaestudy.study.plan import BASE, BEST
 
+FIELDS_BY = "`vaestudy train --help-all`"
 FORMS = "RUN is a run's id or its first digits, or a cell STUDY:FIELD=LEVEL,FIELD=LEVEL or STUDY/SWEEP:FIELD=LEVEL"
 
 
@@ -73,6 +74,6 @@ def parse_levels(text: str, where: str, forms: str) -> tuple[tuple[str, str], ..
         if not equals:
             raise BadInput(f"{where}: {part!r} is no FIELD=LEVEL; {forms}")
         if field not in RunConfig.model_fields:
-            raise BadInput(f"{where}: {unknown_name('field', field, RunConfig.model_fields)}")
+            raise BadInput(f"{where}: {unknown_name('field', field, RunConfig.model_fields, FIELDS_BY)}")
         found.append((field, level_text(level_from_text(field, level, str))))
     return tuple(found)

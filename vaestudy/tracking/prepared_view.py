@@ -61,6 +61,11 @@ def sweep_link(tracker: Tracker, experiment: str, sweep_run: str) -> str:
     return tracker.view_link(experiment, sweep_run) if has_views(tracker) else tracker.link(experiment, sweep_run)
 
 
+def cells_link(tracker: Tracker, experiment: str, sweep_run: str) -> str | None:
+    """Return the address of the view in which a cell is one row, with the means of its seeds; None without views."""
+    return tracker.view_link(experiment, _key_of_cells(sweep_run)) if has_views(tracker) else None
+
+
 def _key_of_cells(sweep_run: str) -> str:
     """Return the key of the view with one row for each cell."""
     return f"{sweep_run}-cells"

@@ -6,9 +6,10 @@ parameter. `read_config` gives the same for both.
 
 A run is named in MLflow by its short name, and the tag `vaestudy.cell` has the long one.
 
-MLflow's page of a run sorts metrics by the part of the name before the last "/". So the times are stored as
-`wall_seconds/<part>`, which comes behind `test/`, `train/` and `valid/`. Everywhere else they are `seconds/<part>`, the
-name that runs of earlier revisions have in MLflow, too.
+MLflow's page of a run sorts metrics by the part of the name before the last "/". So the metrics that would come before
+`test/`, `train/` and `valid/` are stored under names that come behind them, such as `wall_seconds/<part>` for the times
+(`STORED_PREFIXES`). Everywhere else they have their own names, such as `seconds/<part>`, which runs of earlier
+revisions have in MLflow, too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,13 @@ ASKED_FOR = (
 )
 """The fields that a reader asks for first."""
 
-TIMES, STORED_TIMES = "seconds/", "wall_seconds/"
+STORED_PREFIXES = {
+    "seconds/": "wall_seconds/",
+    "along/": "valid_along/",
+    "gradient/": "weights_gradient/",
+    "pruned/": "was_pruned/",
+}
+"""How the name of a metric begins -> how it begins in MLflow."""
 
 
 def varying_fields(study: Study) -> tuple[str, ...]:
@@ -98,9 +105,15 @@ def param_text(value: Any) -> str:
 
 def stored_metric(name: str) -> str:
     """Return the name of a metric in MLflow."""
-    return STORED_TIMES + name.removeprefix(TIMES) if name.startswith(TIMES) else name
+    return _replaced(name, STORED_PREFIXES)
 
 
 def metric_of(stored: str) -> str:
     """Return the metric that a name in MLflow stands for, the inverse of `stored_metric`."""
-    return TIMES + stored.removeprefix(STORED_TIMES) if stored.startswith(STORED_TIMES) else stored
+    return _replaced(stored, {stored_as: own for own, stored_as in STORED_PREFIXES.items()})
+
+
+def _replaced(name: str, prefixes: Mapping[str, str]) -> str:
+    """Return a name with another beginning, if it has one of those that are to be replaced."""
+    begin = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+    return name if begin is None else prefixes[begin] + name.removeprefix(begin)
