@@ -60,13 +60,18 @@ def start(folder: Path, home: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_once(number: signal.Signals, tmp_path: Path, empty_store: Path) -> None:
+def test_both_signals_stop_the_work(number: signal.Signals) -> None:
+    with signals.handling_signals(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+@pytest.mark.slow
+def test_once(tmp_path: Path, empty_store: Path) -> None:
     process = start(tmp_path, empty_store)
     try:
         began = time.monotonic()
-        os.killpg(process.pid, number)  # like a terminal: to the driver and all processes that it started
+        os.killpg(process.pid, signal.SIGTERM)  # like a terminal: to the driver and all processes that it started
         _, err = process.communicate(timeout=60)
         took = time.monotonic() - began
     finally:
