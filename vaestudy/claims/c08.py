@@ -24,7 +24,7 @@ BERNOULLI = need("likelihoods", SEEDS, likelihood="bernoulli")
 OTHERS = {
     "a Gaussian": need("likelihoods", SEEDS, likelihood="gaussian"),
     "a truncated Gaussian": need("likelihoods", SEEDS, likelihood="truncated-gaussian"),
-    "a Beta": need("likelihoods", SEEDS, likelihood="beta"),
+    "a Beta": need("likelihoods", SEEDS, likelihood="beta", likelihood_parameters="mean-concentration"),
 }
 
 
