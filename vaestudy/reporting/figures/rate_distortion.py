@@ -55,7 +55,8 @@ def rate_distortion(runs: pd.DataFrame, study: Study) -> Figure | None:
         axes[0][0].set_ylabel("distortion: -E[log p(x|z)], nats per image")
         axes[1][0].set_ylabel("active units, latent dimensions")
         if any(p.collapsed for curves in panels.values() for points in curves.values() for p in points):
-            axes[0][0].scatter([], [], label="posterior collapse: some run has no active unit and a rate below 0.1", **RING)
+            ring = "posterior collapse: some run has no active unit and a rate below 0.1"
+            axes[0][0].scatter([], [], label=ring, **RING)
         legend_below(figure)
         description = "numbers at the points: β; bars: 95 % intervals over seeds"
         scored = "scored at β = 1; grey lines: equal ELBO, lower left is better"
