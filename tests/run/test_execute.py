@@ -194,7 +194,7 @@ def test_a_run_is_scored_by_annealed_importance_sampling(tiny: RunConfig) -> Non
     settings = {"ais_images": 3, "ais_temperatures": 3, "ais_chains": 2, "ais_simulated": 2, "ais_iwae": (7,)}
     record = execute.execute(tiny.with_changes(**settings, epochs=1), Path())
     names = {"ais_3x2x3", "ess_ais_3x2x3", "acceptance_ais_3x2x3", "bdmc_gap_3x2x2", "looseness_elbo_3x2x3"}
-    names |= {f"looseness_iwae_{K}_3x2x3" for K in (1, 5, 7)}
+    names |= {f"{score}_iwae_{K}_3x2x3" for score in ("looseness", "ess") for K in (1, 5, 7)}
     added = {f"test/{name}{end}" for name in names for end in ("", "_se")}
     assert added <= set(record.metrics)
     assert "test/iwae_7" not in record.metrics
