@@ -22,7 +22,7 @@ HUGE = 1e7
 WIDE = 10
 """If the ends of an interval on the log scale have a larger ratio, its numbers have decimals of their own."""
 WORDS = re.compile(r"\{(\w+)\|(\w+)\}")
-"""`{higher|lower}` in a sentence: the first word follows an amount above 0, the second an amount below 0."""
+"""The form `{higher|lower}` in a sentence. The first word is used for an amount above 0, the second below 0."""
 
 
 def interval_text(found: Estimate, unit: str, bare: bool = False) -> str:

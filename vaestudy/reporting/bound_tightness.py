@@ -68,7 +68,7 @@ class Tightness:
     gap: Number
     """Upper minus lower bound on log p(x) of simulated images (BDMC), nats."""
     ess: float
-    """Effective number of chains of AIS."""
+    """The effective number of AIS chains."""
     acceptance: float
     approximation: Number
     """log p(x) minus the ELBO with the best Gaussian of each image, nats."""

@@ -74,7 +74,7 @@ def _other(text: str) -> str:
 
 
 def in_powers(number: str) -> str:
-    """Return a number for math mode, with a power of ten in place of an exponent: 1e-05 gives 1 \\times 10^{-5}."""
+    """Return a number as it is written in math mode: 1e-05 becomes 1 \\times 10^{-5}."""
     power = _POWER.fullmatch(number)
     return rf"{power[1]} \times 10^{{{power[2].strip('+')}{power[3]}}}" if power else number
 

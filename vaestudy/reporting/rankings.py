@@ -41,7 +41,7 @@ class Scored:
     scores: Mapping[str, Array]
     """Bound, or `AIS` -> the score of each image, [N]; higher is better."""
     ais_error: float = math.nan
-    """How much too low AIS may be, in the unit of the scores: the BDMC gap of simulated images; nan if unknown."""
+    """The BDMC gap of simulated images, in the unit of the scores. AIS may be too low by this; nan if unknown."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Pair:
 
     @property
     def is_within_error(self) -> bool:
-        """Return whether the error that AIS may have for the model behind is as large as the difference by AIS."""
+        """Return whether the order is open: the BDMC gap of the model behind is at least the difference by AIS."""
         return self.behind.ais_error >= abs(self.by_ais.mean)
 
     def text(self, label: str) -> str:

@@ -36,9 +36,9 @@ from vaestudy.scoring.hmc import frozen
 IMAGES_PER_BLOCK = 50
 
 STEPS = 300
-"""Adam's steps of one search. The step size falls to zero along half a cosine."""
+"""The number of Adam's steps in one search. The step size falls to zero along half a cosine."""
 LEAST_RISE, MOST_SEARCHES = 0.05, 10
-"""Nats, mean over the images of a block: a further search is made while the last one gained more than this."""
+"""The search is repeated while it raises the mean ELBO of a block by more than `LEAST_RISE` nats."""
 RATE = 0.05
 """Adam's first step size, in units of the encoder's sigma for the mean, and of ln sigma."""
 SEARCH_DRAWS = 4
@@ -81,7 +81,7 @@ def optimised_elbos(
 
 
 def _of_block(model: VAE, x: Tensor, block: int, likelihood: Likelihood) -> Elbos:
-    """Return the ELBOs of the images of a block, x [M, P]; q* is searched until a search gains little.
+    """Return the ELBOs of the images x [M, P] of one block. The search for q* is repeated until it gains little.
 
     Args:
         model: a model from `hmc.frozen`.

@@ -53,7 +53,7 @@ class Sweep:
     note: str | None
     """A remark about the data set for the user, for example that `auto` fell back to another one."""
     variant: dict[str, str] = field(default_factory=dict)
-    """Flag -> its value as text, of the flags that give the sweep a name of its own, such as `--tune`."""
+    """Flag -> its value as text. The name of the sweep contains these flags, such as `--tune`."""
     file: Path | None = None
     """The file that declares the study; None if it is not known."""
 

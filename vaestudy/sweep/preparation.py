@@ -21,7 +21,7 @@ from vaestudy.sweep.sweep_options import MOST_RUNS, SweepOptions
 from vaestudy.training import memory
 
 LEAST_SEEDS = 3
-"""With --seeds-until a study begins with at least so many (vaestudy/reporting/seeds_needed.py says why)."""
+"""With --seeds-until a study begins with this number or more. vaestudy/reporting/seeds_needed.py gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class StudyRequest:
     """Levels in place of the declared ones."""
     options: SweepOptions
     variant: dict[str, str]
-    """Flag -> its value as text, of the flags that give the sweep a name of its own, such as `--tune`."""
+    """Flag -> its value as text. The name of the sweep contains these flags, such as `--tune`."""
 
 
 def prepared(request: StudyRequest, root: Path, name: Callable[[str], str] = str) -> tuple[Sweep, Plan, bool]:

@@ -145,7 +145,7 @@ def _deadline(options: SweepOptions) -> float:
 
 
 def _report_budget_left(searches: list[ArmSearch], options: SweepOptions, console: Console) -> None:
-    """Print how many searches the time limit has ended. Without a limit, or if it has ended none, print nothing."""
+    """Print the number of searches that the time limit ended. Print nothing if there is no limit or it ended none."""
     if left := sum(one.has_budget() for one in searches) if options.timeout else 0:
         with_budget = "1 search has" if left == 1 else f"{left} searches have"
         console.print(f"--timeout: {with_budget} budget left; the same command goes on", style="yellow")

@@ -62,7 +62,7 @@ def sweep_link(tracker: Tracker, experiment: str, sweep_run: str) -> str:
 
 
 def cells_link(tracker: Tracker, experiment: str, sweep_run: str) -> str | None:
-    """Return the address of the view in which a cell is one row, with the means of its seeds; None without views."""
+    """Return the address of the view with one row for each cell, its mean over seeds; None without prepared views."""
     return tracker.view_link(experiment, _key_of_cells(sweep_run)) if has_views(tracker) else None
 
 

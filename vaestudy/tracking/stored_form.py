@@ -53,7 +53,7 @@ STORED_PREFIXES = {
     "gradient/": "weights_gradient/",
     "pruned/": "was_pruned/",
 }
-"""How the name of a metric begins -> how it begins in MLflow."""
+"""Prefix of a metric -> its prefix in MLflow."""
 
 
 def varying_fields(study: Study) -> tuple[str, ...]:
@@ -114,6 +114,6 @@ def metric_of(stored: str) -> str:
 
 
 def _replaced(name: str, prefixes: Mapping[str, str]) -> str:
-    """Return a name with another beginning, if it has one of those that are to be replaced."""
+    """Return a name with its prefix replaced; a name with none of these prefixes is returned unchanged."""
     begin = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
     return name if begin is None else prefixes[begin] + name.removeprefix(begin)

@@ -56,7 +56,7 @@ def new_readme(readme: Path, report: Report) -> bytes:
 
 
 def require_marks(readme: Path) -> None:
-    """Raise unless the README can be read and has the marks for the table of claims.
+    """Raise unless the README can be read and has the two marks around the table of claims.
 
     Raises:
         BadInput: there is no README, or it has no marks for the table.

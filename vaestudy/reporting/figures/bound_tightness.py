@@ -1,4 +1,4 @@
-"""Figure of how far the bounds are below log p(x): for each arm the ELBO, IWAE, AIS, and AIS plus its BDMC gap.
+"""Figure of the bounds on log p(x) of each arm: ELBO, IWAE, AIS, and AIS plus its BDMC gap.
 
 Everything is drawn relative to annealed importance sampling (AIS), in nats per image. Such differences may be compared
 between all likelihoods. The bits per dimension by AIS, which may be ranked, stand beside the rows.
@@ -30,7 +30,7 @@ LIMIT = "limit"
 
 
 def bound_tightness(runs: pd.DataFrame, study: Study) -> Figure | None:
-    """How far ELBO and IWAE are below AIS, and how large its BDMC gap is: a panel for each D, a row for each arm.
+    """Draw ELBO, IWAE, and AIS plus its BDMC gap, relative to AIS: a panel for each D, a row for each arm.
 
     Return None if no finished run was scored by annealed importance sampling.
     """

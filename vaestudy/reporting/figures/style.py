@@ -34,7 +34,7 @@ def figure_title(runs: pd.DataFrame, study: Study, description: str) -> str:
 
 
 def _data_text(finished: pd.DataFrame) -> str:
-    """Return the name of the data set, and the flags in the name of the sweep, such as «mnist, architecture=conv»."""
+    """Return the data set and the flags that the name of the sweep contains, such as «mnist, architecture=conv»."""
     name, sweeps = str(finished["tags.data.name"].iloc[0]), set(finished.get("tags.sweep", ()))
     if len(sweeps) != 1:
         return name

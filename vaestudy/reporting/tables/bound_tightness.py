@@ -25,14 +25,14 @@ from vaestudy.reporting.bound_tightness import (
 from vaestudy.reporting.rankings import AIS, Pair, pairs
 from vaestudy.reporting.tables import ess
 from vaestudy.reporting.tables.summary import Table, factor_columns
-from vaestudy.study.declaration import Study, level_text
+from vaestudy.study.declaration import Study
 
 MOST_NAMED = 8
 """The largest number of rows, and of changed rankings, that the notes name."""
 MARK = "(loose)"
 """Stands behind the BDMC gap of a row in which AIS is not tight."""
 GAP_IMAGES = "; that of the BDMC gap is over the images that the model draws"
-"""What the ± of a BDMC gap varies over, as a part of a note."""
+"""A part of a note: it says over which images the standard error of a BDMC gap is computed."""
 
 
 def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
@@ -57,7 +57,7 @@ def bound_tightness(runs: pd.DataFrame, study: Study) -> Table | None:
     for bound in bounds[:-1]:
         shown[bound_label(bound)] = [f"{row.bits[bound]:.4f}" for row in rows]
         if any(row.draws.get(bound, math.nan) == row.draws.get(bound) for row in rows):
-            shown[_draws_heading(bound)] = ess.texts(row.draws.get(bound, math.nan) for row in rows)
+            shown[ess.heading(f"test/{bound}")] = ess.texts(row.draws.get(bound, math.nan) for row in rows)
     shown["AIS"] = [_text(Number(row.bits[AIS], row.bits_error), 4) for row in rows]
     if differences:
         shown["Δ AIS"] = [_text(differences.get(row.name, MISSING), 4, sign=True) for row in rows]
@@ -100,25 +100,20 @@ def _differences(runs: pd.DataFrame, study: Study, rows: Sequence[Tightness]) ->
 
 
 def _difference_note(study: Study) -> str:
-    """Return the line that says what the differences are."""
-    levels = ", ".join(f"{name}={level_text(value)}" for name, value in study.baseline.items())
+    """Return the note that explains the column `Δ AIS`."""
+    levels = ess.cell_text([study.baseline[name] for name in study.factors], study)
     return (
         f"Δ AIS: bits/dim by AIS minus those of the baseline, {levels}; ± its standard error, paired over the images."
     )
 
 
-def _draws_heading(bound: str) -> str:
-    """Return the heading of the effective number of draws of a bound, such as "ESS 100" beside "IWAE 100"."""
-    return bound_label(bound).replace("IWAE", "ESS")
-
-
 def _draws_notes(rows: Sequence[Tightness]) -> list[str]:
-    """Return the lines about the rows in which an importance-weighted bound has few effective draws."""
+    """Return the notes that name the rows in which an importance-weighted bound has a small ESS."""
     lines = []
     for bound in dict.fromkeys(bound for row in rows for bound in row.draws):
         limit = ess.smallest(int(bound.rpartition("_")[2]))
         low = [row.name for row in rows if row.draws.get(bound, math.nan) < limit]
-        lines.append(ess.low_line(_draws_heading(bound), bound_label(bound), low, len(rows), limit))
+        lines.append(ess.low_line(ess.heading(f"test/{bound}"), bound_label(bound), low, len(rows), limit))
     return [line for line in lines if line]
 
 
@@ -244,7 +239,7 @@ def _pair(name: str, number: Number) -> dict[str, Any]:
 
 
 def _text(number: Number, digits: int = 2, sign: bool = False) -> str:
-    """Return "mean ± standard error"; empty where there is none. With `sign` the mean has a + if it is positive."""
+    """Return "mean ± standard error", or an empty text if there is no mean. `sign` puts a + before a positive mean."""
     if math.isnan(number.mean):
         return ""
     mean = f"{number.mean:{'+' if sign else ''}.{digits}f}"

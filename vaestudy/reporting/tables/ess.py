@@ -19,7 +19,7 @@ from vaestudy.reporting.tables.formats import label
 from vaestudy.study.declaration import Study, level_text
 
 SMALL = 10
-"""Below this number of effective draws, or below half of the K draws if that is less, a note is printed."""
+"""A note is printed if the effective number of draws is below this, or below K / 2 if that is less."""
 SUFFIX = "_ess"
 """The end of the columns of a summary that `numbers` adds, after the name of the metric."""
 IMPLIED, MATCHED = "continuous_bernoulli_", "mean_matched_"
@@ -107,7 +107,7 @@ def smallest(K: int) -> float:
 
 
 def low_line(heading: str, score: str, low: Sequence[str], count: int, limit: float) -> str | None:
-    """Return the line about the rows in which a score has few effective draws; None if there are none.
+    """Return the note that names the rows in which a score has a small ESS; None if there is no such row.
 
     Args:
         heading: the heading of the column of effective numbers.
